@@ -1,0 +1,356 @@
+"""The entropy coder: groups of symbols, each with the index of its frozen table, to bytes and back.
+
+::
+
+    symbols ─┐                                          ┌─ symbols
+             ├─ push ─► range coder ─► bytes ─► pop ────┤
+    indices ─┘          (or a stack)             ▲      │
+                                          indices┘      └─ (the next indices may depend on them)
+
+A *group* is what one call of push or pop takes. Inside it symbols are coded by ascending table index, order kept
+within one index, so that each table costs one call of the coder below; escaped values follow at the end of the group.
+The coders are constriction's (Bamler, *Understanding Entropy Coding With Asymmetric Numeral Systems*, 2022): 32-bit
+words, 64-bit states, probabilities of 24 bits. Section 4 of docs/format.md says the same at the level of bits.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from constriction.stream.model import Categorical, Uniform
+from constriction.stream.queue import RangeDecoder, RangeEncoder
+from constriction.stream.stack import AnsCoder
+
+from vaecodec.bitstream.tables import (
+    ESCAPE_LENGTH_BITS,
+    MAX_ESCAPE_LENGTH,
+    TABLES,
+    FrozenTables,
+    largest_symbol,
+)
+from vaecodec.errors import DamagedFileError
+
+Int32Array = npt.NDArray[np.int32]
+UInt8Array = npt.NDArray[np.uint8]
+
+_WORD_BYTES: Final = 4
+_SIGNS: Final = 2
+_QUEUE_LENGTHS: Final = 1 << ESCAPE_LENGTH_BITS
+# The stack codes only lengths that exist, so that every state, even one of random bits, pops to a symbol.
+_STACK_LENGTHS: Final = MAX_ESCAPE_LENGTH + 1
+# Built once: Uniform(1) is no model and panics, so the low bits of a length of 0 are never asked for.
+_SIGN_MODEL: Final = Uniform(_SIGNS)
+_LOW_BITS_MODELS: Final = (None, *(Uniform(1 << length) for length in range(1, MAX_ESCAPE_LENGTH + 1)))
+_UNIFORM_FAMILY: Final = Uniform()
+
+
+class Push(Protocol):
+    """Takes groups of symbols."""
+
+    def push(self, symbols: Int32Array, indices: UInt8Array) -> None:
+        """Append one group: symbols int32 [N], table indices uint8 [N] in 0..63."""
+
+
+class Pop(Protocol):
+    """Gives groups of symbols back."""
+
+    def pop(self, indices: UInt8Array) -> Int32Array:
+        """Return the symbols int32 [N] of the next group with these table indices, uint8 [N] in 0..63."""
+
+
+class SymbolModels:
+    """constriction's models of frozen tables, each made when it is first used."""
+
+    def __init__(self, tables: FrozenTables) -> None:
+        self.tables = tables
+        self.half_widths: Final[list[int]] = [0] + [tables.half_width(index) for index in range(1, TABLES + 1)]
+        self._models: list[Categorical | None] = [None] * (TABLES + 1)
+
+    def __getitem__(self, index: int) -> Categorical:
+        """Return the model of the table with ``index`` (1..63) over its 2·L + 2 entries."""
+        model = self._models[index]
+        if model is None:
+            # constriction gives every entry 1 and shares out the other 2^24 − n in proportion to these weights,
+            # whose sum is exactly that: the factor is 1.0, all sums are integers below 2^53, the counts come out.
+            model = Categorical((self.tables.counts(index) - 1).astype(np.float64), perfect=False)
+            self._models[index] = model
+        return model
+
+
+class _Run(NamedTuple):
+    """The symbols of one table (index 1..63) inside a group: ``start:stop`` in coding order."""
+
+    table: int
+    start: int
+    stop: int
+
+
+class _Escape(NamedTuple):
+    """A value outside its table: ``successor`` is e + 1 = |v| − L, ``negative`` is 1 below zero, else 0."""
+
+    successor: int
+    negative: int
+
+
+class SymbolEncoder:
+    """The range coder's writing half: first in, first out.
+
+    Args:
+        tables: frozen tables, or the models of such, to share them between coders.
+    """
+
+    def __init__(self, tables: FrozenTables | SymbolModels) -> None:
+        self._models = _models_of(tables)
+        self._coder = RangeEncoder()
+
+    def push(self, symbols: Int32Array, indices: UInt8Array) -> None:
+        """Append one group.
+
+        Args:
+            symbols: integers [N]; 0 where the index is 0; magnitudes up to ``largest_symbol`` of the table.
+            indices: table index of each symbol, integers [N] in 0..63.
+
+        Raises:
+            TypeError: an array is not of integers.
+            ValueError: shapes differ, an index is over 63, a certain symbol is not 0 or another one too large.
+        """
+        order, runs = _coded_order(indices)
+        entries, escapes = _entries(self._models, symbols, order, runs, len(indices))
+        for run in runs:
+            self._coder.encode(entries[run.start : run.stop], self._models[run.table])
+        if escapes:
+            self._coder.encode(*_escape_parts(escapes, _QUEUE_LENGTHS))
+
+    def finish(self) -> bytes:
+        """Return the stream: little-endian 32-bit words, none if nothing was coded."""
+        return bytes(self._coder.get_compressed().astype("<u4").tobytes())
+
+
+class SymbolDecoder:
+    """The range coder's reading half.
+
+    Args:
+        tables: frozen tables, or the models of such.
+        data: what ``SymbolEncoder.finish`` returned.
+
+    Raises:
+        DamagedFileError: the length is not a multiple of 4.
+    """
+
+    def __init__(self, tables: FrozenTables | SymbolModels, data: bytes) -> None:
+        self._models = _models_of(tables)
+        self._coder = RangeDecoder(_words(data))
+        # No symbol at all takes no words; constriction would accept two that mean nothing.
+        self._must_be_empty = len(data) > 0
+
+    def pop(self, indices: UInt8Array) -> Int32Array:
+        """Return the symbols of the next group, int32 [N].
+
+        Args:
+            indices: table index of each symbol, integers [N] in 0..63.
+
+        Raises:
+            TypeError: the indices are not integers.
+            ValueError: an index is over 63.
+            DamagedFileError: the stream is none that an encoder writes.
+        """
+        order, runs = _coded_order(indices)
+        values = np.empty(len(order), dtype=np.int32)
+        escapes = 0
+        try:
+            for run in runs:
+                half_width = self._models.half_widths[run.table]
+                part = values[run.start : run.stop]
+                part[:] = self._coder.decode(self._models[run.table], run.stop - run.start)
+                part -= half_width
+                escapes += int(np.count_nonzero(part > half_width))
+            if escapes:
+                _replace_escapes(values, runs, self._models, self._coder, Uniform(_QUEUE_LENGTHS))
+        except AssertionError:
+            raise DamagedFileError(
+                "a tile's stream has an impossible state: the file is damaged, get it again"
+            ) from None
+        self._must_be_empty &= len(order) == 0
+        symbols = np.zeros(len(indices), dtype=np.int32)
+        symbols[order] = values
+        return symbols
+
+    def close(self) -> None:
+        """Check that the stream is used up.
+
+        Raises:
+            DamagedFileError: something is left over.
+        """
+        if self._must_be_empty or not self._coder.maybe_exhausted():
+            raise DamagedFileError("a tile's stream goes on after its last symbol: the file is damaged, get it again")
+
+
+class StackCoder:
+    """constriction's stack (ANS): last in, first out; push undoes pop and pop undoes push, on whatever bits.
+
+    This is what bits-back coding needs: bits that are there already are popped as if they were symbols.
+
+    Args:
+        tables: frozen tables, or the models of such.
+        data: what ``finish`` returned; nothing gives an empty stack.
+
+    Raises:
+        DamagedFileError: ``data`` is none that ``finish`` returns.
+    """
+
+    def __init__(self, tables: FrozenTables | SymbolModels, data: bytes = b"") -> None:
+        self._models = _models_of(tables)
+        words = _words(data)
+        if len(words) and words[-1] == 0:
+            raise DamagedFileError("a stack's stream ends in a zero word: the file is damaged, get it again")
+        self._coder = AnsCoder(words) if len(words) else AnsCoder()
+
+    @classmethod
+    def from_bits(cls, tables: FrozenTables | SymbolModels, bits: bytes) -> StackCoder:
+        """Return a stack that holds arbitrary bytes, a multiple of 4 of them, ready to be popped.
+
+        Raises:
+            DamagedFileError: the length is not a multiple of 4.
+        """
+        stack = cls(tables)
+        stack._coder = AnsCoder(_words(bits), True)
+        return stack
+
+    def push(self, symbols: Int32Array, indices: UInt8Array) -> None:
+        """Put one group on top; arguments and errors as ``SymbolEncoder.push``."""
+        order, runs = _coded_order(indices)
+        entries, escapes = _entries(self._models, symbols, order, runs, len(indices))
+        if escapes:
+            self._coder.encode_reverse(*_escape_parts(escapes, _STACK_LENGTHS))
+        for run in reversed(runs):
+            self._coder.encode_reverse(entries[run.start : run.stop], self._models[run.table])
+
+    def pop(self, indices: UInt8Array) -> Int32Array:
+        """Take one group from the top; arguments and errors as ``SymbolDecoder.pop``, but no bits are damage."""
+        order, runs = _coded_order(indices)
+        values = np.empty(len(order), dtype=np.int32)
+        for run in runs:
+            part = values[run.start : run.stop]
+            part[:] = self._coder.decode(self._models[run.table], run.stop - run.start)
+            part -= self._models.half_widths[run.table]
+        _replace_escapes(values, runs, self._models, self._coder, Uniform(_STACK_LENGTHS))
+        symbols = np.zeros(len(indices), dtype=np.int32)
+        symbols[order] = values
+        return symbols
+
+    def is_empty(self) -> bool:
+        """Return whether all is popped."""
+        return bool(self._coder.is_empty())
+
+    def finish(self) -> bytes:
+        """Return the whole stack as little-endian 32-bit words, the last one not zero."""
+        return bytes(self._coder.get_compressed().astype("<u4").tobytes())
+
+    def to_bits(self) -> bytes:
+        """Return the bytes of ``from_bits``, once the stack is back in the state that they gave it.
+
+        Raises:
+            DamagedFileError: it is not in such a state.
+        """
+        try:
+            words = self._coder.get_compressed(True)
+        except AssertionError:
+            raise DamagedFileError("a stack does not end in whole words: the file is damaged, get it again") from None
+        return bytes(words.astype("<u4").tobytes())
+
+
+def _models_of(tables: FrozenTables | SymbolModels) -> SymbolModels:
+    return tables if isinstance(tables, SymbolModels) else SymbolModels(tables)
+
+
+def _words(data: bytes) -> npt.NDArray[np.uint32]:
+    if len(data) % _WORD_BYTES:
+        raise DamagedFileError(
+            f"a stream has {len(data)} bytes, not a multiple of {_WORD_BYTES}: the file is damaged, get it again"
+        )
+    return np.frombuffer(data, dtype="<u4").astype(np.uint32)
+
+
+def _coded_order(indices: UInt8Array) -> tuple[npt.NDArray[np.intp], list[_Run]]:
+    """Return the positions of the coded symbols in coding order, and the runs of equal table index in them."""
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"table indices must be integers, not {indices.dtype}")
+    if indices.ndim != 1:
+        raise ValueError(f"table indices must be one row, not of the shape {indices.shape}")
+    if indices.dtype != np.uint8:
+        if indices.size and not (int(indices.min()) >= 0 and int(indices.max()) <= TABLES):
+            raise ValueError(f"table indices must be in 0..{TABLES}")
+        indices = indices.astype(np.uint8)
+    per_index = np.bincount(indices, minlength=TABLES + 1)
+    if len(per_index) > TABLES + 1:
+        raise ValueError(f"table indices must be in 0..{TABLES}")
+    # A stable sort of bytes is a radix sort in numpy, so its time is linear.
+    order = np.argsort(indices, kind="stable")[per_index[0] :]
+    ends = np.cumsum(per_index[1:]).tolist()
+    starts = [0, *ends[:-1]]
+    spans = enumerate(zip(starts, ends, strict=True), start=1)
+    return order, [_Run(index, start, stop) for index, (start, stop) in spans if stop > start]
+
+
+def _entries(
+    models: SymbolModels, symbols: Int32Array, order: npt.NDArray[np.intp], runs: list[_Run], positions: int
+) -> tuple[Int32Array, list[_Escape]]:
+    """Return the table entries in coding order, int32, and the escapes in the order in which they are met."""
+    if symbols.dtype.kind not in "iu":
+        raise TypeError(f"symbols must be integers, not {symbols.dtype}")
+    if symbols.shape != (positions,):
+        raise ValueError(f"symbols have the shape {symbols.shape}, their table indices ({positions},)")
+    met = symbols[order]
+    if np.count_nonzero(met) != np.count_nonzero(symbols):
+        raise ValueError("a symbol with table index 0 is not 0")
+    entries = met.astype(np.int32)
+    escapes: list[_Escape] = []
+    for run in runs:
+        half_width = models.half_widths[run.table]
+        part = entries[run.start : run.stop]
+        part += half_width
+        # Seen as unsigned, values below −L lie above 2·L too, even where the addition has wrapped around.
+        escaped = np.flatnonzero(part.view(np.uint32) > 2 * half_width)
+        if len(escaped):
+            part[escaped] = 2 * half_width + 1
+            escapes += _escapes_of(met[run.start + escaped].tolist(), run.table, half_width)
+    return entries, escapes
+
+
+def _escapes_of(values: list[int], index: int, half_width: int) -> list[_Escape]:
+    largest = largest_symbol(half_width)
+    for value in values:
+        if abs(value) > largest:
+            raise ValueError(f"symbol {value} is beyond ±{largest}, the largest of table {index}")
+    return [_Escape(abs(value) - half_width, int(value < 0)) for value in values]
+
+
+def _escape_parts(escapes: list[_Escape], lengths: int) -> tuple[Int32Array, Uniform, Int32Array]:
+    """Return what follows a group: symbols, the family of uniform models, and the size of each one's model."""
+    parts: list[tuple[int, int]] = []
+    for successor, negative in escapes:
+        length = successor.bit_length() - 1
+        parts.append((length, lengths))
+        if length > 0:
+            parts.append((successor - (1 << length), 1 << length))
+        parts.append((negative, _SIGNS))
+    symbols, sizes = np.array(parts, dtype=np.int32).T
+    return np.ascontiguousarray(symbols), _UNIFORM_FAMILY, np.ascontiguousarray(sizes)
+
+
+def _replace_escapes(
+    values: Int32Array, runs: list[_Run], models: SymbolModels, coder: RangeDecoder | AnsCoder, lengths: Uniform
+) -> None:
+    """Decode the escaped values, in place: ``values`` holds L + 1 where the table gave its escape entry."""
+    for run in runs:
+        half_width = models.half_widths[run.table]
+        part = values[run.start : run.stop]
+        for position in np.flatnonzero(part > half_width).tolist():
+            length = coder.decode(lengths)
+            if length > MAX_ESCAPE_LENGTH:
+                raise DamagedFileError(f"an escape is {length} bits long: the file is damaged, get it again")
+            successor = (1 << length) | (coder.decode(_LOW_BITS_MODELS[length]) if length else 0)
+            negative = coder.decode(_SIGN_MODEL)
+            part[position] = -(half_width + successor) if negative else half_width + successor
