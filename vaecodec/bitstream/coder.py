@@ -19,9 +19,7 @@ from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from constriction.stream.model import Categorical, Uniform
-from constriction.stream.queue import RangeDecoder, RangeEncoder
-from constriction.stream.stack import AnsCoder
+from constriction import stream
 
 from vaecodec.bitstream.tables import (
     ESCAPE_LENGTH_BITS,
@@ -41,9 +39,9 @@ _QUEUE_LENGTHS: Final = 1 << ESCAPE_LENGTH_BITS
 # The stack codes only lengths that exist, so that every state, even one of random bits, pops to a symbol.
 _STACK_LENGTHS: Final = MAX_ESCAPE_LENGTH + 1
 # Built once: Uniform(1) is no model and panics, so the low bits of a length of 0 are never asked for.
-_SIGN_MODEL: Final = Uniform(_SIGNS)
-_LOW_BITS_MODELS: Final = (None, *(Uniform(1 << length) for length in range(1, MAX_ESCAPE_LENGTH + 1)))
-_UNIFORM_FAMILY: Final = Uniform()
+_SIGN_MODEL: Final = stream.model.Uniform(_SIGNS)
+_LOW_BITS_MODELS: Final = (None, *(stream.model.Uniform(1 << length) for length in range(1, MAX_ESCAPE_LENGTH + 1)))
+_UNIFORM_FAMILY: Final = stream.model.Uniform()
 
 
 class Push(Protocol):
@@ -66,15 +64,15 @@ class SymbolModels:
     def __init__(self, tables: FrozenTables) -> None:
         self.tables = tables
         self.half_widths: Final[list[int]] = [0] + [tables.half_width(index) for index in range(1, TABLES + 1)]
-        self._models: list[Categorical | None] = [None] * (TABLES + 1)
+        self._models: list[stream.model.Categorical | None] = [None] * (TABLES + 1)
 
-    def __getitem__(self, index: int) -> Categorical:
+    def __getitem__(self, index: int) -> stream.model.Categorical:
         """Return the model of the table with ``index`` (1..63) over its 2·L + 2 entries."""
         model = self._models[index]
         if model is None:
             # constriction gives every entry 1 and shares out the other 2^24 − n in proportion to these weights,
             # whose sum is exactly that: the factor is 1.0, all sums are integers below 2^53, the counts come out.
-            model = Categorical((self.tables.counts(index) - 1).astype(np.float64), perfect=False)
+            model = stream.model.Categorical((self.tables.counts(index) - 1).astype(np.float64), perfect=False)
             self._models[index] = model
         return model
 
@@ -103,7 +101,7 @@ class SymbolEncoder:
 
     def __init__(self, tables: FrozenTables | SymbolModels) -> None:
         self._models = _models_of(tables)
-        self._coder = RangeEncoder()
+        self._coder = stream.queue.RangeEncoder()
 
     def push(self, symbols: Int32Array, indices: UInt8Array) -> None:
         """Append one group.
@@ -141,7 +139,7 @@ class SymbolDecoder:
 
     def __init__(self, tables: FrozenTables | SymbolModels, data: bytes) -> None:
         self._models = _models_of(tables)
-        self._coder = RangeDecoder(_words(data))
+        self._coder = stream.queue.RangeDecoder(_words(data))
         # No symbol at all takes no words; constriction would accept two that mean nothing.
         self._must_be_empty = len(data) > 0
 
@@ -167,7 +165,7 @@ class SymbolDecoder:
                 part -= half_width
                 escapes += int(np.count_nonzero(part > half_width))
             if escapes:
-                _replace_escapes(values, runs, self._models, self._coder, Uniform(_QUEUE_LENGTHS))
+                _replace_escapes(values, runs, self._models, self._coder, stream.model.Uniform(_QUEUE_LENGTHS))
         except AssertionError:
             raise DamagedFileError(
                 "a tile's stream has an impossible state: the file is damaged, get it again"
@@ -205,7 +203,7 @@ class StackCoder:
         words = _words(data)
         if len(words) and words[-1] == 0:
             raise DamagedFileError("a stack's stream ends in a zero word: the file is damaged, get it again")
-        self._coder = AnsCoder(words) if len(words) else AnsCoder()
+        self._coder = stream.stack.AnsCoder(words) if len(words) else stream.stack.AnsCoder()
 
     @classmethod
     def from_bits(cls, tables: FrozenTables | SymbolModels, bits: bytes) -> StackCoder:
@@ -215,7 +213,7 @@ class StackCoder:
             DamagedFileError: the length is not a multiple of 4.
         """
         stack = cls(tables)
-        stack._coder = AnsCoder(_words(bits), True)
+        stack._coder = stream.stack.AnsCoder(_words(bits), True)
         return stack
 
     def push(self, symbols: Int32Array, indices: UInt8Array) -> None:
@@ -235,7 +233,7 @@ class StackCoder:
             part = values[run.start : run.stop]
             part[:] = self._coder.decode(self._models[run.table], run.stop - run.start)
             part -= self._models.half_widths[run.table]
-        _replace_escapes(values, runs, self._models, self._coder, Uniform(_STACK_LENGTHS))
+        _replace_escapes(values, runs, self._models, self._coder, stream.model.Uniform(_STACK_LENGTHS))
         symbols = np.zeros(len(indices), dtype=np.int32)
         symbols[order] = values
         return symbols
@@ -327,7 +325,7 @@ def _escapes_of(values: list[int], index: int, half_width: int) -> list[_Escape]
     return [_Escape(abs(value) - half_width, int(value < 0)) for value in values]
 
 
-def _escape_parts(escapes: list[_Escape], lengths: int) -> tuple[Int32Array, Uniform, Int32Array]:
+def _escape_parts(escapes: list[_Escape], lengths: int) -> tuple[Int32Array, stream.model.Uniform, Int32Array]:
     """Return what follows a group: symbols, the family of uniform models, and the size of each one's model."""
     parts: list[tuple[int, int]] = []
     for successor, negative in escapes:
@@ -341,7 +339,11 @@ def _escape_parts(escapes: list[_Escape], lengths: int) -> tuple[Int32Array, Uni
 
 
 def _replace_escapes(
-    values: Int32Array, runs: list[_Run], models: SymbolModels, coder: RangeDecoder | AnsCoder, lengths: Uniform
+    values: Int32Array,
+    runs: list[_Run],
+    models: SymbolModels,
+    coder: stream.queue.RangeDecoder | stream.stack.AnsCoder,
+    lengths: stream.model.Uniform,
 ) -> None:
     """Decode the escaped values, in place: ``values`` holds L + 1 where the table gave its escape entry."""
     for run in runs:

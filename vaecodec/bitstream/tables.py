@@ -80,6 +80,8 @@ class FrozenTables:
             _check_table(index, half_width, table)
         self._half_widths = np.ascontiguousarray(half_widths, dtype=np.int32)
         self._counts = tuple(np.ascontiguousarray(table, dtype=np.uint32) for table in counts)
+        self._starts = np.cumsum([0, *(len(table) for table in self._counts[:-1])])
+        self._entry_bits = PRECISION - np.log2(np.concatenate(self._counts).astype(np.float64))
         for frozen in (self._half_widths, *self._counts):
             frozen.flags.writeable = False
 
@@ -132,18 +134,18 @@ class FrozenTables:
         """
         if symbols.shape != indices.shape:
             raise ValueError(f"symbols have the shape {symbols.shape}, their indices {indices.shape}")
-        per_index = np.bincount(indices.ravel(), minlength=TABLES + 1)
-        if len(per_index) > TABLES + 1:
+        coded = indices > 0
+        tables = indices[coded].astype(np.intp) - 1
+        if tables.size and int(tables.max()) >= TABLES:
             raise ValueError(f"a table index is over {TABLES}")
-        total = 0.0
-        for index in np.flatnonzero(per_index[1:]) + 1:
-            values = symbols[indices == index].astype(np.int64)
-            half_width = self.half_width(int(index))
-            escaped = np.abs(values) > half_width
-            entries = np.where(escaped, 2 * half_width + 1, values + half_width)
-            total += float(np.sum(PRECISION - np.log2(self.counts(int(index))[entries].astype(np.float64))))
-            total += float(np.sum(escape_bits(np.abs(values[escaped]) - half_width - 1)))
-        return total
+        values = symbols[coded].astype(np.int64)
+        half_widths = self._half_widths[tables].astype(np.int64)
+        excess = np.abs(values) - half_widths - 1
+        escaped = np.flatnonzero(excess >= 0)
+        entries = values + half_widths
+        entries[escaped] = 2 * half_widths[escaped] + 1
+        entries += self._starts[tables]
+        return float(self._entry_bits[entries].sum() + escape_bits(excess[escaped]).sum())
 
 
 def escape_bits(excess: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
