@@ -1,0 +1,82 @@
+"""A picture in memory: its samples as they lie in the source file, and the metadata that the file carried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vaecodec.errors import BitDepthError, UnsupportedPictureError
+
+Samples = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    r"""Samples and metadata of one picture.
+
+    Orientation is not applied: the samples lie as in the source file, and what a viewer has to turn is said by ``exif``.
+
+    Attributes:
+        samples: uint8 [H, W, C], 0..255, C = 1 (grey) or 3 (red, green, blue), H and W at least 1.
+        icc: the ICC profile, or None.
+        exif: the EXIF block from its TIFF header on (``II*\0`` or ``MM\0*``), without the
+            ``Exif\0\0`` prefix that JPEG puts before it, or None.
+        xmp: the XMP packet, or None.
+
+    Raises:
+        BitDepthError: samples of more than 8 bits.
+        UnsupportedPictureError: another dtype or shape.
+    """
+
+    samples: Samples
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+
+    def __post_init__(self) -> None:
+        samples = self.samples
+        if not isinstance(samples, np.ndarray):
+            raise UnsupportedPictureError(f"samples are a {type(samples).__name__}: give a uint8 array (H, W, 1 or 3)")
+        if samples.dtype != np.uint8:
+            kind = BitDepthError if samples.dtype == np.uint16 else UnsupportedPictureError
+            raise kind(f"samples are {samples.dtype}: only uint8 is supported, scale them to 0..255 first")
+        if samples.ndim != 3 or samples.shape[2] not in (1, 3) or 0 in samples.shape:
+            raise UnsupportedPictureError(
+                f"samples have the shape {samples.shape}: only (height, width, 1) and (height, width, 3) are supported"
+            )
+        object.__setattr__(self, "samples", np.ascontiguousarray(samples))
+
+    @property
+    def width(self) -> int:
+        """Samples per row."""
+        return int(self.samples.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return int(self.samples.shape[0])
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return int(self.samples.shape[2])
+
+    def to_pil(self) -> Image.Image:
+        """Returns a Pillow image of mode ``L`` or ``RGB`` with the metadata in its ``info``."""
+        image = Image.fromarray(self.samples[:, :, 0] if self.channels == 1 else self.samples)
+        for key, value in (("icc_profile", self.icc), ("exif", self.exif), ("xmp", self.xmp)):
+            if value is not None:
+                image.info[key] = value
+        return image
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """The samples [H, W, C], for ``np.asarray(picture)``."""
+        if dtype is not None and np.dtype(dtype) != self.samples.dtype:
+            if copy is False:
+                raise ValueError("a picture's samples are uint8: another dtype needs a copy")
+            return self.samples.astype(dtype)
+        return self.samples.copy() if copy else self.samples

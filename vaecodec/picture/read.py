@@ -1,0 +1,251 @@
+"""Reads what people have into a `Picture`: paths, bytes, open files, Pillow images and arrays.
+
+::
+
+    path ─┐
+    bytes ├─► Pillow image ─► checks: size, frames, depth, transparency, mode ─► samples ─┐
+    file ─┘                                                                               ├─► Picture
+                              icc, exif, xmp, byte for byte ─────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from vaecodec.errors import (
+    AnimatedPictureError,
+    BitDepthError,
+    LimitError,
+    PictureNotFoundError,
+    UnreadablePictureError,
+    UnsupportedPictureError,
+)
+from vaecodec.picture.bit_depth import HEADER_BYTES, bits_per_sample, is_deep_jpeg
+from vaecodec.picture.picture import Picture, Samples
+from vaecodec.picture.tiff_metadata import exif_from_tiff
+
+PictureSource = str | Path | bytes | bytearray | memoryview | BinaryIO | Image.Image | npt.NDArray[Any] | Picture
+
+# Above twice Image.MAX_IMAGE_PIXELS Pillow refuses by itself; this is that number, so that one limit is met, not two.
+DEFAULT_MAX_PIXELS = 178_956_970
+
+# Imported for what they register: without them Pillow would import all of its formats, one after the other, when it meets one.
+_PLUGINS = (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+# Formats that hold photographs. Pillow knows more, among them some that start other programs (EPS) or accept nearly any bytes (TGA).
+# What this build of Pillow lacks is left out. (MPO is opened as JPEG.)
+READABLE_FORMATS = tuple(
+    name for name in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF", "PPM", "JPEG2000") if name in Image.OPEN
+)
+
+# File name extensions of those formats, for those who look for pictures in a folder.
+READABLE_EXTENSIONS = frozenset(
+    {".avif", ".bmp", ".gif", ".j2k", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pgm", ".png", ".pnm", ".ppm"}
+    | {".tif", ".tiff", ".webp"}
+)
+
+_EXIF_PREFIX = b"Exif\0\0"
+
+# Python's warning filters are one per process; two threads that change them at once would leave them changed.
+_WARNING_FILTERS = threading.Lock()
+
+
+def read_picture(source: PictureSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+    """Reads a picture of 8 bits, grey or RGB.
+
+    Palettes become RGB, black and white becomes grey. Orientation is not applied. Of an MPO file (a JPEG with further
+    views behind it) the first view is read. TIFF has no EXIF block of its own: one is built from its descriptive tags, and
+    Pillow has applied its orientation.
+
+    Args:
+        source: a path, the bytes of a file, a binary file, a Pillow image, or a uint8 array (H, W), (H, W, 1) or (H, W, 3).
+            A `Picture` is given back as it is.
+        max_pixels: the largest width × height that is taken. Checked before samples are decoded.
+
+    Raises:
+        PictureNotFoundError: there is no such file, or it may not be read.
+        UnreadablePictureError: not a picture, or a broken one.
+        AnimatedPictureError: several frames or pages.
+        BitDepthError: more than 8 bits per sample.
+        UnsupportedPictureError: transparency, CMYK, or another kind that is not supported.
+        LimitError: more than max_pixels.
+    """
+    if isinstance(source, Picture):
+        _check_size(source.width, source.height, max_pixels, "the picture")
+        return source
+    if isinstance(source, np.ndarray):
+        return _read_array(source, max_pixels)
+    if isinstance(source, Image.Image):
+        name = str(getattr(source, "filename", "") or "the image")
+        return _read_image(source, _head_of(getattr(source, "fp", None)), name, max_pixels)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _read_file(io.BytesIO(source), "the data", max_pixels)
+    if isinstance(source, (str, Path)):
+        return _read_path(Path(source), max_pixels)
+    if hasattr(source, "read"):
+        name = str(getattr(source, "name", "the file"))
+        return _read_file(io.BytesIO(source.read()), name, max_pixels)
+    raise UnsupportedPictureError(
+        f"a {type(source).__name__} is not a picture: give a path, bytes, a binary file, a Pillow image or a uint8 array"
+    )
+
+
+def _read_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
+    if array.ndim == 2:
+        array = array[:, :, np.newaxis]
+    if array.ndim == 3 and array.shape[2] in (2, 4):
+        raise UnsupportedPictureError(
+            f"the array has {array.shape[2]} channels: transparency is not supported, drop it"
+        )
+    picture = Picture(array)
+    _check_size(picture.width, picture.height, max_pixels, "the array")
+    return picture
+
+
+def _read_path(path: Path, max_pixels: int) -> Picture:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise PictureNotFoundError(f"{path}: no such file") from error
+    except OSError as error:
+        raise PictureNotFoundError(f"{path}: cannot be opened: {error.strerror}") from error
+    with file:
+        # A path can name a pipe.
+        return _read_file(file if file.seekable() else io.BytesIO(file.read()), str(path), max_pixels)
+
+
+def _read_file(file: BinaryIO, name: str, max_pixels: int) -> Picture:
+    """Opens and decodes a file that can seek."""
+    head = _head_of(file)
+    if not head:
+        raise UnreadablePictureError(f"{name}: empty, not a picture")
+    try:
+        with _WARNING_FILTERS, warnings.catch_warnings():
+            # Pillow warns at half of its limit; ours is checked below and says so by an error.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(file, formats=READABLE_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise LimitError(f"{name}: more pixels than Pillow takes: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Parsers that are fed any bytes fail in any way: OSError, SyntaxError, struct.error, KeyError, ...
+        _pass_on_real_input_errors(error)
+        if is_deep_jpeg(head):
+            raise BitDepthError(f"{name}: JPEG with more than 8 bits per sample: convert it to 8 bits first") from error
+        raise UnreadablePictureError(f"{name}: not a picture of a known format, or damaged") from error
+    with image:
+        return _read_image(image, head, name, max_pixels)
+
+
+def _read_image(image: Image.Image, head: bytes, name: str, max_pixels: int) -> Picture:
+    _check_size(image.width, image.height, max_pixels, name)
+    try:
+        _check_kind(image, head, name)
+        tiff_exif = exif_from_tiff(image) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+        image.load()
+        samples = _samples_of(image)
+        # Some formats keep metadata behind the samples, so it is complete only now.
+        return Picture(
+            samples,
+            icc=image.info.get("icc_profile") or None,
+            exif=tiff_exif or _exif_of(image),
+            xmp=_as_bytes(image.info.get("xmp")),
+        )
+    except (UnsupportedPictureError, MemoryError):
+        raise
+    except Exception as error:
+        _pass_on_real_input_errors(error)
+        raise UnreadablePictureError(f"{name}: damaged or cut short: {_one_line(error)}") from error
+
+
+def _check_size(width: int, height: int, max_pixels: int, name: str) -> None:
+    if width * height > max_pixels:
+        raise LimitError(
+            f"{name}: {width} × {height} pixels, more than the limit of {max_pixels}: scale it down, or raise max_pixels"
+        )
+
+
+def _check_kind(image: Image.Image, head: bytes, name: str) -> None:
+    """Refuses, each with its own error, what would lose something if it were read as 8 bit grey or RGB."""
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise AnimatedPictureError(f"{name}: {frames} frames or pages: extract the one to compress first")
+    bits = bits_per_sample(image, head)
+    if bits > 8:
+        raise BitDepthError(f"{name}: {bits} bits per sample, only 8 are supported: convert it to 8 bits first")
+    if image.has_transparency_data:
+        raise UnsupportedPictureError(
+            f"{name}: transparency ({image.mode}) is not supported: flatten the picture first"
+        )
+    if image.mode not in ("1", "L", "P", "RGB"):
+        raise UnsupportedPictureError(f"{name}: colour mode {image.mode} is not supported: convert it to RGB first")
+
+
+def _samples_of(image: Image.Image) -> Samples:
+    """Returns uint8 [H, W, 1] for grey and black and white, [H, W, 3] for RGB and palettes."""
+    if image.mode in ("1", "L"):
+        return np.array(image.convert("L"), dtype=np.uint8)[:, :, np.newaxis]
+    return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def _exif_of(image: Image.Image) -> bytes | None:
+    exif = _as_bytes(image.info.get("exif"))
+    if exif is None and "Raw profile type exif" in image.info:
+        # ImageMagick's way of keeping EXIF in PNG: three lines of header, then hexadecimal digits.
+        exif = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:]))
+    return (exif.removeprefix(_EXIF_PREFIX) or None) if exif else None
+
+
+def _as_bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value or None
+
+
+def _head_of(file: Any) -> bytes:
+    """Returns the first bytes of an open file without moving its position; b"" where there is no file."""
+    if file is None or getattr(file, "closed", False):
+        return b""
+    position = file.tell()
+    file.seek(0)
+    head: bytes = file.read(HEADER_BYTES)
+    file.seek(position)
+    return head
+
+
+def _pass_on_real_input_errors(error: Exception) -> None:
+    """Raises again what the operating system said (a disk that fails), which says nothing about the picture."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

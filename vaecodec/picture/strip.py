@@ -1,0 +1,43 @@
+"""Drops metadata from a picture so that it still looks the same: what it said about the samples is applied to them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from vaecodec.errors import UnreadablePictureError
+from vaecodec.picture.orientation import apply_orientation, exif_orientation
+from vaecodec.picture.picture import Picture, Samples
+
+
+def strip_metadata(picture: Picture) -> Picture:
+    """Returns the picture without ICC profile, EXIF and XMP, turned upright and converted to sRGB.
+
+    Raises:
+        UnreadablePictureError: the ICC profile is broken or does not fit the samples, so that the colours are not known.
+    """
+    samples = picture.samples
+    if picture.icc is not None:
+        samples = _to_srgb(samples, picture.icc)
+    return Picture(apply_orientation(samples, exif_orientation(picture.exif)))
+
+
+def _to_srgb(samples: Samples, icc: bytes) -> Samples:
+    """Converts uint8 [H, W, C] from the colour space of a profile to sRGB, C unchanged."""
+    channels = samples.shape[2]
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        if channels == 3 and "sRGB" in ImageCms.getProfileDescription(profile):
+            return samples
+        image = Image.fromarray(samples[:, :, 0] if channels == 1 else samples)
+        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
+        raise UnreadablePictureError(
+            "the ICC profile is broken or does not fit the picture: remove or replace it, or keep the metadata"
+        ) from error
+    assert converted is not None  # only in-place conversion returns nothing
+    array = np.asarray(converted, dtype=np.uint8)
+    # A neutral grey has three equal channels in sRGB.
+    return array[:, :, 1:2] if channels == 1 else array
