@@ -204,6 +204,7 @@ def quantise_counts(probabilities: FloatArray) -> UInt32Array:
     weights = np.asarray(probabilities, dtype=np.float64)
     if not np.all(np.isfinite(weights)) or weights.min() < 0 or weights.sum() <= 0 or weights.size > TOTAL:
         raise ValueError("probabilities must be finite, not negative, and not all zero")
+    weights = weights / weights.max()
     scaled = weights * (TOTAL / weights.sum())
     counts = np.maximum(1, np.floor(scaled)).astype(np.int64)
     missing = TOTAL - int(counts.sum())
