@@ -1,0 +1,139 @@
+"""``vaecodec evaluate``: the rate–distortion curve of a model over a folder of pictures, beside JPEG's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from vaecodec.cli import options
+from vaecodec.cli.failures import exit_code, say
+from vaecodec.cli.progress import Progress
+
+# Enough points for a BD-rate in every window.
+DEFAULT_QUALITIES = tuple(float(quality) for quality in range(0, 101, 10))
+
+
+def _qualities(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...]:
+    """Reads numbers from 0 to 100, separated by commas; returns them in ascending order, each once."""
+    if value is None:
+        return DEFAULT_QUALITIES
+    try:
+        qualities = sorted({float(part) for part in value.split(",")})
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 10,30,50") from error
+    if not all(0 <= quality <= 100 for quality in qualities):
+        raise click.BadParameter(f"{value!r} is not all in the range from 0 to 100")
+    return tuple(qualities)
+
+
+@click.command("evaluate")
+@click.argument("folder", metavar="DIR")
+@click.option(
+    "-q",
+    "--quality",
+    "qualities",
+    callback=_qualities,
+    metavar="LIST",
+    help="Qualities, such as 10,30,50.  [0,10,...,100]",
+)
+@options.model
+@options.device
+@click.option("--plot", metavar="PNG", help="Draw the curves.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write one row per picture and quality.")
+@options.force
+@options.as_json
+@options.quiet
+def command(
+    folder: str,
+    qualities: tuple[float, ...],
+    model: str | None,
+    device: str,
+    plot: str | None,
+    csv_file: str | None,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure rate and quality over the pictures in DIR, from real files, and compare with JPEG 4:2:0."""
+    from vaecodec.cli.files import check_target, write_output
+    from vaecodec.evaluation import JPEG, Measurement, VaecodecAdapter, bd_rates, curve, find_pictures, measure
+    from vaecodec.evaluation.curves import json_ready, rows_as_csv
+    from vaecodec.evaluation.tables import bd_rate_cell, curve_table, text_table
+
+    paths = find_pictures(folder)
+    for target in (plot, csv_file):
+        if target is not None:
+            check_target(target, force=force)
+
+    from vaecodec.api import DEFAULT_MODEL, Codec
+    from vaecodec.errors import MissingExtraError, PictureError, UsageError
+    from vaecodec.picture import read_picture
+
+    ours = VaecodecAdapter(Codec(DEFAULT_MODEL if model is None else model, device=device), qualities)
+    progress = Progress(len(paths), quiet=quiet)
+    rows: dict[str, list[Measurement]] = {ours.name: [], JPEG.name: []}
+    with_ms_ssim = _ms_ssim_is_there()
+    if not with_ms_ssim and not quiet:
+        say("warning: no MS-SSIM: pip install 'vaecodec[metrics]'")
+    codes = []
+    for index, path in enumerate(paths):
+        progress.show(index, path.name)
+        try:
+            samples = read_picture(path).samples
+        except PictureError as error:
+            progress.clear()
+            say(error)
+            codes.append(exit_code(error))
+            continue
+        for codec in (ours, JPEG):
+            for setting in codec.settings:
+                row = measure(codec, path.name, samples, setting, with_ms_ssim=with_ms_ssim)
+                rows[codec.name].append(row)
+    progress.clear()
+    if not rows[ours.name]:
+        raise PictureError(f"{folder}: no picture in it could be read")
+
+    curves = {name: curve(measured) for name, measured in rows.items()}
+    comparison, reason = None, None
+    try:
+        comparison = bd_rates(curves[JPEG.name], curves[ours.name])
+    except (UsageError, MissingExtraError) as error:
+        reason = str(error)
+
+    count = len(paths) - len(codes)
+    if as_json:
+        facts = {
+            "pictures": count,
+            "curves": {name: [json_ready(point) for point in points] for name, points in curves.items()},
+            "bd_rate": None
+            if comparison is None
+            else {name: json_ready(result) for name, result in comparison.items()},
+            "bd_rate_note": reason,
+        }
+        click.echo(json.dumps(facts))
+    elif not quiet:
+        for name, points in curves.items():
+            click.echo(f"{name}, mean of {count} pictures\n{curve_table(points)}\n")
+        if comparison is None:
+            click.echo(f"BD-rate against JPEG 4:2:0: n/a: {reason}")
+        else:
+            header = ("BD-rate against JPEG 4:2:0", *comparison)
+            click.echo(text_table(header, [(ours.name, *map(bd_rate_cell, comparison.values()))]))
+    if csv_file is not None:
+        text = rows_as_csv([row for measured in rows.values() for row in measured])
+        write_output(csv_file, text.encode(), source="-", force=force)
+    if plot is not None:
+        from vaecodec.evaluation.plots import curve_plot
+
+        title = f"mean of {count} pictures of {Path(folder).resolve().name}"
+        write_output(plot, curve_plot(curves, title), source="-", force=force)
+    if codes:
+        raise click.exceptions.Exit(1)
+
+
+def _ms_ssim_is_there() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("pytorch_msssim") is not None

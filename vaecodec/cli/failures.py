@@ -1,0 +1,55 @@
+"""What a failure looks like to who called: one line on standard error, and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import click
+
+from vaecodec.cli.progress import Progress
+from vaecodec.errors import LimitError, VaecodecError
+
+SOME_FAILED = 1
+
+
+def say(message: object) -> None:
+    """Prints one line on standard error."""
+    click.echo(f"vaecodec: {_line(message)}", err=True)
+
+
+def exit_code(error: BaseException) -> int:
+    """Returns the exit code for an error: its own, that of a limit for memory, 1 for what the operating system refuses."""
+    if isinstance(error, VaecodecError):
+        return error.exit_code
+    return LimitError.exit_code if isinstance(error, MemoryError) else SOME_FAILED
+
+
+def for_each(inputs: Sequence[str], job: Callable[[str], None], *, progress: Progress) -> None:
+    """Runs a job for every input; one that fails is reported and does not keep the others from theirs.
+
+    Raises:
+        click.exceptions.Exit: something failed: with the error's own code if there was one input, else with 1.
+    """
+    codes = []
+    for number, source in enumerate(inputs, 1):
+        progress.show(number - 1, source)
+        try:
+            job(source)
+        except BrokenPipeError:
+            raise
+        except (VaecodecError, OSError, MemoryError) as error:
+            progress.clear()
+            say(error)
+            codes.append(exit_code(error))
+    progress.clear()
+    if codes:
+        raise click.exceptions.Exit(codes[0] if len(inputs) == 1 else SOME_FAILED)
+
+
+def _line(message: object) -> str:
+    if isinstance(message, OSError) and message.strerror:
+        where = f"{message.filename}: " if message.filename else ""
+        return f"{where}{message.strerror.lower()}"
+    if isinstance(message, MemoryError):
+        return "not enough memory for this picture: scale it down"
+    return " ".join(str(message).split())

@@ -1,0 +1,91 @@
+"""Inputs and outputs by the manners of zstd: names follow from names, ``-`` is a pipe, nothing is overwritten unasked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from vaecodec.errors import PictureNotFoundError, UsageError
+from vaecodec.picture import check_output, write_atomically
+
+PIPE = "-"
+
+
+def plan_outputs(
+    inputs: Sequence[str], output: str | None, name_for: Callable[[Path], str], *, force: bool
+) -> dict[str, str]:
+    """Decides where the result of every input goes.
+
+    Args:
+        inputs: paths, or PIPE.
+        output: as given by ``-o``: a file, an existing folder, PIPE, or None for names that follow from the inputs.
+        name_for: the name of an output, without its folder, for an input.
+        force: whether outputs may be overwritten.
+
+    Returns:
+        For every input a path or PIPE.
+
+    Raises:
+        UsageError: several inputs for one output; an output that is its own input.
+    """
+    if len(inputs) != len(set(inputs)):
+        raise UsageError("an input is named twice: name it once")
+    folder = Path(output) if output is not None and output != PIPE and Path(output).is_dir() else None
+    if len(inputs) > 1 and output is not None and folder is None:
+        raise UsageError(f"{output}: several inputs need a folder for their outputs: name one that exists")
+    plan: dict[str, str] = {}
+    for source in inputs:
+        if folder is not None:
+            if source == PIPE:
+                raise UsageError(f"{folder}: is a folder, and what comes from a pipe has no name: name a file")
+            target = str(folder / name_for(Path(source)))
+        elif output is not None or source == PIPE:
+            target = output if output is not None else PIPE
+        else:
+            target = str(Path(source).with_name(name_for(Path(source))))
+        if target != PIPE and target in plan.values():
+            raise UsageError(f"{target}: two inputs have this output: compress them apart, or into different folders")
+        if PIPE not in (source, target) and _same_file(source, target):
+            raise UsageError(f"{source}: is its own output: name another one with -o")
+        plan[source] = target
+    if PIPE in plan.values() and not force and sys.stdout.isatty():
+        raise UsageError("the output would go to the terminal: name a file with -o, or use -f to send it there")
+    return plan
+
+
+def read_input(source: str) -> bytes:
+    """Reads a file, or standard input for PIPE.
+
+    Raises:
+        PictureNotFoundError: there is no such file.
+        OSError: as the operating system says.
+    """
+    if source == PIPE:
+        return sys.stdin.buffer.read()
+    try:
+        return Path(source).read_bytes()
+    except FileNotFoundError as error:
+        raise PictureNotFoundError(f"{source}: no such file") from error
+
+
+def check_target(target: str, *, force: bool) -> None:
+    """Refuses an output that cannot be written before any work is done for it."""
+    if target != PIPE:
+        check_output(target, overwrite=force)
+
+
+def write_output(target: str, data: bytes, *, source: str, force: bool) -> None:
+    """Writes a file, whole or not at all and with the time stamps of its source, or to standard output for PIPE."""
+    if target == PIPE:
+        click.get_binary_stream("stdout").write(data)
+        click.get_binary_stream("stdout").flush()
+    else:
+        write_atomically(target, data, overwrite=force, times_from=None if source == PIPE else source)
+
+
+def _same_file(source: str, target: str) -> bool:
+    first, second = Path(source), Path(target)
+    return first.exists() and second.exists() and not second.is_char_device() and first.samefile(second)

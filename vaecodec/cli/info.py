@@ -1,0 +1,50 @@
+"""``vaecodec info``: what a file says about itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import click
+
+from vaecodec.cli import options
+
+
+_WORDS = {None: "none", True: "yes", False: "no"}
+
+
+@click.command("info")
+@click.argument("file", metavar="FILE")
+@click.option("--latents", is_flag=True, help="Decode the integers too and print their digest.")
+@options.device
+@options.as_json
+def command(file: str, latents: bool, device: str, as_json: bool) -> None:
+    """Show what is in a file, without decoding its picture.
+
+    FILE is a .vaec file, or - for a pipe.
+    """
+    from vaecodec.api import info
+    from vaecodec.cli.files import read_input
+
+    facts = info(read_input(file), latents=latents, device=device)
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    lines = list(_flat(facts))
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, value in lines:
+        click.echo(f"{name + ':':<{width + 2}}{value}")
+
+
+def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yields names and values; the names of nested ones are joined by dots."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, (list, tuple)) and any(isinstance(inner, (dict, list)) for inner in value):
+        for index, inner in enumerate(value):
+            yield from _flat(inner, f"{name}[{index}]")
+    elif isinstance(value, (list, tuple)):
+        yield name, ", ".join(map(str, value)) or "none"
+    else:
+        yield name, _WORDS[value] if value is None or isinstance(value, bool) else str(value)

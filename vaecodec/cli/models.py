@@ -1,0 +1,32 @@
+"""``vaecodec models``: the models that are installed."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from vaecodec.cli import options
+
+
+@click.command("models")
+@options.as_json
+def command(as_json: bool) -> None:
+    """List the installed models: what they cost, and where they are."""
+    from vaecodec.api import models
+    from vaecodec.evaluation.tables import number, text_table
+
+    cards = models()
+    if as_json:
+        for card in cards:
+            facts = {"name": card.name, "id": card.id_hex, "path": str(card.path), "bytes": card.size}
+            click.echo(json.dumps(facts | {"kmac_per_pixel": dict(card.macs), "settings": dict(card.settings)}))
+        return
+    header = ("name", "id", "encode kMAC/px", "decode kMAC/px", "MB", "file")
+    rows = []
+    for card in cards:
+        decode = card.macs["synthesis"] + card.macs["prior"]
+        encode = card.macs["analysis"] + decode
+        costs = (number(encode, 1), number(decode, 1), number(card.size / 1e6, 1))
+        rows.append((card.name, card.id_hex, *costs, str(card.path)))
+    click.echo(text_table(header, rows))

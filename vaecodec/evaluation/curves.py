@@ -1,0 +1,227 @@
+"""Rate–distortion curves from real files.
+
+::
+
+    pictures × settings ─► encode ─► file ─► decode ─► Measurement (one row each) ─► mean per setting ─► CurvePoint
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vaecodec.errors import UsageError
+from vaecodec.evaluation.bd_rate import WINDOWS, BDRate, bd_rate
+from vaecodec.evaluation.metrics import Samples, bits_per_pixel, ms_ssim, psnr
+from vaecodec.evaluation.peers import CodecAdapter
+from vaecodec.picture import READABLE_EXTENSIONS
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One picture at one setting of one codec.
+
+    Attributes:
+        codec: the adapter's name.
+        setting: its setting of quality.
+        picture: the picture's name.
+        width: in samples.
+        height: in samples.
+        bytes: size of the file as written.
+        bpp: its rate, in bits per pixel.
+        estimate_bpp: the rate that the codec's model expects, or None where it has no model.
+        psnr: RGB PSNR in dB, from the decoded file; infinity where it is lossless.
+        ms_ssim: RGB MS-SSIM, or None where the picture is too small or it was not asked for.
+        encode_seconds: samples to bytes, once; for orientation, not a benchmark.
+        decode_seconds: bytes to samples, once.
+    """
+
+    codec: str
+    setting: float
+    picture: str
+    width: int
+    height: int
+    bytes: int
+    bpp: float
+    estimate_bpp: float | None
+    psnr: float
+    ms_ssim: float | None
+    encode_seconds: float
+    decode_seconds: float
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The mean of all pictures at one setting; fields as in `Measurement`.
+
+    ``ms_ssim`` is None if it is for any picture, so that all points of a curve are means of the same pictures.
+    """
+
+    setting: float
+    bpp: float
+    estimate_bpp: float | None
+    psnr: float
+    ms_ssim: float | None
+    encode_seconds: float
+    decode_seconds: float
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """Lists the files in a folder, not below it, whose names end as pictures' do, in alphabetical order.
+
+    Raises:
+        UsageError: there is no such folder, or no picture in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE_EXTENSIONS and path.is_file())
+    if not paths:
+        raise UsageError(f"{folder}: no pictures in this folder")
+    return paths
+
+
+def measure(
+    adapter: CodecAdapter, name: str, samples: Samples, setting: float, *, with_ms_ssim: bool = True
+) -> Measurement:
+    """Encodes and decodes one picture and measures rate and quality on what comes out.
+
+    A grey picture is measured as three equal channels, which changes neither figure, so that codecs without grey take part.
+
+    Args:
+        adapter: the codec.
+        name: the picture's name.
+        samples: uint8 [H, W, 1 or 3].
+        setting: one of the codec's settings.
+        with_ms_ssim: whether to compute MS-SSIM too, which takes longer than most codecs.
+    """
+    start = time.perf_counter()
+    coded = adapter.encode(samples, setting)
+    encoded = time.perf_counter()
+    decoded = adapter.decode(coded.data)
+    end = time.perf_counter()
+    reference, decoded = _as_rgb(samples), _as_rgb(decoded)
+    height, width = samples.shape[:2]
+    return Measurement(
+        codec=adapter.name,
+        setting=setting,
+        picture=name,
+        width=width,
+        height=height,
+        bytes=len(coded.data),
+        bpp=bits_per_pixel(len(coded.data), width, height),
+        estimate_bpp=None if coded.estimated_bits is None else coded.estimated_bits / (width * height),
+        psnr=psnr(reference, decoded),
+        ms_ssim=ms_ssim(reference, decoded) if with_ms_ssim else None,
+        encode_seconds=encoded - start,
+        decode_seconds=end - encoded,
+    )
+
+
+def measure_pictures(
+    adapter: CodecAdapter,
+    pictures: Iterable[tuple[str, Samples]],
+    *,
+    with_ms_ssim: bool = True,
+    progress: Callable[[Measurement], None] = lambda _: None,
+) -> list[Measurement]:
+    """Measures every picture at every setting of a codec, one picture in memory at a time if ``pictures`` is lazy.
+
+    Args:
+        adapter: the codec.
+        pictures: names and uint8 samples [H, W, 1 or 3].
+        with_ms_ssim: whether to compute MS-SSIM too.
+        progress: called after every measurement.
+    """
+    rows = []
+    for name, samples in pictures:
+        for setting in adapter.settings:
+            row = measure(adapter, name, samples, setting, with_ms_ssim=with_ms_ssim)
+            rows.append(row)
+            progress(row)
+    return rows
+
+
+def curve(rows: Sequence[Measurement]) -> list[CurvePoint]:
+    """Averages the measurements of one codec over its pictures, for each setting: the mean of bpp and the mean of PSNR."""
+    points = []
+    for setting in sorted({row.setting for row in rows}):
+        chosen = [row for row in rows if row.setting == setting]
+        points.append(
+            CurvePoint(
+                setting=setting,
+                bpp=_mean(row.bpp for row in chosen),
+                estimate_bpp=_mean_or_none([row.estimate_bpp for row in chosen]),
+                psnr=_mean(row.psnr for row in chosen),
+                ms_ssim=_mean_or_none([row.ms_ssim for row in chosen]),
+                encode_seconds=_mean(row.encode_seconds for row in chosen),
+                decode_seconds=_mean(row.decode_seconds for row in chosen),
+            )
+        )
+    return points
+
+
+def bd_rates(reference: Sequence[CurvePoint], tested: Sequence[CurvePoint]) -> dict[str, BDRate]:
+    """Compares the PSNR curves of two codecs in every window of `WINDOWS`."""
+    curves = [[(point.bpp, point.psnr) for point in points] for points in (reference, tested)]
+    return {name: bd_rate(curves[0], curves[1], window) for name, window in WINDOWS.items()}
+
+
+def falls(rows: Sequence[Measurement]) -> list[str]:
+    """Looks for steps of quality at which rate or PSNR does not rise, picture by picture.
+
+    Returns:
+        One line for each such step; empty where both rise strictly everywhere.
+    """
+    found = []
+    for picture in sorted({row.picture for row in rows}):
+        steps = sorted((row for row in rows if row.picture == picture), key=lambda row: row.setting)
+        for before, after in itertools.pairwise(steps):
+            if after.bytes <= before.bytes:
+                found.append(
+                    f"{picture}: {before.bytes} bytes at {before.setting:g}, {after.bytes} at {after.setting:g}"
+                )
+            if after.psnr <= before.psnr:
+                found.append(
+                    f"{picture}: {before.psnr:.3f} dB at {before.setting:g}, {after.psnr:.3f} at {after.setting:g}"
+                )
+    return found
+
+
+def rows_as_csv(rows: Sequence[Measurement]) -> str:
+    """Returns a table with one line per measurement, column names as in `Measurement`; what is None is empty."""
+    text = io.StringIO()
+    names = [field.name for field in dataclasses.fields(Measurement)]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in rows)
+    return text.getvalue()
+
+
+def json_ready(row: Measurement | CurvePoint | BDRate) -> dict[str, str | float | bool | None]:
+    """Returns the fields as a dictionary for JSON, which has no infinity: an infinite value becomes None."""
+    values = dataclasses.asdict(row)
+    return {key: None if isinstance(value, float) and math.isinf(value) else value for key, value in values.items()}
+
+
+def _as_rgb(samples: Samples) -> Samples:
+    return np.repeat(samples, 3, axis=2) if samples.shape[2] == 1 else samples
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / len(listed)
+
+
+def _mean_or_none(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _mean(known) if known and len(known) == len(values) else None

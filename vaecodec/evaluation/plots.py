@@ -1,0 +1,76 @@
+"""Pictures for people: rate–distortion plots, and photographs side by side with captions."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from vaecodec.errors import MissingExtraError
+from vaecodec.evaluation.curves import CurvePoint
+from vaecodec.evaluation.metrics import Samples, ms_ssim_db
+
+_GAP = 12
+_CAPTION_SIZE = 16
+
+
+def curve_plot(curves: Mapping[str, Sequence[CurvePoint]], title: str) -> bytes:
+    """Draws PSNR, and MS-SSIM where it is known, over rate.
+
+    Args:
+        curves: the points of each codec by its name.
+        title: a line above.
+
+    Returns:
+        The bytes of a PNG file.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("plots need the package matplotlib: pip install 'vaecodec[metrics]'") from error
+
+    with_ms_ssim = all(point.ms_ssim is not None for points in curves.values() for point in points)
+    figure = Figure(figsize=(11 if with_ms_ssim else 6.5, 5), layout="constrained", dpi=120)
+    figure.suptitle(title)
+    columns = 2 if with_ms_ssim else 1
+    panels = figure.subplots(1, columns, squeeze=False)[0]
+    for name, points in curves.items():
+        rates = [point.bpp for point in points]
+        panels[0].plot(rates, [point.psnr for point in points], marker=".", label=name)
+        if with_ms_ssim:
+            panels[1].plot(rates, [ms_ssim_db(point.ms_ssim or 0.0) for point in points], marker=".", label=name)
+    for panel, quality in zip(panels, ("PSNR of RGB, dB", "MS-SSIM, −10·log10(1 − x), dB"), strict=False):
+        panel.set_xlabel("bits per pixel, of the whole file")
+        panel.set_ylabel(quality)
+        panel.grid(alpha=0.3)
+        panel.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def side_by_side(panels: Sequence[tuple[str, Samples]]) -> Samples:
+    """Sets pictures of one size next to each other, sample for sample, a caption below each.
+
+    Args:
+        panels: captions, which may have several lines, and uint8 samples [H, W, 3].
+
+    Returns:
+        uint8 [H', W', 3].
+    """
+    font = ImageFont.load_default(_CAPTION_SIZE)
+    height, width = panels[0][1].shape[:2]
+    lines = max(caption.count("\n") + 1 for caption, _ in panels)
+    size = (_GAP + len(panels) * (width + _GAP), 2 * _GAP + height + lines * (_CAPTION_SIZE + 6) + _GAP)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for index, (caption, samples) in enumerate(panels):
+        left = _GAP + index * (width + _GAP)
+        sheet.paste(Image.fromarray(samples), (left, _GAP))
+        draw.multiline_text((left, 2 * _GAP + height), caption, fill="black", font=font)
+    return np.asarray(sheet, dtype=np.uint8)
