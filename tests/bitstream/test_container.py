@@ -325,6 +325,12 @@ def test_tiles_that_are_cut_off_are_marked_when_asked_for() -> None:
     assert [tile.damaged for tile in read.tiles] == [False, True, True, False]
 
 
+def test_a_tile_that_is_cut_off_is_damaged_even_if_its_checksum_fits_what_is_left() -> None:
+    entry = b"\0\x09" + zlib.crc32(b"tile").to_bytes(4, "little")
+    read = c.read_container(raw_file(HEAD, section(0x82, entry)), keep_damaged=True)
+    assert read.tiles == (c.Tile(0, b"tile", damaged=True),)
+
+
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 

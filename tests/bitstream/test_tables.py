@@ -88,6 +88,15 @@ def test_arrays_that_are_no_frozen_tables_are_refused(narrow: t.FrozenTables, na
         t.FrozenTables.from_arrays(*damaged(name, *narrow.to_arrays()))
 
 
+def test_a_table_that_is_wider_than_the_format_allows_is_refused(narrow: t.FrozenTables) -> None:
+    half_widths, _ = narrow.to_arrays()
+    half_widths[0] = t.MAX_HALF_WIDTH + 1
+    counts = [narrow.counts(index) for index in range(1, 64)]
+    counts[0] = t.quantise_counts(np.ones(2 * t.MAX_HALF_WIDTH + 4))
+    with pytest.raises(DamagedWeightsError, match="half-width 4096"):
+        t.FrozenTables(half_widths, counts)
+
+
 def test_bits_are_the_sum_over_entries_and_escapes(narrow: t.FrozenTables) -> None:
     counts = narrow.counts(3)  # half-width 2
     symbols = np.array([1, -2, 0, 3, -10], dtype=np.int32)
