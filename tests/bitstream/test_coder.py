@@ -126,7 +126,7 @@ def test_arguments_that_cannot_be_coded_are_refused_before_the_coder_sees_them(n
     assert encoder.finish() == b""
 
 
-@pytest.mark.parametrize("symbol", [2**32 + 1, -(2**40), 2**63 - 1])
+@pytest.mark.parametrize("symbol", [2**32 + 1, -(2**40), 2**63 - 1, -(2**63)])
 def test_symbols_beyond_int32_are_refused_and_not_cut_to_it(narrow: FrozenTables, symbol: int) -> None:
     with pytest.raises(ValueError, match="beyond"):
         SymbolEncoder(narrow).push(np.array([symbol], np.int64), np.array([9], np.uint8))

@@ -301,8 +301,10 @@ def _entries(
         raise TypeError(f"symbols must be integers, not {symbols.dtype}")
     if symbols.shape != (positions,):
         raise ValueError(f"symbols have the shape {symbols.shape}, their table indices ({positions},)")
-    if symbols.dtype != np.int32 and symbols.size and int(np.abs(symbols).max()) > largest_symbol(MAX_HALF_WIDTH):
-        raise ValueError(f"a symbol is beyond ±{largest_symbol(MAX_HALF_WIDTH)}, the largest of any table")
+    if symbols.dtype != np.int32 and symbols.size:
+        limit = largest_symbol(MAX_HALF_WIDTH)
+        if int(symbols.max()) > limit or int(symbols.min()) < -limit:
+            raise ValueError(f"a symbol is beyond ±{limit}, the largest of any table")
     met = symbols[order]
     if np.count_nonzero(met) != np.count_nonzero(symbols):
         raise ValueError("a symbol with table index 0 is not 0")
