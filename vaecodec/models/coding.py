@@ -1,0 +1,116 @@
+"""The level between model and bytes: drives the exact prior, hands symbols to a coder and takes them from it.
+
+The coder is anything with ``push(symbols, indices)`` or ``pop(indices)``: nothing here knows bytes.
+
+::
+
+    encode_tile:  v, z ──► symbols of z ──► push      decode_tile:  pop ──► z ──► prior
+                  step k: μ, index ◄── prior                        step k: μ, index ◄── prior
+                          round(v − μ) ──► push                             pop ──► symbol
+                          symbol + μ ──► prior                              symbol + μ ──► prior
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vaecodec.exact.arithmetic import IntArray
+from vaecodec.models.exact_image import MEAN_UNIT, QUALITY_UNITS, ExactPrior
+from vaecodec.models.image import ImageEncoder, coded_group
+from vaecodec.models.layers import join_cells, split_cells
+from vaecodec.models.settings import STEPS, Z_STRIDE
+
+Push = Callable[[IntArray, IntArray], None]
+"""Takes symbols (int32 [N]) and table indices (uint8 [N]) of one group."""
+Pop = Callable[[IntArray], IntArray]
+"""Takes the table indices (uint8 [N]) of one group, gives its symbols (int32 [N])."""
+
+SYMBOL_LIMIT = (1 << 20) - 1
+"""Symbols are clamped to this: far beyond real latents, and within what an escape can say."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The integers of a tile: z as symbols, int32 [Z, h/4, w/4]; y16 in sixteenths of a step, int32 [h, w, M]."""
+
+    z: IntArray
+    y16: Tensor
+
+
+def quality_in_units(quality: float) -> int:
+    """Quality 0..100 -> the integer 16·q of files."""
+    return round(quality * QUALITY_UNITS)
+
+
+def quality_of_units(quality16: int) -> float:
+    """16·q -> q in 0..1, as the float model takes it."""
+    return quality16 / (100 * QUALITY_UNITS)
+
+
+def hyper_symbols(encoder: ImageEncoder, v: Tensor) -> IntArray:
+    """v: [1, h, w, M] in steps -> symbols of z, int32 [Z, ceil(h/4), ceil(w/4)]; edges are repeated to whole cells."""
+    h, w = v.shape[1:3]
+    rows = torch.arange(-(-h // Z_STRIDE) * Z_STRIDE).clamp_max(h - 1)
+    columns = torch.arange(-(-w // Z_STRIDE) * Z_STRIDE).clamp_max(w - 1)
+    with torch.inference_mode():
+        z = encoder.h_a(v[:, rows.to(v.device)][:, :, columns.to(v.device)])
+    whole = z.round().clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT)[0].permute(2, 0, 1)
+    return np.ascontiguousarray(whole.to(torch.int32).cpu().numpy())
+
+
+def step_planes(v: Tensor) -> list[Tensor]:
+    """[h, w, M] -> for each step [M/4, h, w]: the latents that it codes, at the positions where it does."""
+    h, w, M = v.shape
+    H, W = -(-h // 2) * 2, -(-w // 2) * 2
+    cells = split_cells(F.pad(v, (0, 0, 0, W - w, 0, H - h))[None])
+    cells = cells.reshape(4, cells.shape[1], STEPS, M // STEPS)
+    planes = []
+    for k in range(STEPS):
+        chosen = torch.stack([cells[p, :, g] for p, g in enumerate(coded_group(k))])
+        planes.append(join_cells(chosen, 1, H, W)[0, :h, :w].permute(2, 0, 1))
+    return planes
+
+
+def encode_tile(v: Tensor, z: IntArray, prior: ExactPrior, quality16: int, push: Push) -> Latents:
+    """Rounds and codes one tile: z first, then the four steps of y.
+
+    Args:
+        v: float [h, w, M] in steps, on the prior's device.
+        z: symbols of z, int32 [Z, ceil(h/4), ceil(w/4)].
+        prior: the exact prior.
+        quality16: 16·q.
+        push: takes the groups in order.
+
+    Returns:
+        What a decoder will see.
+    """
+    h, w, _ = v.shape
+    indices = prior.hyper_indices(quality16, h, w)
+    z = np.where(indices == 0, 0, z).astype(np.int32)
+    push(z.reshape(-1), indices.reshape(-1))
+    on_the_way = prior.begin(z, quality16, h, w)
+    for planes in step_planes(v):
+        mean, index = on_the_way.next()
+        symbols = (planes - mean * (1 / MEAN_UNIT)).round_().clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT).to(torch.int32)
+        symbols = symbols * (index > 0)
+        push(symbols.reshape(-1).cpu().numpy(), index.reshape(-1).cpu().numpy())
+        on_the_way.put(symbols * MEAN_UNIT + mean)
+    return Latents(z, on_the_way.latents())
+
+
+def decode_tile(prior: ExactPrior, quality16: int, height: int, width: int, pop: Pop) -> Latents:
+    """The inverse of :func:`encode_tile` for a tile of ``height`` × ``width`` latents."""
+    indices = prior.hyper_indices(quality16, height, width)
+    z = pop(indices.reshape(-1)).reshape(indices.shape)
+    on_the_way = prior.begin(z, quality16, height, width)
+    for _ in range(STEPS):
+        mean, index = on_the_way.next()
+        symbols = torch.from_numpy(pop(index.reshape(-1).cpu().numpy())).reshape(index.shape).to(mean.device)
+        on_the_way.put(symbols * MEAN_UNIT + mean)
+    return Latents(z, on_the_way.latents())

@@ -1,0 +1,388 @@
+"""The decoding half of the image model in exact integers: prior and synthesis.
+
+::
+
+    ẑ ─► h_s ─► features ─┬► step 0 ─► μ, index ──► (coder) ─► ŷ of step 0 ─┐
+                          └► step 1 ◄───────────────────────────────────────┘ … step 3 ─► ŷ ─► g_s ─► samples
+
+The encoder runs the same code, so that what it codes is what a decoder sees. Nothing here is a float: tensors carry
+integers, as ``vaecodec.exact`` explains. Latents are in sixteenths of a step (``y16``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vaecodec.errors import DamagedWeightsError, ExactArithmeticError
+from vaecodec.exact.arithmetic import Arithmetic, IntArray, exact_guard
+from vaecodec.exact.layers import (
+    DepthwiseData,
+    ExactBlock,
+    ExactDepthwise,
+    ExactLinear,
+    LinearData,
+    leaky_integers,
+)
+from vaecodec.models.image import coded_group
+from vaecodec.models.layers import depth_to_space, join_cells, split_cells
+from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, ImageSettings
+
+QUALITY_UNITS = 16
+"""Quality in files is the integer 16·q."""
+QUALITIES = 101
+"""Rows of the tables over quality: one for every whole q, linear between them."""
+
+MEAN_UNIT = 16
+"""Means are whole sixteenths of a step."""
+MEAN_SHIFT = 12
+"""``mean_factor`` has this many fractional bits."""
+MEAN_LIMIT_UNITS = 1023
+INDEX_SHIFT = 5
+"""Table indices are computed in 32nds of a level."""
+INDEX_LEVELS = 64
+CERTAIN_BELOW = 3
+"""Levels below this (σ < 0.114) are certain: the symbol is 0 and is not coded, index 0."""
+INDEX_LIMIT = 4095
+
+CONTEXT_UNIT = 64
+"""The context sees 64·asinh(ŷ), from a table over ŷ in sixteenths of a step, clamped."""
+CONTEXT_CLAMP = 16383
+CONTEXT_LIMIT = 511
+HYPER_LIMIT = 255
+"""Symbols of z are clamped to ±255 before the network."""
+LATENT_CLAMP = 32767
+"""Latents are clamped to ±32767 sixteenths of a step before the synthesis."""
+FEATURE_SHIFT = 11
+"""``feature_factor`` has this many fractional bits."""
+SAMPLE_LIMIT = 1023
+
+
+@dataclass(frozen=True)
+class ExactData:
+    """All integers of the decoding half, as a weights file holds them.
+
+    Attributes:
+        settings: sizes.
+        layers: by the names of the float modules.
+        tables: ``latent_factor`` [101, M], ``latent_shift`` [M], ``feature_factor`` [101, C1], ``mean_factor`` [101, M], ``index_offset``
+            [101, M], ``hyper_index`` [101, Z], ``prior_vector`` [101, P], ``asinh`` [2·16383 + 1].
+    """
+
+    settings: ImageSettings
+    layers: Mapping[str, LinearData | DepthwiseData]
+    tables: Mapping[str, IntArray] = field(default_factory=dict)
+
+
+def table_shapes(s: ImageSettings) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Shape and largest magnitude of every table: what a weights file must hold."""
+    Q, M = QUALITIES, s.latents
+    return {
+        "latent_factor": ((Q, M), LATENT_CLAMP),
+        "latent_shift": ((M,), 24),
+        "feature_factor": ((Q, s.features), 4095),
+        "mean_factor": ((Q, M), (1 << 20) - 1),
+        "index_offset": ((Q, M), 4 * INDEX_LIMIT),
+        "hyper_index": ((Q, s.hyper_latents), INDEX_LIMIT),
+        "prior_vector": ((Q, s.prior_width), 4095),
+        "asinh": ((2 * CONTEXT_CLAMP + 1,), CONTEXT_LIMIT),
+    }
+
+
+def layer_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
+    """Weight shape of every layer of the decoding half: [groups, out, in] or [channels, k, k]."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def block(name: str, channels: int, expansion: float, kernel: int) -> None:
+        hidden = round(channels * expansion)
+        shapes[f"{name}.depthwise"] = (channels, kernel, kernel)
+        shapes[f"{name}.expand"] = (1, hidden, channels)
+        shapes[f"{name}.project"] = (1, channels, hidden)
+
+    P, group = s.prior_width, s.latents // STEPS
+    shapes["h_s.up32"] = (1, 4 * P, s.hyper_latents)
+    block("h_s.block32", P, 2.0, 3)
+    shapes["h_s.up16"] = (1, 4 * P, P)
+    for k in range(STEPS):
+        if k:
+            shapes[f"context.{k}.enter"] = (4, P, group)
+        for i in range(s.prior_blocks):
+            block(f"context.{k}.blocks.{i}", P, 2.0, s.prior_kernel)
+        shapes[f"context.{k}.leave"] = (4, 2 * group, P)
+    for i in range(s.synthesis_blocks16):
+        block(f"g_s.blocks16.{i}", s.latents, s.expansion, s.kernel16)
+    shapes["g_s.pairs"] = (1, 4 * s.features, s.latents)
+    for i in range(s.synthesis_blocks8):
+        block(f"g_s.blocks8.{i}", s.features, s.expansion, s.kernel8)
+    shapes["g_s.patches"] = (1, 3 * PATCH * PATCH, s.features)
+    return shapes
+
+
+class Layers:
+    """The layers of one model, built for one arithmetic and device."""
+
+    def __init__(self, data: ExactData, arithmetic: Arithmetic, device: torch.device) -> None:
+        self.data, self.arithmetic, self.device = data, arithmetic, device
+        self.built: dict[str, ExactLinear | ExactDepthwise] = {}
+        for name, shape in layer_shapes(data.settings).items():
+            layer = data.layers.get(name)
+            if layer is None or layer.weight.shape != shape:
+                raise DamagedWeightsError(f"layer {name} of the weights is missing or has another shape than {shape}")
+            self.built[name] = (
+                ExactLinear(name, layer, arithmetic, device)
+                if isinstance(layer, LinearData)
+                else ExactDepthwise(name, layer, arithmetic, device)
+            )
+
+    def linear(self, name: str) -> ExactLinear:
+        """The linear layer of this name."""
+        layer = self.built[name]
+        if not isinstance(layer, ExactLinear):
+            raise DamagedWeightsError(f"layer {name} of the weights is of the wrong kind")
+        return layer
+
+    def block(self, name: str) -> ExactBlock:
+        """The residual block of this name."""
+        depthwise = self.built[f"{name}.depthwise"]
+        if not isinstance(depthwise, ExactDepthwise):
+            raise DamagedWeightsError(f"layer {name}.depthwise of the weights is of the wrong kind")
+        return ExactBlock(depthwise, self.linear(f"{name}.expand"), self.linear(f"{name}.project"))
+
+    def blocks(self, name: str, count: int) -> list[ExactBlock]:
+        """``count`` numbered blocks."""
+        return [self.block(f"{name}.{i}") for i in range(count)]
+
+
+class QualityTables:
+    """The tables over quality, interpolated in integers."""
+
+    def __init__(self, tables: Mapping[str, IntArray]) -> None:
+        self.tables = {name: np.asarray(values, np.int64) for name, values in tables.items()}
+
+    def at(self, name: str, quality16: int) -> Tensor:
+        """Row at quality 16·q: ``(T[i]·(16 − r) + T[i+1]·r + 8) >> 4`` with i, r = divmod(16·q, 16). int32 [C]."""
+        i, r = divmod(quality16, QUALITY_UNITS)
+        table = self.tables[name]
+        following = table[min(i + 1, QUALITIES - 1)]
+        row = (table[i] * (QUALITY_UNITS - r) + following * r + QUALITY_UNITS // 2) >> 4
+        return torch.from_numpy(row.astype(np.int32))
+
+
+class PriorPass:
+    """One picture or tile on its way through the prior: ask for a step, hand in its latents, four times."""
+
+    def __init__(self, prior: ExactPrior, z: Tensor, quality16: int, height: int, width: int) -> None:
+        self.prior, self.quality16 = prior, quality16
+        self.height, self.width = height, width
+        self.padded = (z.shape[0] * Z_STRIDE, z.shape[1] * Z_STRIDE)
+        self.k = 0
+        self.decoded: list[Tensor] = []
+        self.context: Tensor | None = None
+        with exact_guard():
+            self.features = prior.start(z, quality16)
+            self.mean_factor = prior.by_step(prior.quality.at("mean_factor", quality16))
+            self.index_offset = prior.by_step(prior.quality.at("index_offset", quality16))
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """μ in sixteenths of a step, int32 [M/4, h, w], and table indices 0..63, uint8 [M/4, h, w], of the next step."""
+        prior, k = self.prior, self.k
+        with exact_guard():
+            self.features, out = prior.step(k, self.features, self.context)
+            mean, spread = out.to(torch.int32).chunk(2, dim=-1)
+            mean = (mean * self.mean_factor[k][:, None] + (1 << (MEAN_SHIFT - 1))) >> MEAN_SHIFT
+            index = (spread + self.index_offset[k][:, None] + (1 << (INDEX_SHIFT - 1))) >> INDEX_SHIFT
+            index = index.clamp_(0, INDEX_LEVELS - 1)
+            index = torch.where(index < CERTAIN_BELOW, 0, index).to(torch.uint8)
+            return self._to_planes(mean), self._to_planes(index)
+
+    def put(self, y16: Tensor) -> None:
+        """Hands in the latents of the step asked for last: int32 [M/4, h, w], symbol·16 + μ."""
+        if self.k != len(self.decoded) or y16.dtype is not torch.int32:
+            raise TypeError("hand in one int32 tensor of latents for every step asked for")
+        with exact_guard():
+            H, W = self.padded
+            grid = F.pad(y16.permute(1, 2, 0), (0, 0, 0, W - self.width, 0, H - self.height))
+            cells = split_cells(grid[None])
+            self.decoded.append(cells)
+            self.k += 1
+            if self.k < STEPS:
+                self.context = self.prior.look_up(cells)
+
+    def latents(self) -> Tensor:
+        """All latents, in sixteenths of a step, channels last: int32 [h, w, M]."""
+        H, W = self.padded
+        groups = [
+            torch.stack([self.decoded[k][p] for p in range(4) for k in range(STEPS) if coded_group(k)[p] == g])
+            for g in range(STEPS)
+        ]
+        grid = join_cells(torch.cat(groups, dim=-1), 1, H, W)[0]
+        return grid[: self.height, : self.width]
+
+    def _to_planes(self, cells: Tensor) -> Tensor:
+        grid = join_cells(cells, 1, *self.padded)[0]
+        return grid[: self.height, : self.width].permute(2, 0, 1).contiguous()
+
+
+class ExactPrior:
+    """The prior: from symbols of z, and the latents known so far, to means and table indices."""
+
+    def __init__(self, layers: Layers) -> None:
+        s = self.settings = layers.data.settings
+        self.arithmetic, self.device = layers.arithmetic, layers.device
+        self.up32 = layers.linear("h_s.up32")
+        self.block32 = layers.block("h_s.block32")
+        self.up16 = layers.linear("h_s.up16")
+        self.enter = [layers.linear(f"context.{k}.enter") if k else None for k in range(STEPS)]
+        self.blocks = [layers.blocks(f"context.{k}.blocks", s.prior_blocks) for k in range(STEPS)]
+        self.leave = [layers.linear(f"context.{k}.leave") for k in range(STEPS)]
+        self.quality = QualityTables(layers.data.tables)
+        self.asinh = torch.from_numpy(np.asarray(layers.data.tables["asinh"], np.int64)).to(
+            self.device, self.arithmetic.dtype
+        )
+        self.stream_limit = self.up16.data.limit
+
+    def hyper_indices(self, quality16: int, height: int, width: int) -> IntArray:
+        """Table indices of z for a grid of ``height`` × ``width`` latents: uint8 [Z, ceil(h/4), ceil(w/4)]."""
+        fine = self.quality.at("hyper_index", quality16).numpy()
+        index = np.clip((fine + (1 << (INDEX_SHIFT - 1))) >> INDEX_SHIFT, 0, INDEX_LEVELS - 1)
+        index = np.where(index < CERTAIN_BELOW, 0, index).astype(np.uint8)
+        shape = (len(index), -(-height // Z_STRIDE), -(-width // Z_STRIDE))
+        return np.ascontiguousarray(np.broadcast_to(index[:, None, None], shape))
+
+    def begin(self, z: IntArray, quality16: int, height: int, width: int) -> PriorPass:
+        """Starts on the symbols of z: int [Z, ceil(h/4), ceil(w/4)], for a grid of ``height`` × ``width`` latents."""
+        grid = np.clip(np.asarray(z, np.int64), -HYPER_LIMIT, HYPER_LIMIT).transpose(1, 2, 0)
+        carried = torch.from_numpy(np.ascontiguousarray(grid)).to(self.device, self.arithmetic.dtype)
+        return PriorPass(self, carried, quality16, height, width)
+
+    def start(self, z: Tensor, quality16: int) -> Tensor:
+        """[h/4, w/4, Z] -> features [1, h, w, P]."""
+        f = depth_to_space(self.up32(z[None]), 2)
+        f = depth_to_space(self.up16(self.block32(f)), 2)
+        vector = self.quality.at("prior_vector", quality16).to(self.device, self.arithmetic.dtype)
+        return (f + vector).clamp_(-self.stream_limit, self.stream_limit)
+
+    def step(self, k: int, f: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Features [1, h, w, P] and the looked-up latents of step k−1, [4, N, M/4] -> features, [4, N, M/2]."""
+        enter = self.enter[k]
+        if enter is not None and context is not None:
+            f = (f + join_cells(enter(context), 1, f.shape[1], f.shape[2])).clamp_(
+                -self.stream_limit, self.stream_limit
+            )
+        for block in self.blocks[k]:
+            f = block(f)
+        return f, self.leave[k](leaky_integers(split_cells(f), self.arithmetic))
+
+    def look_up(self, y16: Tensor) -> Tensor:
+        """64·asinh of latents, from the table: int32 sixteenths of a step -> carried integers."""
+        return self.asinh[y16.clamp(-CONTEXT_CLAMP, CONTEXT_CLAMP) + CONTEXT_CLAMP]
+
+    def by_step(self, row: Tensor) -> list[Tensor]:
+        """A row over the M channels -> for each step [4, M/4]: what each position of a cell codes in it."""
+        groups = row.reshape(STEPS, -1).to(self.device)
+        return [groups[coded_group(k)] for k in range(STEPS)]
+
+
+class ExactSynthesis:
+    """g_s: from latents to samples."""
+
+    def __init__(self, layers: Layers) -> None:
+        s = self.settings = layers.data.settings
+        self.arithmetic, self.device = layers.arithmetic, layers.device
+        self.blocks16 = layers.blocks("g_s.blocks16", s.synthesis_blocks16)
+        self.pairs = layers.linear("g_s.pairs")
+        self.blocks8 = layers.blocks("g_s.blocks8", s.synthesis_blocks8)
+        self.patches = layers.linear("g_s.patches")
+        self.quality = QualityTables(layers.data.tables)
+        self.shift = torch.from_numpy(np.asarray(layers.data.tables["latent_shift"], np.int32)).to(self.device)
+        self.half = (torch.ones_like(self.shift) << self.shift) >> 1
+        self.limit16 = self.pairs.data.input_limit
+        self.limit8 = self.patches.data.input_limit
+        if self.limit16 > 4095 or self.limit8 > 4095:
+            raise DamagedWeightsError("the streams of the synthesis are wider than its factors allow")
+
+    @property
+    def halo(self) -> int:
+        """Latents around a tile that its samples depend on."""
+        s = self.settings
+        at8 = s.synthesis_blocks8 * (s.kernel8 // 2)
+        return s.synthesis_blocks16 * (s.kernel16 // 2) + -(-at8 // 2)
+
+    def __call__(self, y16: Tensor, quality16: int) -> Tensor:
+        """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
+        if y16.dtype is not torch.int32:
+            raise TypeError(f"latents are int32 sixteenths of a step, not {y16.dtype}")
+        with exact_guard():
+            dtype = self.arithmetic.dtype
+            factor = self.quality.at("latent_factor", quality16).to(self.device)
+            f32 = (y16.clamp(-LATENT_CLAMP, LATENT_CLAMP) * factor + self.half) >> self.shift
+            f = f32.clamp_(-self.limit16, self.limit16)[None].to(dtype)
+            for block in self.blocks16:
+                f = block(f)
+            f = depth_to_space(self.pairs(f), 2)
+            factor = self.quality.at("feature_factor", quality16).to(self.device)
+            if self.arithmetic is Arithmetic.INT64:
+                f = (f * factor + (1 << (FEATURE_SHIFT - 1))) >> FEATURE_SHIFT
+            else:
+                # |f| ≤ 4095 and factor ≤ 4095: the product stays below 2^24.
+                f = f.mul_(factor.to(dtype)).add_(1 << (FEATURE_SHIFT - 1)).mul_(2.0**-FEATURE_SHIFT).floor_()
+            f = f.clamp_(-self.limit8, self.limit8)
+            for block in self.blocks8:
+                f = block(f)
+            x = depth_to_space(self.patches(f), PATCH)[0]
+            return (x + 128).clamp_(0, 255).to(torch.uint8)
+
+
+def self_test(layers: Layers) -> bool:
+    """Known integers through every layer, worst cases among them, against int64: whether this arithmetic is exact here."""
+    if layers.arithmetic is Arithmetic.INT64 and layers.device.type == "cpu":
+        return True
+    generator = np.random.default_rng(20260101)
+    cpu = torch.device("cpu")
+    for name, layer in layers.built.items():
+        limit = layer.data.input_limit
+        if isinstance(layer, ExactLinear):
+            groups, outputs, inputs = layer.data.weight.shape
+            worst = np.sign(layer.data.weight[:, :: max(1, outputs // 8)]) * limit
+            x = np.concatenate([worst, generator.integers(-limit, limit + 1, (groups, 8, inputs))], axis=1)
+            x = x if groups == 4 else x[0]
+            reference: ExactLinear | ExactDepthwise = ExactLinear(name, layer.data, Arithmetic.INT64, cpu)
+        else:
+            C, k, _ = layer.data.weight.shape
+            x = generator.integers(-limit, limit + 1, (1, 8, 8, C))
+            x[0, :k, :k] = (np.sign(layer.data.weight) * limit).transpose(1, 2, 0)
+            reference = ExactDepthwise(name, layer.data, Arithmetic.INT64, cpu)
+        whole = torch.from_numpy(np.ascontiguousarray(x, dtype=np.int64))
+        with exact_guard():
+            got = layer(whole.to(layers.device, layers.arithmetic.dtype)).cpu().to(torch.int64)
+            if not torch.equal(got, reference(whole)):
+                return False
+    return True
+
+
+def build_layers(data: ExactData, device: torch.device, arithmetic: Arithmetic | None = None) -> Layers:
+    """Builds the layers in the first arithmetic that passes the self-test: float32, float64, then int64 on the processor.
+
+    Args:
+        data: the integers.
+        device: where to compute.
+        arithmetic: only this one, for tests.
+
+    Raises:
+        ExactArithmeticError: none passed.
+        DamagedWeightsError: the bound cannot be proven, or layers are missing.
+    """
+    for name, (shape, largest) in table_shapes(data.settings).items():
+        table = data.tables.get(name)
+        if table is None or table.shape != shape or int(np.abs(table.astype(np.int64)).max()) > largest:
+            raise DamagedWeightsError(f"table {name} of the weights is missing, or has a wrong shape or range")
+    for candidate in [arithmetic] if arithmetic else list(Arithmetic):
+        layers = Layers(data, candidate, torch.device("cpu") if candidate is Arithmetic.INT64 else device)
+        if self_test(layers):
+            return layers
+    raise ExactArithmeticError(f"sums of integers are not exact on {device}: nothing can be decoded here")

@@ -1,0 +1,297 @@
+"""From a trained float model to the weights file: ranges from training pictures, rounding, tables fitted to real residuals.
+
+Every channel has a scale of its own: its largest value on the training pictures, with some margin, fills the range of the
+integers. So quiet channels are as precise as loud ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vaecodec.exact.arithmetic import IntArray
+from vaecodec.exact.layers import DepthwiseData, LinearData
+from vaecodec.exact.rounding import FloatArray, round_depthwise, round_linear
+from vaecodec.exact.tables import fit_tables
+from vaecodec.models.coding import Coding, code_latents
+from vaecodec.models.exact_image import (
+    CONTEXT_CLAMP,
+    CONTEXT_LIMIT,
+    CONTEXT_UNIT,
+    FEATURE_SHIFT,
+    HYPER_LIMIT,
+    INDEX_LEVELS,
+    INDEX_LIMIT,
+    INDEX_SHIFT,
+    LATENT_CLAMP,
+    MEAN_LIMIT_UNITS,
+    MEAN_SHIFT,
+    MEAN_UNIT,
+    QUALITIES,
+    QUALITY_UNITS,
+    SAMPLE_LIMIT,
+    ExactData,
+    ExactPrior,
+    build_layers,
+)
+from vaecodec.models.image import MEAN_LIMIT, SAMPLE_SCALE, SIGMA_MAX, SIGMA_MIN, ImageModel
+from vaecodec.models.layers import PositionLinear, ResidualBlock
+from vaecodec.models.settings import STEPS
+from vaecodec.models.weights import Weights, save_weights
+
+CALIBRATION_QUALITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+MARGIN = 1.25
+"""Ranges are wider than what the training pictures reach by this factor."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Clamps of the kinds of activations: more is more precise, until the bound of 2^24 takes the bits from the weights.
+
+    Attributes:
+        stream: residual streams of the prior.
+        synthesis_stream: residual streams of the synthesis.
+        inner: inside residual blocks of the prior.
+        synthesis_inner: inside residual blocks of the synthesis.
+        synthesis_parts: parts of the linear layers of the synthesis.
+    """
+
+    stream: int = 2047
+    synthesis_stream: int = 2047
+    inner: int = 1023
+    synthesis_inner: int = 1023
+    synthesis_parts: int = 1
+
+
+def numpy(x: Tensor) -> FloatArray:
+    """Parameter -> float64 array."""
+    return x.detach().double().cpu().numpy()
+
+
+class ChannelMaxima:
+    """Largest magnitude per channel at the outputs of modules, over as many passes as run inside ``watching``."""
+
+    def __init__(self) -> None:
+        self.largest: dict[str, FloatArray] = {}
+
+    def see(self, name: str, x: Tensor) -> None:
+        """Takes note of [..., C]."""
+        seen = numpy(x.abs().flatten(0, -2).amax(0))
+        self.largest[name] = np.maximum(self.largest.get(name, np.zeros_like(seen)), seen)
+
+    def watch(self, model: ImageModel) -> list[torch.utils.hooks.RemovableHandle]:
+        """Hooks on everything whose range matters."""
+        handles = []
+        for name, module in model.named_modules():
+            if not name.startswith(("g_s", "h_s", "context")):
+                continue
+            if isinstance(module, ResidualBlock):
+                self._hook(handles, f"{name}.depthwise", module.depthwise)
+                self._hook(handles, f"{name}.expand", module.expand, leaky=True)
+                self._hook(handles, f"{name}.stream", module, inputs=True)
+                self._hook(handles, f"{name}.stream", module)
+            elif name in ("g_s.pairs", "h_s.up32", "h_s.up16", "g_s.patches"):
+                self._hook(handles, name, module, leaky=name == "h_s.up32")
+                self._hook(handles, f"{name}.input", module, inputs=True)
+        return handles
+
+    def _hook(
+        self,
+        handles: list[torch.utils.hooks.RemovableHandle],
+        name: str,
+        module: nn.Module,
+        *,
+        inputs: bool = False,
+        leaky: bool = False,
+    ) -> None:
+        def hook(_: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+            x = given[0] if inputs else out
+            self.see(name, torch.nn.functional.leaky_relu(x, 0.125) if leaky else x)
+
+        handles.append(module.register_forward_hook(hook))
+
+    def scale(self, limit: int, *names: str) -> FloatArray:
+        """Integers per unit, per channel, so that ±limit holds the largest of all ``names``."""
+        largest = np.max([self.largest[name] for name in names], axis=0)
+        return limit / np.maximum(MARGIN * largest, 1e-3)
+
+
+class Rounder:
+    """Collects the rounded layers of one model."""
+
+    def __init__(self, model: ImageModel, maxima: ChannelMaxima) -> None:
+        self.model, self.maxima = model, maxima
+        self.layers: dict[str, LinearData | DepthwiseData] = {}
+
+    def linear(
+        self,
+        name: str,
+        *,
+        input_scale: FloatArray,
+        output_scale: FloatArray,
+        input_limit: int,
+        limit: int,
+        leaky: bool = False,
+        parts: int = 1,
+    ) -> None:
+        """Rounds ``nn.Linear`` or ``PositionLinear``."""
+        module = self.model.get_submodule(name)
+        if isinstance(module, PositionLinear):
+            weight, bias = numpy(module.weight).transpose(0, 2, 1), numpy(module.bias)[:, 0]
+        else:
+            assert isinstance(module, nn.Linear)
+            weight, bias = numpy(module.weight)[None], numpy(module.bias)[None]
+        self.layers[name] = round_linear(
+            weight, bias, input_scale=input_scale, output_scale=output_scale, input_limit=input_limit, limit=limit,
+            leaky=leaky, parts=parts,
+        )  # fmt: skip
+
+    def blocks(self, names: list[str], scale: FloatArray, *, stream: int, inner: int, parts: int = 1) -> None:
+        """Rounds residual blocks on one stream of this scale."""
+        for name in names:
+            block = self.model.get_submodule(name)
+            assert isinstance(block, ResidualBlock)
+            between = self.maxima.scale(inner, f"{name}.depthwise")
+            hidden = self.maxima.scale(inner, f"{name}.expand")
+            self.layers[f"{name}.depthwise"] = round_depthwise(
+                numpy(block.depthwise.weight)[:, 0], numpy(block.depthwise.bias),
+                input_scale=scale, output_scale=between, input_limit=stream, limit=inner,
+            )  # fmt: skip
+            self.linear(f"{name}.expand", input_scale=between, output_scale=hidden, input_limit=inner, limit=inner,
+                        leaky=True, parts=parts)  # fmt: skip
+            self.linear(f"{name}.project", input_scale=hidden, output_scale=scale, input_limit=inner, limit=stream,
+                        parts=parts)  # fmt: skip
+
+
+@torch.no_grad()
+def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) -> ExactData:
+    """Makes the integers of the decoding half.
+
+    Args:
+        model: trained, float32, on the processor.
+        crops: uint8 [N, H, W, 3] of training pictures, H and W multiples of 64: they set the ranges.
+        ranges: clamps; the measured defaults when None.
+
+    Returns:
+        Layers and tables over quality; the tables of the coder are fitted afterwards.
+    """
+    r = ranges or Ranges()
+    s = model.settings
+    model.eval()
+    maxima = ChannelMaxima()
+    handles = maxima.watch(model)
+    for x in crops.split(8):
+        for quality in CALIBRATION_QUALITIES:
+            model(x, torch.full((len(x),), quality), hard=True)
+    for handle in handles:
+        handle.remove()
+
+    rounder = Rounder(model, maxima)
+    level = math.log(SIGMA_MAX / SIGMA_MIN) / (INDEX_LEVELS - 1)
+    per_nat = (1 << INDEX_SHIFT) / level
+
+    # Prior.
+    P, group = s.prior_width, s.latents // STEPS
+    middle = maxima.scale(r.stream, "h_s.up32.shuffled" if False else "h_s.block32.stream")
+    rounder.linear("h_s.up32", input_scale=np.ones(s.hyper_latents), output_scale=np.tile(middle, 4),
+                   input_limit=HYPER_LIMIT, limit=r.stream, leaky=True)  # fmt: skip
+    rounder.blocks(["h_s.block32"], middle, stream=r.stream, inner=r.inner)
+    context_blocks = [f"context.{k}.blocks.{i}" for k in range(STEPS) for i in range(s.prior_blocks)]
+    stream = maxima.scale(r.stream, *(f"{name}.stream" for name in context_blocks))
+    rounder.linear("h_s.up16", input_scale=middle, output_scale=np.tile(stream, 4), input_limit=r.stream, limit=r.stream)
+    rounder.blocks(context_blocks, stream, stream=r.stream, inner=r.inner)
+    leave_scale = np.concatenate(
+        [np.full(group, (MEAN_LIMIT_UNITS + 1) / MEAN_LIMIT), np.full(group, per_nat)]
+    )
+    for k in range(STEPS):
+        if k:
+            rounder.linear(f"context.{k}.enter", input_scale=np.full(group, float(CONTEXT_UNIT)), output_scale=stream,
+                           input_limit=CONTEXT_LIMIT, limit=r.stream)  # fmt: skip
+        rounder.linear(f"context.{k}.leave", input_scale=stream, output_scale=leave_scale, input_limit=r.stream,
+                       limit=MEAN_LIMIT_UNITS)  # fmt: skip
+
+    # Synthesis.
+    blocks16 = [f"g_s.blocks16.{i}" for i in range(s.synthesis_blocks16)]
+    blocks8 = [f"g_s.blocks8.{i}" for i in range(s.synthesis_blocks8)]
+    wide, inner, parts = r.synthesis_stream, r.synthesis_inner, r.synthesis_parts
+    scale16 = maxima.scale(wide, "g_s.pairs.input", *(f"{name}.stream" for name in blocks16))
+    scale8 = maxima.scale(wide, "g_s.patches.input", *(f"{name}.stream" for name in blocks8))
+    before = np.max(maxima.largest["g_s.pairs"].reshape(4, -1), axis=0)
+    before_scale = 4095 / np.maximum(MARGIN * before, 1e-3)
+    rounder.blocks(blocks16, scale16, stream=wide, inner=inner, parts=parts)
+    rounder.linear("g_s.pairs", input_scale=scale16, output_scale=np.tile(before_scale, 4), input_limit=wide, limit=4095,
+                   parts=parts)  # fmt: skip
+    rounder.blocks(blocks8, scale8, stream=wide, inner=inner, parts=parts)
+    rounder.linear("g_s.patches", input_scale=scale8, output_scale=np.full(3 * 64, SAMPLE_SCALE), input_limit=wide,
+                   limit=SAMPLE_LIMIT, parts=parts)  # fmt: skip
+
+    # Tables over quality.
+    q = torch.linspace(0, 1, QUALITIES)
+    inverse_gain = numpy(model.at_quality(model.log_inverse_gain, q).exp())
+    latent = inverse_gain * numpy(model.g_s.log_scale.exp()) / SAMPLE_SCALE * scale16 / MEAN_UNIT
+    latent_shift = np.clip(np.floor(np.log2(LATENT_CLAMP / latent.max(axis=0))), 0, 24)
+    feature = numpy(model.at_quality(model.synthesis_vector, q).exp()) * scale8 / before_scale
+    known = numpy(model.channel_std * model.gain(q))
+    mean = known * MEAN_UNIT * 2.0**MEAN_SHIFT * MEAN_LIMIT / (MEAN_LIMIT_UNITS + 1)
+    sigma_z = numpy(model.at_quality(model.log_sigma_z, q))
+    asinh = np.arcsinh(np.arange(-CONTEXT_CLAMP, CONTEXT_CLAMP + 1) / MEAN_UNIT) * CONTEXT_UNIT
+    tables: dict[str, FloatArray] = {
+        "latent_factor": np.minimum(latent * 2.0**latent_shift, LATENT_CLAMP),
+        "latent_shift": latent_shift,
+        "feature_factor": np.minimum(feature * 2.0**FEATURE_SHIFT, 4095),
+        "mean_factor": np.minimum(mean, (1 << 20) - 1),
+        "index_offset": np.log(known / SIGMA_MIN) * per_nat,
+        "hyper_index": np.clip((sigma_z - math.log(SIGMA_MIN)) * per_nat, 0, INDEX_LIMIT),
+        "prior_vector": np.clip(numpy(model.at_quality(model.prior_vector, q)) * stream, -4095, 4095),
+        "asinh": asinh,
+    }
+    return ExactData(s, rounder.layers, {name: np.rint(t).astype(np.int32) for name, t in tables.items()})
+
+
+def residual_histograms(model: ImageModel, data: ExactData, crops: Tensor) -> list[IntArray]:
+    """Counts of real residuals under the exact prior, for each of the 63 indices: arrays over −K..K."""
+    prior = ExactPrior(build_layers(data, torch.device("cpu")))
+    reach = 4096
+    counts = np.zeros((INDEX_LEVELS, 2 * reach + 1), np.int64)
+
+    def count(symbols: IntArray, indices: IntArray) -> None:
+        s = np.clip(symbols.reshape(-1), -reach, reach).astype(np.int64) + reach
+        np.add.at(counts, (indices.reshape(-1).astype(np.int64), s), 1)
+
+    rng = np.random.default_rng(1)
+    for x in crops:
+        quality16 = int(rng.integers(0, 100 * QUALITY_UNITS + 1))
+        code_latents(model, prior, x[None], quality16, Coding(count))
+    return [row for row in counts[1:]]
+
+
+def export_weights(
+    model: ImageModel, crops: Tensor, path: Path, *, card: Mapping[str, object], ranges: Ranges | None = None
+) -> Weights:
+    """Rounds the model, fits the coder's tables and writes the weights file; returns what was written.
+
+    Args:
+        model: trained, on the processor.
+        crops: uint8 [N, 256, 256, 3] of training pictures.
+        path: file to write, replaced whole.
+        card: what the weights' card says besides: steps, hours, data.
+        ranges: see :func:`round_model`.
+    """
+    data = round_model(model, crops[: min(len(crops), 48)], ranges)
+    half_widths, counts = fit_tables(list(residual_histograms(model, data, crops)))
+    weights = Weights.make(model, data, half_widths, counts, card)
+    save_weights(weights, path)
+    return weights
+
+
+def named_blocks(model: ImageModel) -> Iterator[tuple[str, ResidualBlock]]:
+    """All residual blocks of the decoding half with their names."""
+    for name, module in model.named_modules():
+        if isinstance(module, ResidualBlock) and name.startswith(("g_s", "h_s", "context")):
+            yield name, module

@@ -1,0 +1,95 @@
+"""Widths and depths of the image model: stored with the weights, part of what the model id covers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+PATCH = 8
+"""Side of the patches that the first layer sees (pixels)."""
+STRIDE = 16
+"""Pixels per latent cell."""
+Z_STRIDE = 4
+"""Latent cells per cell of the hyper-latent."""
+STEPS = 4
+"""Passes of the context model, and groups of latent channels."""
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """Sizes of one image model.
+
+    Attributes:
+        features: C1, channels at 1/8.
+        latents: M, channels of y at 1/16; a multiple of 4.
+        analysis_blocks8: residual blocks of g_a at 1/8; ``analysis_blocks16`` at 1/16.
+        synthesis_blocks8: residual blocks of g_s at 1/8; ``synthesis_blocks16`` at 1/16.
+        expansion: hidden width of a block over its width.
+        kernel8: side of the depthwise kernels at 1/8; ``kernel16`` at 1/16.
+        prior_width: channels of the prior's feature stream at 1/16.
+        prior_blocks: residual blocks in each of the four steps.
+        prior_kernel: side of the prior's depthwise kernels.
+        hyper_latents: channels of z at 1/64.
+        lambda_min: λ at quality 0 (bits per pixel per unit of MSE); β = 1/λ.
+        lambda_max: λ at quality 100.
+        anchors: qualities, evenly spaced over 0..100, that have gains of their own.
+    """
+
+    features: int = 192
+    latents: int = 320
+    analysis_blocks8: int = 1
+    analysis_blocks16: int = 2
+    synthesis_blocks8: int = 1
+    synthesis_blocks16: int = 1
+    expansion: float = 2.0
+    kernel8: int = 5
+    kernel16: int = 5
+    prior_width: int = 128
+    prior_blocks: int = 3
+    prior_kernel: int = 5
+    hyper_latents: int = 64
+    lambda_min: float = 0.0007
+    lambda_max: float = 0.4
+    anchors: int = 6
+
+    def check(self) -> None:
+        """Raises ``ValueError`` for sizes that no model has: settings come from files too."""
+        bounds = {
+            "features": (4, 768), "latents": (4, 1024), "prior_width": (4, 512), "hyper_latents": (1, 256),
+            "kernel8": (1, 9), "kernel16": (1, 9), "prior_kernel": (1, 9), "anchors": (2, 101), "expansion": (0.25, 8),
+            "lambda_min": (1e-6, 1e3), "lambda_max": (1e-6, 1e3),
+        }  # fmt: skip
+        for name, value in self.to_dict().items():
+            low, high = bounds.get(name, (0, 16))
+            whole = name not in ("expansion", "lambda_min", "lambda_max")
+            if not isinstance(value, (int, float)) or not low <= value <= high or (whole and not isinstance(value, int)):
+                raise ValueError(f"{name} = {value!r} is out of range")
+        if self.latents % STEPS or not all(k % 2 for k in (self.kernel8, self.kernel16, self.prior_kernel)):
+            raise ValueError("latents must be a multiple of 4, kernels odd")
+
+    def to_dict(self) -> dict[str, int | float]:
+        """All fields, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, int | float]) -> ImageSettings:
+        """The inverse of :meth:`to_dict`; unknown or missing names are a ``ValueError``."""
+        names = {field.name for field in fields(cls)}
+        if set(values) != names:
+            raise ValueError(f"settings {sorted(set(values) ^ names)} are unknown or missing")
+        return cls(**values)  # type: ignore[arg-type]
+
+
+FAST = ImageSettings()
+"""At most 10 kMAC per pixel to decode."""
+
+DEFAULT = ImageSettings(
+    analysis_blocks8=2,
+    analysis_blocks16=3,
+    synthesis_blocks8=3,
+    synthesis_blocks16=3,
+    prior_width=192,
+    prior_blocks=4,
+)
+"""At most 25 kMAC per pixel to decode."""
+
+PRESETS = {"fast": FAST, "default": DEFAULT}

@@ -1,0 +1,404 @@
+"""Trains the image model: a folder of pictures in, a weights file out.
+
+    vaecodec train photos/ -o mine.safetensors --minutes 480          # one processor, over night
+    torchrun --nproc-per-node 4 -m vaecodec.training.image photos/ -o mine.safetensors --steps 200000
+
+Reads from top to bottom: settings, data, model, optimiser, the loop, validation, checkpoints. Needs torch, numpy, Pillow
+and safetensors only, so it runs from a plain copy of the source tree. In steps (``--steps``) a run that is interrupted
+and resumed equals one that was not, bit for bit, on one device; in minutes the learning rate follows the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from vaecodec.errors import UsageError
+from vaecodec.models.image import ImageModel
+from vaecodec.models.settings import PRESETS
+from vaecodec.training.curves import draw_curves
+from vaecodec.training.klt import initialise_with_klt, linear_path
+from vaecodec.training.muon import Muon
+from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
+
+VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def setting(default: Any, help: str) -> Any:
+    """A field of the settings, with the sentence that ``--help`` prints."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass
+class TrainSettings:
+    """Everything a run depends on. ``data`` and ``out`` have no default."""
+
+    data: str = setting(MISSING, "folder of pictures to train on")
+    out: str = setting(MISSING, "weights file to write (.safetensors)")
+    validation: str = setting("", "folder of pictures to judge by; empty: every 20th picture of DATA is held out")
+    preset: str = setting("fast", "sizes of the model: fast or default")
+    steps: int = setting(0, "stop after this many steps")
+    minutes: float = setting(0.0, "stop after this many minutes of processor time (wall clock on a GPU)")
+    batch: int = setting(8, "crops per step and process")
+    crop: int = setting(192, "side of a crop in pixels, a multiple of 64")
+    lr: float = setting(8e-4, "learning rate of AdamW")
+    lr_matrices: float = setting(0.0, "learning rate of Muon on the blocks' matrices; 0: AdamW for these too")
+    lr_linear: float = setting(8e-5, "learning rate of the linear path, which starts out right")
+    warmup: int = setting(200, "steps of linear warm-up")
+    final_lr: float = setting(0.02, "learning rate at the end of the cosine, as a part of the highest")
+    ema: float = setting(0.999, "decay of the moving average that is judged and shipped")
+    clip: float = setting(1.0, "largest norm of the gradient")
+    seed: int = setting(1, "seed of crops, qualities and noise")
+    threads: int = setting(1, "threads; two that share cores with other work are slower than one")
+    device: str = setting("auto", "auto, cpu or cuda")
+    resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
+    init: str = setting("", "checkpoint to take only the moving average of, for a fresh schedule")
+    save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
+    judge_every: int = setting(1000, "steps between validations")
+    judge_pictures: int = setting(16, "crops that a validation looks at, of each of the two sets")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of ``python -m vaecodec.training.image``: one option for every field of the settings."""
+    parser = argparse.ArgumentParser(prog="vaecodec.training.image", description=__doc__.split("\n")[0])
+    for f in fields(TrainSettings):
+        text = f.metadata["help"]
+        if f.name == "data":
+            parser.add_argument("data", help=text)
+        elif f.name == "out":
+            parser.add_argument("-o", "--out", required=True, help=text)
+        else:
+            kind = type(f.default)
+            parser.add_argument("--" + f.name.replace("_", "-"), type=kind, default=f.default, help=f"{text} [%(default)s]")
+    train(TrainSettings(**vars(parser.parse_args(arguments))))
+
+
+class Clock:
+    """Processor time on a processor, wall clock on a GPU, in minutes; goes on from where a checkpoint left it."""
+
+    def __init__(self, device: torch.device, before: float = 0.0) -> None:
+        self.now: Callable[[], float] = time.process_time if device.type == "cpu" else time.perf_counter
+        self.start = self.now() - before * 60
+
+    def minutes(self) -> float:
+        """Minutes used by this run, those before the checkpoint included."""
+        return (self.now() - self.start) / 60
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the GPU of this process where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device(name)
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is worth it: on any GPU that has it, on processors with matrix units or vector instructions for it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def loss_weight(q: Tensor) -> Tensor:
+    """Evens out the gradients of high and low rates: 1/(0.15 + 2.5 q²)."""
+    return 1 / (0.15 + 2.5 * q * q)
+
+
+@dataclass
+class Losses:
+    """Per picture: what is minimised and what it consists of."""
+
+    loss: Tensor
+    bpp: Tensor
+    bpp_z: Tensor
+    mse: Tensor
+
+
+def losses(model: ImageModel, x: Tensor, q: Tensor, *, hard: bool) -> Losses:
+    """(bits per pixel + λ·MSE), weighted per quality; every field is [B]."""
+    passed = model(x, q, hard=hard)
+    pixels = x.shape[1] * x.shape[2]
+    target = x.float()
+    x_hat = passed.x_hat.clamp(0, 255).round() if hard else passed.x_hat
+    mse = ((x_hat - target) ** 2).flatten(1).mean(1)
+    bpp = (passed.bits_y + passed.bits_z) / pixels
+    return Losses(loss_weight(q) * (bpp + model.lambda_at(q) * mse), bpp, passed.bits_z / pixels, mse)
+
+
+@torch.no_grad()
+def judge(model: ImageModel, crops: Tensor) -> dict[str, float]:
+    """The loss with real rounding on fixed crops at fixed qualities, and rate and PSNR at each."""
+    model.eval()
+    row: dict[str, float] = {}
+    total = 0.0
+    for quality in VALIDATION_QUALITIES:
+        parts = []
+        for x in crops.split(4):
+            q = torch.full((len(x),), quality, device=x.device)
+            parts.append(losses(model, x, q, hard=True))
+        mean_loss = float(torch.cat([p.loss for p in parts]).mean())
+        total += mean_loss / len(VALIDATION_QUALITIES)
+        name = f"q{round(100 * quality)}"
+        row[f"bpp_{name}"] = float(torch.cat([p.bpp for p in parts]).mean())
+        row[f"z_{name}"] = float(torch.cat([p.bpp_z for p in parts]).mean())
+        row[f"psnr_{name}"] = float((10 * torch.log10(255.0**2 / torch.cat([p.mse for p in parts]))).mean())
+    model.train()
+    return {"loss": total, **row}
+
+
+def average_gradients(parameters: Sequence[nn.Parameter], world: int) -> None:
+    """The mean over all processes: one flat message."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in gradients])
+    dist.all_reduce(flat)
+    flat /= world
+    for g, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        g.copy_(part.view_as(g))
+
+
+def fixed_crops(paths: Sequence[Path], count: int) -> Tensor:
+    """The middle 256×256 of ``count`` pictures spread over the list: uint8 [N, 256, 256, 3]."""
+    crops = []
+    for path in paths:
+        picture = load_rgb(path)
+        H, W = picture.shape[:2]
+        if min(H, W) >= 256:
+            crops.append(picture[(H - 256) // 2 :][:256, (W - 256) // 2 :][:, :256])
+    if not crops:
+        raise UsageError("no picture for validation has both sides of at least 256 pixels")
+    return torch.stack(crops[:: max(1, len(crops) // count)][:count])
+
+
+def train(settings: TrainSettings) -> None:
+    """Runs the training that the settings describe; writes OUT, OUT.checkpoint, OUT.csv and OUT.png as it goes."""
+    s = settings
+    if bool(s.steps) == bool(s.minutes):
+        raise UsageError("say how long to train: either --steps or --minutes")
+    if s.crop % 64 or s.preset not in PRESETS:
+        raise UsageError(f"--crop must be a multiple of 64 and --preset one of {', '.join(PRESETS)}")
+    torch.set_num_threads(s.threads)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    device = pick_device(s.device)
+    if world > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    out = Path(s.out)
+
+    # Data: everything decoded once, held on the device.
+    paths = find_pictures(Path(s.data))
+    if not paths:
+        raise UsageError(f"{s.data}: no pictures here")
+    held_out = find_pictures(Path(s.validation)) if s.validation else paths[10::20]
+    paths = [p for p in paths if p not in set(held_out)]
+    if not paths or not held_out:
+        raise UsageError(f"{s.data}: too few pictures to hold some out; give --validation")
+    sampler = CropSampler([load_rgb(p) for p in paths], smallest=s.crop, device=device)
+    judged = {
+        "validation": fixed_crops(held_out, s.judge_pictures).to(device),
+        "train": fixed_crops(paths, s.judge_pictures).to(device),
+    }
+
+    # Model, its moving average, two optimisers.
+    torch.manual_seed(s.seed)
+    model = ImageModel(PRESETS[s.preset])
+    klt = initialise_with_klt(model, sampler.draw(256, 256, torch.Generator().manual_seed(s.seed)).cpu())
+    model.to(device)
+    average = ImageModel(model.settings).to(device)
+    if s.init:
+        model.load_state_dict(read_checkpoint(Path(s.init), device)["average"])
+    average.load_state_dict(model.state_dict())
+    slow = linear_path(model)
+    taken = {id(p) for p in slow}
+    matrices = []
+    if s.lr_matrices:
+        matrices = [p for n, p in model.named_parameters() if p.ndim >= 2 and "block" in n and "depthwise" not in n]
+        matrices += [p for n, p in model.named_parameters() if "context" in n and ".blocks." not in n and p.shape[1] > 1]
+        taken |= {id(p) for p in matrices}
+    rest = [p for p in model.parameters() if id(p) not in taken]
+    adam = torch.optim.AdamW(
+        [{"params": rest, "lr": s.lr}, {"params": slow, "lr": s.lr_linear}],
+        betas=(0.9, 0.98), weight_decay=0.0, fused=True,
+    )  # fmt: skip
+    optimisers: list[torch.optim.Optimizer] = [adam]
+    if matrices:
+        optimisers.append(Muon(matrices, lr=s.lr_matrices))
+    highest = [[g["lr"] for g in o.param_groups] for o in optimisers]
+
+    # Random numbers: crops and qualities from one generator of this process, noise from torch's own.
+    generator = torch.Generator().manual_seed(s.seed * 1000 + rank)
+    torch.manual_seed(s.seed * 1000 + rank)
+    step, skipped, best, history = 0, 0, math.inf, []
+    clock = Clock(device)
+    if s.resume:
+        state = read_checkpoint(Path(s.resume), device)
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        generator.set_state(state["generator"].cpu())
+        torch.set_rng_state(state["noise"].cpu())
+        if device.type == "cuda" and "noise_cuda" in state:
+            torch.cuda.set_rng_state(state["noise_cuda"].cpu(), device)
+        step, skipped, best, history = state["step"], state["skipped"], state["best"], state["history"]
+        clock = Clock(device, state["minutes"])
+
+    def save(path: Path) -> None:
+        state = {
+            "model": model.state_dict(), "average": average.state_dict(),
+            "optimisers": [o.state_dict() for o in optimisers],
+            "generator": generator.get_state(), "noise": torch.get_rng_state(),
+            "step": step, "skipped": skipped, "best": best, "history": history, "minutes": clock.minutes(),
+            "settings": asdict(s), "sizes": model.settings.to_dict(), "discarded": klt["discarded"],
+        }  # fmt: skip
+        if device.type == "cuda":
+            state["noise_cuda"] = torch.cuda.get_rng_state(device)
+        temporary = path.with_suffix(path.suffix + ".part")
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+    half = has_fast_bfloat16(device)
+    parameters = list(model.parameters())
+    recent: list[float] = []
+    saved_at = shown_at = time.perf_counter()
+    shown_step = step
+    while True:
+        # How far the run is: the learning rate warms up over steps, then follows a cosine over steps or time.
+        done = step / s.steps if s.steps else clock.minutes() / s.minutes
+        if world > 1 and not s.steps:
+            shared = torch.tensor([done], device=device)
+            dist.broadcast(shared, 0)
+            done = float(shared)
+        finished = done >= 1
+        factor = min(1.0, (step + 1) / s.warmup) * (
+            s.final_lr + (1 - s.final_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        )
+        for optimiser, rates in zip(optimisers, highest, strict=True):
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+
+        if rank == 0 and (finished or (step % s.judge_every == 0 and (not history or history[-1]["step"] < step))):
+            row = {"step": step, "minutes": clock.minutes()}
+            for name, crops in judged.items():
+                row |= {f"{name}_{key}": value for key, value in judge(average, crops).items()}
+            history.append(row)
+            write_history(out, history)
+            if row["validation_loss"] < best:
+                best = row["validation_loss"]
+                save(out.with_suffix(".best"))
+            print(
+                f"\nstep {step} {row['minutes']:.1f} min: validation {row['validation_loss']:.4f} "
+                f"train {row['train_loss']:.4f} | "
+                + "  ".join(
+                    f"q{q} {row[f'validation_bpp_q{q}']:.3f} ({row[f'validation_z_q{q}']:.3f}) "
+                    f"{row[f'validation_psnr_q{q}']:.2f}"
+                    for q in (0, 50, 100)
+                ),
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+        if rank == 0 and (finished or time.perf_counter() - saved_at > 60 * s.save_every):
+            save(out.with_suffix(".checkpoint"))
+            saved_at = time.perf_counter()
+        if finished:
+            break
+
+        x = sampler.draw(s.batch, s.crop, generator)
+        # Qualities are spread evenly over the batch, one at random in each of its parts.
+        q = ((torch.arange(s.batch) + torch.rand(s.batch, generator=generator)) / s.batch).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            parts = losses(model, x, q, hard=False)
+        loss = parts.loss.mean()
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if world > 1:
+            average_gradients(parameters, world)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, s.clip)
+        if bool(torch.isfinite(norm)):
+            for optimiser in optimisers:
+                optimiser.step()
+        else:
+            skipped += 1
+            if skipped > 100 and skipped > step / 10:
+                raise UsageError(f"more than a tenth of {step} steps had no finite gradient: lower the learning rate")
+        step += 1
+        decay = min(s.ema, step / (step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), parameters, 1 - decay)
+
+        recent.append(float(loss.detach()))
+        now = time.perf_counter()
+        if rank == 0 and now - shown_at > 10:
+            speed = (step - shown_step) * s.batch * world / (now - shown_at)
+            filled = round(20 * done)
+            print(
+                f"\r[{'#' * filled:<20}] {100 * done:5.1f} %  step {step}  loss {sum(recent) / len(recent):.4f}  "
+                f"rate {float(parts.bpp.mean()):.3f} bpp  distortion {float(parts.mse.mean()):.1f} MSE  "
+                f"gradient {float(norm):.2f}  skipped {skipped}  {speed:.1f} pictures/s ",
+                end="", file=sys.stderr, flush=True,
+            )  # fmt: skip
+            shown_at, shown_step = now, step
+            recent = []
+    if rank == 0:
+        print(file=sys.stderr)
+        finish(s, out, average, sampler)
+    if world > 1:
+        dist.destroy_process_group()
+
+
+def finish(s: TrainSettings, out: Path, average: ImageModel, sampler: CropSampler) -> None:
+    """Takes the best moving average and makes the exact weights file of it."""
+    from vaecodec.models.export import export_weights
+
+    best = read_checkpoint(out.with_suffix(".best"), torch.device("cpu"))
+    model = average.cpu()
+    model.load_state_dict(best["average"])
+    crops = CropSampler([p.cpu() for p in sampler.pictures], smallest=s.crop, device=torch.device("cpu")).draw(
+        96, 256, torch.Generator().manual_seed(s.seed)
+    )
+    export_weights(model, crops, out, card={"steps": best["step"], "minutes": round(best["minutes"], 1)})
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """A checkpoint of this trainer; tensors and plain values only, nothing that could run."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such checkpoint")
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
+
+
+def write_history(out: Path, history: Sequence[dict[str, float]]) -> None:
+    """The validation curve: a CSV, and a PNG with train and validation loss side by side."""
+    with out.with_suffix(".csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+    x = [row["minutes"] for row in history]
+    draw_curves(
+        out.with_suffix(".png"), x,
+        {name: [row[f"{name}_loss"] for row in history] for name in ("train", "validation")},
+        labels=("minutes", "loss"),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UsageError as error:
+        sys.exit(f"vaecodec: {error}")

@@ -1,0 +1,61 @@
+"""Pictures in memory as uint8, and random crops of them: one class for a processor and for a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm"}
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """All picture files below ``folder``, sorted by name."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def load_rgb(path: Path) -> Tensor:
+    """A picture file -> uint8 [H, W, 3]."""
+    with Image.open(path) as image:
+        return torch.from_numpy(np.array(image.convert("RGB")))
+
+
+class CropSampler:
+    """Draws square crops from pictures held on one device.
+
+    A picture is drawn with a probability in proportion to the square root of its area. A crop is flipped and turned by
+    multiples of 90° at random; every third one is scaled down by up to 0.6, so that one photograph is seen at several scales.
+    """
+
+    def __init__(self, pictures: Sequence[Tensor], *, smallest: int, device: torch.device) -> None:
+        usable = [p for p in pictures if min(p.shape[:2]) >= smallest]
+        if not usable:
+            raise ValueError(f"no picture has both sides of at least {smallest} pixels")
+        self.pictures = [p.to(device) for p in usable]
+        area = torch.tensor([float(p.shape[0] * p.shape[1]) for p in usable])
+        self.weights = area.sqrt()
+
+    def draw(self, count: int, size: int, generator: torch.Generator) -> Tensor:
+        """uint8 [count, size, size, 3]; every random number comes from ``generator`` (on the processor)."""
+        chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        return torch.stack([self._crop(self.pictures[i], size, generator) for i in chosen.tolist()])
+
+    def _crop(self, picture: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        H, W = picture.shape[:2]
+        scaled, factor, top, left, turn, flip = torch.rand(6, generator=generator).tolist()
+        side = size
+        if scaled < 1 / 3:
+            side = min(round(size / (1 - 0.4 * factor)), H, W)
+        y, x = int(top * (H - side + 1)), int(left * (W - side + 1))
+        crop = picture[y : y + side, x : x + side]
+        if side != size:
+            planes = crop.permute(2, 0, 1)[None].float()
+            planes = F.interpolate(planes, (size, size), mode="bilinear", antialias=True)
+            crop = planes[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
+        crop = torch.rot90(crop, int(turn * 4), (0, 1))
+        return crop.flip(1) if flip < 0.5 else crop
