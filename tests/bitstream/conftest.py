@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vaecodec.bitstream.tables import TOTAL, FrozenTables, gaussian_tables, quantise_counts
+from vaecodec.bitstream.tables import TOTAL, FrozenTables
+from vaecodec.exact.tables import gaussian_tables, quantise_counts
 
 
 @pytest.fixture(scope="session")
 def gaussian() -> FrozenTables:
-    return gaussian_tables()
+    return FrozenTables.from_arrays(*gaussian_tables())
 
 
 @pytest.fixture(scope="session")

@@ -57,9 +57,7 @@ def round_linear(
     share = np.stack([b if p == 0 else np.zeros_like(b) for p in range(parts)])
     shift = np.stack(
         [
-            np.min(
-                [_largest_shift(w[g][:, part], share[p, g], input_limit) for p, part in enumerate(slices)], axis=0
-            )
+            np.min([_largest_shift(w[g][:, part], share[p, g], input_limit) for p, part in enumerate(slices)], axis=0)
             for g in range(groups)
         ]
     )

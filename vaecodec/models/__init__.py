@@ -1,0 +1,1 @@
+"""The image model, in float and in exact integers, and weights files."""

@@ -7,7 +7,7 @@ integers. So quiet channels are as precise as loud ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from vaecodec.exact.arithmetic import IntArray
 from vaecodec.exact.layers import DepthwiseData, LinearData
 from vaecodec.exact.rounding import FloatArray, round_depthwise, round_linear
 from vaecodec.exact.tables import fit_tables
-from vaecodec.models.coding import Coding, code_latents
+from vaecodec.models.coding import encode_tile, hyper_symbols, quality_of_units
 from vaecodec.models.exact_image import (
     CONTEXT_CLAMP,
     CONTEXT_LIMIT,
@@ -197,18 +197,18 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
     per_nat = (1 << INDEX_SHIFT) / level
 
     # Prior.
-    P, group = s.prior_width, s.latents // STEPS
-    middle = maxima.scale(r.stream, "h_s.up32.shuffled" if False else "h_s.block32.stream")
+    group = s.latents // STEPS
+    middle = maxima.scale(r.stream, "h_s.block32.stream")
     rounder.linear("h_s.up32", input_scale=np.ones(s.hyper_latents), output_scale=np.tile(middle, 4),
                    input_limit=HYPER_LIMIT, limit=r.stream, leaky=True)  # fmt: skip
     rounder.blocks(["h_s.block32"], middle, stream=r.stream, inner=r.inner)
     context_blocks = [f"context.{k}.blocks.{i}" for k in range(STEPS) for i in range(s.prior_blocks)]
     stream = maxima.scale(r.stream, *(f"{name}.stream" for name in context_blocks))
-    rounder.linear("h_s.up16", input_scale=middle, output_scale=np.tile(stream, 4), input_limit=r.stream, limit=r.stream)
-    rounder.blocks(context_blocks, stream, stream=r.stream, inner=r.inner)
-    leave_scale = np.concatenate(
-        [np.full(group, (MEAN_LIMIT_UNITS + 1) / MEAN_LIMIT), np.full(group, per_nat)]
+    rounder.linear(
+        "h_s.up16", input_scale=middle, output_scale=np.tile(stream, 4), input_limit=r.stream, limit=r.stream
     )
+    rounder.blocks(context_blocks, stream, stream=r.stream, inner=r.inner)
+    leave_scale = np.concatenate([np.full(group, (MEAN_LIMIT_UNITS + 1) / MEAN_LIMIT), np.full(group, per_nat)])
     for k in range(STEPS):
         if k:
             rounder.linear(f"context.{k}.enter", input_scale=np.full(group, float(CONTEXT_UNIT)), output_scale=stream,
@@ -254,6 +254,7 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
     return ExactData(s, rounder.layers, {name: np.rint(t).astype(np.int32) for name, t in tables.items()})
 
 
+@torch.no_grad()
 def residual_histograms(model: ImageModel, data: ExactData, crops: Tensor) -> list[IntArray]:
     """Counts of real residuals under the exact prior, for each of the 63 indices: arrays over −K..K."""
     prior = ExactPrior(build_layers(data, torch.device("cpu")))
@@ -267,8 +268,9 @@ def residual_histograms(model: ImageModel, data: ExactData, crops: Tensor) -> li
     rng = np.random.default_rng(1)
     for x in crops:
         quality16 = int(rng.integers(0, 100 * QUALITY_UNITS + 1))
-        code_latents(model, prior, x[None], quality16, Coding(count))
-    return [row for row in counts[1:]]
+        v = model.analyse(x[None], torch.tensor([quality_of_units(quality16)]))
+        encode_tile(v[0], hyper_symbols(model, v), prior, quality16, count)
+    return list(counts[1:])
 
 
 def export_weights(
@@ -288,10 +290,3 @@ def export_weights(
     weights = Weights.make(model, data, half_widths, counts, card)
     save_weights(weights, path)
     return weights
-
-
-def named_blocks(model: ImageModel) -> Iterator[tuple[str, ResidualBlock]]:
-    """All residual blocks of the decoding half with their names."""
-    for name, module in model.named_modules():
-        if isinstance(module, ResidualBlock) and name.startswith(("g_s", "h_s", "context")):
-            yield name, module

@@ -142,9 +142,7 @@ class ContextStep(nn.Module):
         super().__init__()
         group = s.latents // STEPS
         self.enter = None if first else PositionLinear(group, s.prior_width, scale=0.5)
-        self.blocks = nn.Sequential(
-            *(ResidualBlock(s.prior_width, 2.0, s.prior_kernel) for _ in range(s.prior_blocks))
-        )
+        self.blocks = nn.Sequential(*(ResidualBlock(s.prior_width, 2.0, s.prior_kernel) for _ in range(s.prior_blocks)))
         self.leave = PositionLinear(s.prior_width, 2 * group, scale=0.05)
 
     def forward(self, f: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -272,9 +270,7 @@ class ImageModel(ImageEncoder):
         """[B, h, w, M] -> [step 4, position 4, N, M/4]: what is coded in each step at each position of a cell."""
         cells = split_cells(v)
         cells = cells.reshape(4, cells.shape[1], STEPS, -1)
-        return torch.stack(
-            [torch.stack([cells[p, :, g] for p, g in enumerate(coded_group(k))]) for k in range(STEPS)]
-        )
+        return torch.stack([torch.stack([cells[p, :, g] for p, g in enumerate(coded_group(k))]) for k in range(STEPS)])
 
     def join_groups(self, steps: Tensor, B: int, h: int, w: int) -> Tensor:
         """The inverse of :meth:`split_groups`."""

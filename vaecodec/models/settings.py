@@ -61,7 +61,11 @@ class ImageSettings:
         for name, value in self.to_dict().items():
             low, high = bounds.get(name, (0, 16))
             whole = name not in ("expansion", "lambda_min", "lambda_max")
-            if not isinstance(value, (int, float)) or not low <= value <= high or (whole and not isinstance(value, int)):
+            if (
+                not isinstance(value, (int, float))
+                or not low <= value <= high
+                or (whole and not isinstance(value, int))
+            ):
                 raise ValueError(f"{name} = {value!r} is out of range")
         if self.latents % STEPS or not all(k % 2 for k in (self.kernel8, self.kernel16, self.prior_kernel)):
             raise ValueError("latents must be a multiple of 4, kernels odd")

@@ -91,7 +91,7 @@ class Weights:
             tensors[f"exact/table/{name}"] = table
         tensors["coder/half_widths"] = self.half_widths
         tensors["coder/counts"] = self.counts
-        return {name: tensor.astype("<i4") for name, tensor in tensors.items()}
+        return {name: np.ascontiguousarray(tensor, dtype="<i4") for name, tensor in tensors.items()}
 
     def model_id(self) -> bytes:
         """First 8 bytes of SHA-256 over the decoding half.
@@ -105,7 +105,7 @@ class Weights:
         digest = hashlib.sha256(json.dumps(config, sort_keys=True, separators=(",", ":")).encode() + b"\0")
         for name, tensor in sorted(self.decoding_tensors().items()):
             digest.update(name.encode() + b"\0" + "x".join(map(str, tensor.shape)).encode() + b"\0")
-            digest.update(np.ascontiguousarray(tensor).tobytes())
+            digest.update(tensor.tobytes())
         return digest.digest()[:ID_BYTES]
 
     def build_encoder(self, device: torch.device) -> ImageEncoder:

@@ -1,0 +1,1 @@
+"""Trainers: one readable file for each kind of model, on shared parts."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import math
 import os
 import sys
@@ -82,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.add_argument("-o", "--out", required=True, help=text)
         else:
             kind = type(f.default)
-            parser.add_argument("--" + f.name.replace("_", "-"), type=kind, default=f.default, help=f"{text} [%(default)s]")
+            parser.add_argument(
+                "--" + f.name.replace("_", "-"), type=kind, default=f.default, help=f"{text} [%(default)s]"
+            )
     train(TrainSettings(**vars(parser.parse_args(arguments))))
 
 
@@ -229,7 +230,9 @@ def train(settings: TrainSettings) -> None:
     matrices = []
     if s.lr_matrices:
         matrices = [p for n, p in model.named_parameters() if p.ndim >= 2 and "block" in n and "depthwise" not in n]
-        matrices += [p for n, p in model.named_parameters() if "context" in n and ".blocks." not in n and p.shape[1] > 1]
+        matrices += [
+            p for n, p in model.named_parameters() if "context" in n and ".blocks." not in n and p.shape[1] > 1
+        ]
         taken |= {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in taken]
     adam = torch.optim.AdamW(
