@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vaecodec.errors import MissingExtraError
 from vaecodec.evaluation.metrics import Samples, bits_per_pixel, ms_ssim, psnr
-from vaecodec.evaluation.peers import AVIF, JPEG, WEBP, PictureCodec, PillowCodec, largest_within
+from vaecodec.evaluation.peers import AVIF, JPEG, WEBP, PictureCodec, PillowCodec, SizeSearch
 from vaecodec.evaluation.plots import side_by_side
 from vaecodec.evaluation.tables import Cell, text_table
 from vaecodec.picture import Picture, check_output, write_atomically, write_picture
@@ -100,6 +100,7 @@ def demonstrate(
 
     files = [folder / f"{_NAME}.png"]
     write_picture(Picture(original), files[0], overwrite=overwrite)
+    searches = [(peer, SizeSearch(peer, original)) for peer in DEMO_PEERS]
     comparisons = []
     for quality in sorted(qualities):
         data = codec.encode(Picture(original), quality=quality).data
@@ -110,14 +111,16 @@ def demonstrate(
         write_picture(restored, picture, overwrite=overwrite)
         files += [path, picture]
         ours = _measured("vaecodec", quality, len(data), original, restored.samples)
-        comparisons.append(Comparison(ours, {peer.name: _peer(peer, original, len(data)) for peer in DEMO_PEERS}))
+        comparisons.append(
+            Comparison(ours, {peer.name: _peer(peer, search, original, len(data)) for peer, search in searches})
+        )
 
     write_picture(Picture(_sheet(original, comparisons)), sheet, overwrite=overwrite)
     return Demonstration(tuple(comparisons), _table(comparisons, original), (sheet, *files))
 
 
-def _peer(peer: PillowCodec, original: Samples, size: int) -> CodedPicture | None:
-    found = largest_within(peer, original, size)
+def _peer(peer: PillowCodec, search: SizeSearch, original: Samples, size: int) -> CodedPicture | None:
+    found = search.best_within(size)
     if found is None:
         return None
     quality, data = found

@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 import click
 
 from vaecodec.cli.progress import Progress
-from vaecodec.errors import LimitError, VaecodecError
+from vaecodec.errors import FileFormatError, LimitError, PictureError, UnknownModelError, VaecodecError
 
 SOME_FAILED = 1
+
+# Errors about what is in an input. The library may have seen only its bytes, and then cannot name it.
+_ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError)
 
 
 def say(message: object) -> None:
@@ -39,11 +42,18 @@ def for_each(inputs: Sequence[str], job: Callable[[str], None], *, progress: Pro
             raise
         except (VaecodecError, OSError, MemoryError) as error:
             progress.clear()
-            say(error)
+            say(_about(source, error))
             codes.append(exit_code(error))
     progress.clear()
     if codes:
         raise click.exceptions.Exit(codes[0] if len(inputs) == 1 else SOME_FAILED)
+
+
+def _about(source: str, error: BaseException) -> BaseException | str:
+    """Names the input where the message does not."""
+    if isinstance(error, _ABOUT_THE_INPUT) and source not in str(error):
+        return f"{source}: {str(error).removeprefix('the data: ')}"
+    return error
 
 
 def _line(message: object) -> str:

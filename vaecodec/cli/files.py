@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import click
-
 from vaecodec.errors import PictureNotFoundError, UsageError
 from vaecodec.picture import check_output, write_atomically
 
@@ -80,8 +78,8 @@ def check_target(target: str, *, force: bool) -> None:
 def write_output(target: str, data: bytes, *, source: str, force: bool) -> None:
     """Writes a file, whole or not at all and with the time stamps of its source, or to standard output for PIPE."""
     if target == PIPE:
-        click.get_binary_stream("stdout").write(data)
-        click.get_binary_stream("stdout").flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
     else:
         write_atomically(target, data, overwrite=force, times_from=None if source == PIPE else source)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import click
 
 from vaecodec.cli import options
-
+from vaecodec.cli.failures import for_each
+from vaecodec.cli.progress import Progress
 
 _WORDS = {None: "none", True: "yes", False: "no"}
 
@@ -26,14 +27,17 @@ def command(file: str, latents: bool, device: str, as_json: bool) -> None:
     from vaecodec.api import info
     from vaecodec.cli.files import read_input
 
-    facts = info(read_input(file), latents=latents, device=device)
-    if as_json:
-        click.echo(json.dumps(facts))
-        return
-    lines = list(_flat(facts))
-    width = max((len(name) for name, _ in lines), default=0)
-    for name, value in lines:
-        click.echo(f"{name + ':':<{width + 2}}{value}")
+    def show(source: str) -> None:
+        facts = info(read_input(source), latents=latents, device=device)
+        if as_json:
+            click.echo(json.dumps(facts))
+            return
+        lines = list(_flat(facts))
+        width = max((len(name) for name, _ in lines), default=0)
+        for name, value in lines:
+            click.echo(f"{name + ':':<{width + 2}}{value}")
+
+    for_each([file], show, progress=Progress(1))
 
 
 def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:

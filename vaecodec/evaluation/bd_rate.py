@@ -62,7 +62,11 @@ def bd_rate(
             curve on which quality does not rise strictly with rate, so that it is no function of quality.
         MissingExtraError: scipy is not installed.
     """
-    curves = [_prepare(points, name) for points, name in ((reference, "reference"), (tested, "tested"))]
+    named = (("reference", reference), ("tested", tested))
+    for name, points in named:
+        if len(points) < FEWEST_POINTS:
+            raise UsageError(f"the {name} curve has {len(points)} points: BD-rate needs at least {FEWEST_POINTS}")
+    curves = [_prepare(points, name) for name, points in named]
     lowest = max(float(quality[0]) for quality, _ in curves)
     highest = min(float(quality[-1]) for quality, _ in curves)
     low, high = (lowest, highest) if window is None else (max(lowest, window[0]), min(highest, window[1]))
@@ -80,8 +84,6 @@ def bd_rate(
 
 def _prepare(points: Sequence[RatePoint], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns quality, ascending, and log rate, both float64 [N]."""
-    if len(points) < FEWEST_POINTS:
-        raise UsageError(f"the {name} curve has {len(points)} points: BD-rate needs at least {FEWEST_POINTS}")
     checked: list[tuple[float, float]] = []
     for rate, quality in points:
         if quality is None or not math.isfinite(quality) or not math.isfinite(rate) or rate <= 0:

@@ -126,28 +126,31 @@ class VaecodecAdapter:
         return self.codec.decompress(data).samples
 
 
-def largest_within(codec: PillowCodec, samples: Samples, size: int) -> tuple[int, bytes] | None:
-    """Finds the best file of a codec that takes no more than a number of bytes.
+class SizeSearch:
+    """Finds the best file of a codec that takes no more than a number of bytes, for one picture and any number of sizes.
 
-    File sizes rise with quality, so the search halves its range; where a size falls by some bytes from one quality to the next, a
-    neighbour of the best may be found instead.
-
-    Args:
-        codec: the codec.
-        samples: uint8 [H, W, C].
-        size: the largest size, in bytes.
-
-    Returns:
-        Its quality and the file, or None where the smallest file, that of quality 0, is larger.
+    File sizes rise with quality, so the search halves its range; where a size falls by some bytes from one quality to the
+    next, a neighbour of the best may be found instead. Every file is made once and kept.
     """
-    best: tuple[int, bytes] | None = None
-    low, high = 0, 100
-    while low <= high:
-        quality = (low + high) // 2
-        data = codec.encode(samples, quality).data
-        if len(data) <= size:
-            best = (quality, data)
-            low = quality + 1
-        else:
-            high = quality - 1
-    return best
+
+    def __init__(self, codec: PillowCodec, samples: Samples) -> None:
+        self._codec = codec
+        self._samples = samples
+        self._files: dict[int, bytes] = {}
+
+    def best_within(self, size: int) -> tuple[int, bytes] | None:
+        """Returns quality and file, or None where even the file of quality 0 takes more than ``size`` bytes."""
+        best: int | None = None
+        low, high = 0, 100
+        while low <= high:
+            quality = (low + high) // 2
+            if len(self._file(quality)) <= size:
+                best, low = quality, quality + 1
+            else:
+                high = quality - 1
+        return None if best is None else (best, self._file(best))
+
+    def _file(self, quality: int) -> bytes:
+        if quality not in self._files:
+            self._files[quality] = self._codec.encode(self._samples, quality).data
+        return self._files[quality]

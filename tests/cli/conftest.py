@@ -1,0 +1,116 @@
+"""A codec small enough to test the command line with: its files are a mark, the quality and the samples."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vaecodec.errors import DamagedFileError, NotVaecodecFileError, UnknownModelError, WeightsNotFoundError
+from vaecodec.picture import Picture, read_picture
+
+MARK = b"fake"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    data: bytes
+    samples: np.ndarray
+    estimated_bits: float
+    seconds: dict[str, float]
+
+
+@dataclass
+class FakeApi:
+    """Stands for vaecodec.api and remembers what it was asked for."""
+
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+    def module(self) -> types.ModuleType:
+        module = types.ModuleType("vaecodec.api")
+        calls = self.calls
+
+        class Codec:
+            def __init__(self, model: str | Path = "standard", *, device: str = "auto") -> None:
+                if model == "none":
+                    raise WeightsNotFoundError("none: no such weights: see 'vaecodec models'")
+                calls.append({"model": model, "device": device})
+
+            def encode(self, picture: Picture, *, quality: float = 50.0, check: bool = False) -> Encoded:
+                calls.append({"quality": quality, "check": check, "orientation": picture.exif})
+                step = 1 + round((100 - quality) / 4)
+                samples = (picture.samples // step * step).astype(np.uint8)
+                head = np.array(picture.samples.shape, "<u4").tobytes()
+                # Finer steps take more bytes, as with a real codec.
+                return Encoded(
+                    MARK + head + bytes([check]) + samples.tobytes() + bytes(int(20 * quality)),
+                    samples,
+                    8000.0,
+                    {"model": 0.1},
+                )
+
+            def decompress(self, data: bytes, *, verify: bool = False) -> Picture:
+                height, width, channels = np.frombuffer(data[4:16], "<u4")
+                size = int(height * width * channels)
+                if len(data) < 17 + size:
+                    raise DamagedFileError("the data: checksum does not match: damaged: fetch it again")
+                calls.append({"verify": verify})
+                samples = np.frombuffer(data[17 : 17 + size], np.uint8).reshape(height, width, channels)
+                return Picture(samples.copy(), xmp=b"<x/>")
+
+        def find_codec_for(data: bytes, *, models: Sequence[str] = (), device: str = "auto") -> Codec:
+            if not data.startswith(MARK):
+                raise NotVaecodecFileError("the data: not a .vaec file")
+            if data[4:8] == b"\xff\xff\xff\xff" and not models:
+                raise UnknownModelError("no installed model has the id ffffffff: name its weights with --model")
+            calls.append({"models": models, "device": device})
+            return Codec()
+
+        def info(data: bytes, *, latents: bool = False, device: str = "auto") -> dict[str, object]:
+            if not data.startswith(MARK):
+                raise NotVaecodecFileError("the data: not a .vaec file")
+            return {"width": 7, "tiles": [{"bytes": 3}], "icc": None, "sections": ["HEADER", "DATA"]} | (
+                {"latents": "ab"} if latents else {}
+            )
+
+        def models() -> list[SimpleNamespace]:
+            macs = {"analysis": 5.0, "synthesis": 5.5, "prior": 4.1}
+            card = {"name": "fast", "id_hex": "0123456789abcdef", "path": Path("fast.safetensors")}
+            return [SimpleNamespace(**card, macs=macs, settings={"width": 192}, size=2_500_000)]
+
+        module.__dict__.update(
+            Codec=Codec,
+            find_codec_for=find_codec_for,
+            info=info,
+            models=models,
+            DEFAULT_MODEL="standard",
+            DEFAULT_QUALITY=50.0,
+        )
+        return module
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    fake = FakeApi()
+    module = fake.module()
+    monkeypatch.setitem(sys.modules, "vaecodec.api", module)
+    package = sys.modules["vaecodec"]
+    monkeypatch.setattr(package, "api", module, raising=False)
+    return fake
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    """A picture of 24 × 16 in a file."""
+    rows, columns = np.mgrid[0:16, 0:24]
+    samples = np.stack([rows * 15, columns * 10, rows + columns], axis=2).astype(np.uint8)
+    path = tmp_path / "photo.png"
+    read_picture(samples).to_pil().save(path)
+    return path

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from dataclasses import MISSING, dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from vaecodec.cli import COMMANDS, main
+from vaecodec.version import __version__
+
+
+def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
+    heavy = ("torch", "numpy", "PIL", "matplotlib", "scipy", "constriction")
+    code = (
+        "import sys; from vaecodec.cli import main; code = main(['--help']); "
+        f"sys.exit(code or ','.join(name for name in {heavy!r} if name in sys.modules) or 0)"
+    )
+    start = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
+    for command in COMMANDS:
+        assert f"  {command} " in result.stdout
+    # A third of a second on a machine of its own; this bound only tells a slow machine from an import of torch.
+    assert time.perf_counter() - start < 3
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"vaecodec {__version__}\n"
+
+
+def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "Commands:" in capsys.readouterr().err
+
+
+def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compres"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("vaecodec: ")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str], trainer: Any) -> None:
+    assert main([command, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: vaecodec {command}")
+
+
+def test_info_for_people_and_for_programs(api: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.vaec"
+    path.write_bytes(b"fake")
+    assert main(["info", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "width:          7",
+        "tiles[0].bytes: 3",
+        "icc:            none",
+        "sections:       HEADER, DATA",
+    ]
+    assert main(["info", "--latents", "--json", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["latents"] == "ab"
+    path.write_bytes(b"other")
+    assert main(["info", str(path)]) == 3
+    assert capsys.readouterr().err == f"vaecodec: {path}: not a .vaec file\n"
+
+
+def test_models_are_listed(api: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == [
+        "fast", "0123456789abcdef", "14.6", "9.6", "2.5", "fast.safetensors"
+    ]  # fmt: skip
+    assert main(["models", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kmac_per_pixel"]["prior"] == 4.1
+
+
+def test_evaluate_prints_curves_and_writes_rows_and_a_plot(
+    api: Any, photograph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("scipy")
+    pytest.importorskip("matplotlib")
+    rows, plot = tmp_path / "rows.csv", tmp_path / "out.plot"
+    assert main(["evaluate", str(tmp_path), "--csv", str(rows), "--plot", str(plot)]) == 0
+    captured = capsys.readouterr()
+    assert "vaecodec, mean of 1 pictures" in captured.out
+    assert "JPEG, mean of 1 pictures" in captured.out
+    assert "BD-rate against JPEG 4:2:0" in captured.out
+    assert captured.err == ""
+    with rows.open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert {row["codec"] for row in read} == {"vaecodec", "JPEG"}
+    assert [float(row["setting"]) for row in read if row["codec"] == "vaecodec"] == [10.0 * k for k in range(11)]
+    assert plot.read_bytes()[1:4] == b"PNG"
+    assert main(["evaluate", str(tmp_path), "--csv", str(rows)]) == 2
+    assert main(["evaluate", str(tmp_path), "--csv", str(rows), "-f", "--quiet"]) == 0
+
+
+def test_evaluate_with_few_qualities_says_why_there_is_no_bd_rate(
+    api: Any, photograph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(photograph.parent), "-q", "50,10", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["bd_rate"] is None
+    assert "2 points" in facts["bd_rate_note"]
+    assert [point["setting"] for point in facts["curves"]["vaecodec"]] == [10, 50]
+
+
+def test_evaluate_goes_on_without_a_picture_that_it_cannot_read(
+    api: Any, photograph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photograph.parent / "bad.png").write_bytes(b"no picture")
+    assert main(["evaluate", str(photograph.parent), "-q", "50"]) == 1
+    captured = capsys.readouterr()
+    assert "bad.png" in captured.err
+    assert "mean of 1 pictures" in captured.out
+    photograph.unlink()
+    assert main(["evaluate", str(photograph.parent), "-q", "50"]) == 3
+
+
+@pytest.mark.parametrize("qualities", ["", "a", "10,101", "10;20"])
+def test_evaluate_refuses_lists_that_are_none(api: Any, tmp_path: Path, qualities: str) -> None:
+    assert main(["evaluate", str(tmp_path), "-q", qualities]) == 2
+
+
+@dataclass
+class Settings:
+    data: str = field(default=MISSING, metadata={"help": "folder"})  # type: ignore[arg-type]
+    out: str = field(default=MISSING, metadata={"help": "weights"})  # type: ignore[arg-type]
+    steps: int = field(default=100, metadata={"help": "number of steps"})
+    learning_rate: float = field(default=1e-3, metadata={"help": "step size"})
+    resume: str = field(default="", metadata={"help": "go on from this"})
+    compile: bool = field(default=False, metadata={"help": "compile the model"})
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """Stands for vaecodec.training.image."""
+    from vaecodec.cli import train as command_module
+
+    given: list[Settings] = []
+    module = ModuleType("vaecodec.training.image")
+    module.__dict__.update(TrainSettings=Settings, train=given.append)
+    monkeypatch.setitem(sys.modules, "vaecodec.training.image", module)
+    monkeypatch.setattr(command_module.command, "params", [])
+    return given
+
+
+def test_train_has_the_trainer_s_settings_as_options(
+    trainer: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "number of steps  [default: 100]" in text
+    assert "--compile / --no-compile" in text
+    assert main(["train", "pictures", "-o", "w", "--learning-rate", "0.5", "--compile"]) == 0
+    assert trainer == [Settings("pictures", "w", 100, 0.5, "", True)]
+    assert main(["train", "pictures"]) == 2
+    assert main(["train", "pictures", "-o", "w", "--steps", "many"]) == 2
+
+
+def test_the_demonstration_writes_what_it_says(
+    api: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("skimage")
+    folder = tmp_path / "demo"
+    import vaecodec.demo
+
+    corner = vaecodec.demo.photograph()[:176, 140:316]
+    monkeypatch.setattr(vaecodec.demo, "photograph", lambda: corner)
+    assert main(["demo", "-o", str(folder)]) == 0
+    text = capsys.readouterr().out
+    for quality in vaecodec.demo.DEMO_QUALITIES:
+        assert (folder / f"astronaut-q{quality:g}.vaec").is_file()
+        assert (folder / f"astronaut-q{quality:g}.png").is_file()
+    assert (folder / "astronaut-side-by-side.png").is_file()
+    assert all(name in text for name in ("vaecodec", "JPEG", "WebP", "AVIF", "side-by-side"))
+    assert main(["demo", "-o", str(folder)]) == 2
+
+
+def test_the_demonstration_names_the_extra_that_is_missing(
+    api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "skimage.data", None)
+    assert main(["demo", "-o", str(tmp_path / "demo")]) == 2
+    assert "pip install 'vaecodec[demo]'" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
