@@ -1,0 +1,71 @@
+"""A neural picture codec: one model for every quality, and files that decode to the same picture on every machine.
+
+    >>> import numpy as np, vaecodec
+    >>> ramp = np.tile(np.arange(256, dtype=np.uint8)[:, None, None], (1, 64, 3))
+    >>> data = vaecodec.compress(ramp, quality=50)
+    >>> vaecodec.decompress(data).samples.shape
+    (256, 64, 3)
+
+Importing the package imports neither torch nor constriction; the first use of a name below does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vaecodec.errors import VaecodecError
+from vaecodec.version import __version__
+
+if TYPE_CHECKING:
+    from vaecodec.api import (
+        DEFAULT_MODEL,
+        DEFAULT_QUALITY,
+        Codec,
+        Encoded,
+        ModelCard,
+        compress,
+        decompress,
+        find_codec_for,
+        info,
+        models,
+    )
+    from vaecodec.picture import Picture, read_picture, write_picture
+
+_API = (
+    "DEFAULT_MODEL", "DEFAULT_QUALITY", "Codec", "Encoded", "ModelCard", "compress", "decompress", "find_codec_for",
+    "info", "models",
+)  # fmt: skip
+_PICTURE = ("Picture", "read_picture", "write_picture")
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "DEFAULT_QUALITY",
+    "Codec",
+    "Encoded",
+    "ModelCard",
+    "Picture",
+    "VaecodecError",
+    "__version__",
+    "compress",
+    "decompress",
+    "find_codec_for",
+    "info",
+    "models",
+    "read_picture",
+    "write_picture",
+]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _API:
+        return getattr(importlib.import_module("vaecodec.api"), name)
+    if name in _PICTURE:
+        return getattr(importlib.import_module("vaecodec.picture"), name)
+    # ``import vaecodec.models`` makes that submodule the attribute; the function stays ``vaecodec.api.models``.
+    raise AttributeError(f"module 'vaecodec' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

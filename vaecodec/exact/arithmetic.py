@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ import torch
 
 from vaecodec.errors import DamagedWeightsError
 
-IntArray = npt.NDArray[np.integer]
+IntArray = npt.NDArray[Any]
+"""An array of integers; of which width, the place says."""
 
 BOUND = 1 << 24
 """float32 holds every integer below this, and every sum of integers that stays below it."""

@@ -21,7 +21,8 @@ def _largest_shift(weight: FloatArray, bias: FloatArray, input_limit: int) -> In
     shift = np.floor(np.log2(HEADROOM * BOUND / sums))
     if shift.min() < 0:
         raise ValueError("outputs are too large for exact sums: their scale must be smaller")
-    return np.minimum(shift, MAX_SHIFT).astype(np.int64)
+    capped: IntArray = np.minimum(shift, MAX_SHIFT).astype(np.int64)
+    return capped
 
 
 def round_linear(

@@ -87,7 +87,7 @@ class ChannelMaxima:
 
     def watch(self, model: ImageModel) -> list[torch.utils.hooks.RemovableHandle]:
         """Hooks on everything whose range matters."""
-        handles = []
+        handles: list[torch.utils.hooks.RemovableHandle] = []
         for name, module in model.named_modules():
             if not name.startswith(("g_s", "h_s", "context")):
                 continue
@@ -119,7 +119,8 @@ class ChannelMaxima:
     def scale(self, limit: int, *names: str) -> FloatArray:
         """Integers per unit, per channel, so that ±limit holds the largest of all ``names``."""
         largest = np.max([self.largest[name] for name in names], axis=0)
-        return limit / np.maximum(MARGIN * largest, 1e-3)
+        scale: FloatArray = limit / np.maximum(MARGIN * largest, 1e-3)
+        return scale
 
 
 class Rounder:
@@ -186,7 +187,7 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
     model.eval()
     maxima = ChannelMaxima()
     handles = maxima.watch(model)
-    for x in crops.split(8):
+    for x in torch.split(crops, 8):
         for quality in CALIBRATION_QUALITIES:
             model(x, torch.full((len(x),), quality), hard=True)
     for handle in handles:

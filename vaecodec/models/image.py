@@ -116,7 +116,8 @@ class HyperAnalysis(nn.Module):
         """``v`` = y·gain, in steps."""
         f = self.block16(F.leaky_relu(self.enter(torch.asinh(v)), 0.125))
         f = self.block32(F.leaky_relu(self.down32(space_to_depth(f, 2)), 0.125))
-        return self.down64(space_to_depth(f, 2)).float()
+        z: Tensor = self.down64(space_to_depth(f, 2))
+        return z.float()
 
 
 class HyperSynthesis(nn.Module):
@@ -231,7 +232,7 @@ class ImageEncoder(nn.Module):
     def analyse(self, x: Tensor, q: Tensor) -> Tensor:
         """x: [B, H, W, 3] samples 0..255, H and W multiples of 16 -> v = y·gain: [B, H/16, W/16, M], in steps."""
         x = (x.float() - SAMPLE_MIDDLE) / SAMPLE_SCALE
-        y = self.g_a(x, self.at_quality(self.analysis_vector, q).exp())
+        y: Tensor = self.g_a(x, self.at_quality(self.analysis_vector, q).exp())
         return y * self.gain(q)[:, None, None]
 
     @property
@@ -263,7 +264,7 @@ class ImageModel(ImageEncoder):
     def synthesise(self, y_hat: Tensor, q: Tensor) -> Tensor:
         """ŷ: [B, h, w, M] in steps -> samples [B, 16h, 16w, 3], 0..255, not clipped."""
         y = y_hat * self.at_quality(self.log_inverse_gain, q).exp()[:, None, None]
-        x = self.g_s(y, self.at_quality(self.synthesis_vector, q).exp())
+        x: Tensor = self.g_s(y, self.at_quality(self.synthesis_vector, q).exp())
         return x * SAMPLE_SCALE + SAMPLE_MIDDLE
 
     def split_groups(self, v: Tensor) -> Tensor:

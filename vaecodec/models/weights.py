@@ -155,7 +155,7 @@ def load_weights(path: Path) -> Weights:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise DamagedWeightsError(f"{path}: larger than any weights file; is this the right file?")
     try:
-        with safetensors.safe_open(str(path), framework="numpy") as file:  # type: ignore[no-untyped-call]
+        with safetensors.safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise DamagedWeightsError(f"{path}: not a weights file of this version of vaecodec")

@@ -111,7 +111,7 @@ def pick_device(name: str) -> torch.device:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is worth it: on any GPU that has it, on processors with matrix units or vector instructions for it."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text() if cpuinfo.exists() else ""
     return "amx_bf16" in flags or "avx512_bf16" in flags
@@ -151,7 +151,7 @@ def judge(model: ImageModel, crops: Tensor) -> dict[str, float]:
     total = 0.0
     for quality in VALIDATION_QUALITIES:
         parts = []
-        for x in crops.split(4):
+        for x in torch.split(crops, 4):
             q = torch.full((len(x),), quality, device=x.device)
             parts.append(losses(model, x, q, hard=True))
         mean_loss = float(torch.cat([p.loss for p in parts]).mean())
@@ -170,7 +170,7 @@ def average_gradients(parameters: Sequence[nn.Parameter], world: int) -> None:
     flat = torch.cat([g.reshape(-1) for g in gradients])
     dist.all_reduce(flat)
     flat /= world
-    for g, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+    for g, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
         g.copy_(part.view_as(g))
 
 
@@ -343,7 +343,7 @@ def train(settings: TrainSettings) -> None:
         step += 1
         decay = min(s.ema, step / (step + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), parameters, 1 - decay)
+            torch._foreach_lerp_([*average.parameters()], [*parameters], 1 - decay)
 
         recent.append(float(loss.detach()))
         now = time.perf_counter()

@@ -1,0 +1,503 @@
+"""Pictures to files and back: everything below, put together.
+
+::
+
+    picture ─► samples ─► tiles ─► latents ─► symbols ─► container ─► bytes
+    picture ◄─ samples ◄─ exact synthesis ◄─ latents ◄─ symbols ◄─ container ◄─ bytes
+
+Latents of a tile are computed, and samples synthesised, with a halo of real neighbours as wide as the networks see, so
+that tiles and one piece give the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import torch
+from PIL import Image
+
+from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder, SymbolModels
+from vaecodec.bitstream.container import (
+    DEFAULT_LIMITS,
+    KIND_PICTURE,
+    TILE_LATENTS,
+    TILE_PNG,
+    VERSION,
+    Container,
+    Header,
+    Limits,
+    Tile,
+    TileRectangle,
+    read_container,
+    read_header,
+    tile_grid,
+    write_container,
+)
+from vaecodec.bitstream.digest import LatentDigest
+from vaecodec.bitstream.tables import FrozenTables
+from vaecodec.errors import (
+    DamagedFileError,
+    DamagedWeightsError,
+    FileFormatError,
+    UnknownModelError,
+    UsageError,
+)
+from vaecodec.exact.arithmetic import Arithmetic
+from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols, quality_in_units, quality_of_units
+from vaecodec.models.cost import macs_per_pixel
+from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.settings import STRIDE
+from vaecodec.models.weights import Weights, load_weights
+from vaecodec.picture import Picture, PictureSource, read_picture, strip_metadata
+
+DEFAULT_MODEL = "fast"
+DEFAULT_QUALITY = 70.0
+"""Looks like JPEG 85; see bench/results."""
+
+ONE_TILE_PIXELS = 2_000_000
+"""Pictures up to this size are one tile."""
+TILE_EXPONENT = 10
+"""Larger ones are cut into tiles of 1024 × 1024."""
+
+WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+
+Samples = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A file in memory, and what was learnt on the way.
+
+    Attributes:
+        data: the file.
+        samples: uint8 [H, W, C], exactly what every decoder will give.
+        estimated_bits: what the coder's tables say the symbols take, Σ −log2 p; the rate is the size of ``data``.
+        seconds: wall clock of ``analysis``, ``prior``, ``coding``, ``synthesis``, ``container``.
+    """
+
+    data: bytes
+    samples: Samples
+    estimated_bits: float
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One installed set of weights.
+
+    Attributes:
+        name: what ``--model`` takes.
+        id_hex: the model id in files, 16 hexadecimal digits.
+        path: the weights file.
+        settings: sizes of the model.
+        macs: kMAC per pixel of ``analysis``, ``synthesis`` and ``prior``.
+        size: of the weights file, in bytes.
+        card: who made it, of what, how long.
+    """
+
+    name: str
+    id_hex: str
+    path: Path
+    settings: Mapping[str, int | float]
+    macs: Mapping[str, float]
+    size: int
+    card: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """The weights that a codec holds."""
+
+    name: str
+    weights: Weights
+    id: bytes
+    macs: Mapping[str, float]
+
+    @property
+    def id_hex(self) -> str:
+        """The model id, 16 hexadecimal digits."""
+        return self.id.hex()
+
+    @property
+    def settings(self) -> Mapping[str, int | float]:
+        """Sizes of the model."""
+        return self.weights.settings.to_dict()
+
+
+class Stopwatch:
+    """Adds up wall clock by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, name: str) -> Iterator[None]:
+        """Adds the time inside to ``name``."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+class Codec:
+    """One model, loaded once; may be used from many threads at the same time."""
+
+    def __init__(
+        self, model: str | Path = DEFAULT_MODEL, *, device: str = "auto", arithmetic: Arithmetic | None = None
+    ) -> None:
+        """Loads a model and checks that this machine computes it exactly.
+
+        Args:
+            model: name of installed weights, or path of a weights file.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            arithmetic: what carries the integers of the decoder; None picks the fastest that passes the self-test.
+
+        Raises:
+            WeightsError: no such weights, damaged ones, or none that can be computed exactly here.
+        """
+        self.device = pick_device(device)
+        path = find_weights(model)
+        weights = load_weights(path)
+        self.model = LoadedModel(path.stem, weights, weights.model_id(), macs_per_pixel(weights.settings))
+        self.tables = FrozenTables.from_arrays(weights.half_widths, weights.counts)
+        self._symbol_models = SymbolModels(self.tables)
+        layers = build_layers(weights.data, self.device, arithmetic)
+        self.arithmetic = layers.arithmetic
+        self.prior = ExactPrior(layers)
+        self.synthesis = ExactSynthesis(layers)
+        self.encoder = weights.build_encoder(self.device)
+
+    def compress(
+        self,
+        picture: PictureSource | Picture,
+        *,
+        quality: float = DEFAULT_QUALITY,
+        check: bool = False,
+        strip: bool = False,
+    ) -> bytes:
+        """Picture to file.
+
+        Args:
+            picture: path, bytes or binary file of a picture, Pillow image, or uint8 array (H, W[, 1 or 3]).
+            quality: 0 (smallest) to 100 (best).
+            check: add a checksum of the decoded samples.
+            strip: drop metadata, and apply the orientation.
+
+        Raises:
+            PictureError: the picture cannot be read or is of an unsupported kind.
+            UsageError: the quality is out of range.
+        """
+        read = picture if isinstance(picture, Picture) else read_picture(picture)
+        return self.encode(strip_metadata(read) if strip else read, quality=quality, check=check).data
+
+    def encode(self, picture: Picture, *, quality: float = DEFAULT_QUALITY, check: bool = False) -> Encoded:
+        """Like :meth:`compress`, with what a decoder will see and what it took."""
+        if not 0 <= quality <= 100:
+            raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
+        quality16 = quality_in_units(quality)
+        watch = Stopwatch()
+        height, width = picture.samples.shape[:2]
+        exponent = 0 if height * width <= ONE_TILE_PIXELS else TILE_EXPONENT
+        grid = tile_grid(width, height, exponent)
+        rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+        with watch.time("analysis"):
+            rgb = np.broadcast_to(picture.samples, (height, width, 3))
+            padded = np.pad(rgb, ((0, rows * STRIDE - height), (0, columns * STRIDE - width), (0, 0)), mode="edge")
+            x = torch.from_numpy(padded).to(self.device)
+        y16 = torch.zeros((rows, columns, self.model.weights.settings.latents), dtype=torch.int32, device=self.device)
+        tiles, estimate = [], 0.0
+        for rectangle in grid:
+            payload, bits, latents = self._encode_tile(x, rectangle, quality16, watch)
+            tiles.append(Tile(TILE_LATENTS, payload))
+            estimate += bits
+            y16[_cells(rectangle)] = latents.y16
+        with watch.time("synthesis"):
+            samples = self._synthesise(y16, grid, quality16, height, width, picture.samples.shape[2])
+        with watch.time("container"):
+            header = Header(
+                KIND_PICTURE, self.model.id, width, height, picture.samples.shape[2], 8, quality16, exponent
+            )
+            data = write_container(
+                Container(
+                    header, tuple(tiles), icc=picture.icc, exif=picture.exif, xmp=picture.xmp,
+                    check=zlib.crc32(samples.tobytes()) if check else None,
+                )
+            )  # fmt: skip
+        return Encoded(data, samples, estimate, watch.seconds)
+
+    def decompress(self, data: bytes, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Picture:
+        """File to picture.
+
+        Args:
+            data: the file.
+            verify: compare with the checksum of the samples where the file has one.
+            limits: what a file may declare.
+
+        Raises:
+            FileFormatError: not a file of ours, a newer one, or damaged.
+            UnknownModelError: the file was made by another model than this codec's.
+            LimitError: the file declares more than the limits allow.
+        """
+        container = self._open(data, limits)
+        header = container.header
+        grid = tile_grid(header.width, header.height, header.tile_exponent)
+        rows, columns = -(-header.height // STRIDE), -(-header.width // STRIDE)
+        y16 = torch.zeros((rows, columns, self.model.weights.settings.latents), dtype=torch.int32, device=self.device)
+        for tile, rectangle in zip(container.tiles, grid, strict=True):
+            if tile.mode == TILE_LATENTS:
+                y16[_cells(rectangle)] = self._decode_tile(tile, rectangle, header.quality16).y16
+        coded = [r for t, r in zip(container.tiles, grid, strict=True) if t.mode == TILE_LATENTS]
+        samples = self._synthesise(y16, coded, header.quality16, header.height, header.width, header.channels)
+        for tile, r in zip(container.tiles, grid, strict=True):
+            if tile.mode != TILE_LATENTS:
+                samples[r.top : r.top + r.height, r.left : r.left + r.width] = _lossless_tile(tile, r, header.channels)
+        if verify and container.check is not None and zlib.crc32(samples.tobytes()) != container.check:
+            raise DamagedFileError("the decoded samples do not match the file's checksum: the file is damaged")
+        return Picture(samples, icc=container.icc, exif=container.exif, xmp=container.xmp)
+
+    def latents_digest(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
+        """SHA-256 over the decoded integers, hexadecimal; two readers agree when it agrees (docs/format.md)."""
+        container = self._open(data, limits)
+        header = container.header
+        digest = LatentDigest()
+        grid = tile_grid(header.width, header.height, header.tile_exponent)
+        for tile, rectangle in zip(container.tiles, grid, strict=True):
+            if tile.mode == TILE_LATENTS:
+                latents = self._decode_tile(tile, rectangle, header.quality16)
+                digest.update_tile(latents.z, latents.y16.permute(2, 0, 1).cpu().numpy())
+        return digest.hexdigest()
+
+    def _open(self, data: bytes, limits: Limits) -> Container:
+        container = read_container(data, limits=limits)
+        header = container.header
+        if header.kind != KIND_PICTURE:
+            raise FileFormatError("this file holds an array, not a picture; this version reads pictures only")
+        if container.alpha is not None:
+            raise FileFormatError("this file has transparency, which this version cannot read: update vaecodec")
+        if header.model_id != self.model.id:
+            raise UnknownModelError(
+                f"the file was made by model {header.model_id.hex()}, this codec has {self.model.id_hex} "
+                f"({self.model.name}): use find_codec_for(data)"
+            )
+        return container
+
+    def _encode_tile(
+        self, x: torch.Tensor, r: TileRectangle, quality16: int, watch: Stopwatch
+    ) -> tuple[bytes, float, Latents]:
+        cells, halo = _cells(r), self.encoder.halo
+        with watch.time("analysis"), torch.inference_mode():
+            top, left = cells[0].start * STRIDE, cells[1].start * STRIDE
+            bottom, right = cells[0].stop * STRIDE, cells[1].stop * STRIDE
+            y0, x0 = max(0, top - halo), max(0, left - halo)
+            piece = x[y0 : bottom + halo, x0 : right + halo]
+            q = torch.tensor([quality_of_units(quality16)], device=self.device)
+            v = self.encoder.analyse(piece[None], q)
+            inside = v[:, (top - y0) // STRIDE :, (left - x0) // STRIDE :]
+            inside = inside[:, : (bottom - top) // STRIDE, : (right - left) // STRIDE]
+            z = hyper_symbols(self.encoder, inside)
+        coder = SymbolEncoder(self._symbol_models)
+        groups: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
+
+        with watch.time("prior"):
+            latents = encode_tile(inside[0], z, self.prior, quality16, lambda s, i: groups.append((s, i)))
+        with watch.time("coding"):
+            for symbols, indices in groups:
+                coder.push(symbols, indices)
+            payload = coder.finish()
+        bits = sum(self.tables.bits(symbols, indices) for symbols, indices in groups)
+        return payload, bits, latents
+
+    def _decode_tile(self, tile: Tile, r: TileRectangle, quality16: int) -> Latents:
+        rows, columns = _cells(r)
+        decoder = SymbolDecoder(self._symbol_models, tile.payload)
+        latents = decode_tile(self.prior, quality16, rows.stop - rows.start, columns.stop - columns.start, decoder.pop)
+        decoder.close()
+        return latents
+
+    def _synthesise(
+        self, y16: torch.Tensor, grid: Sequence[TileRectangle], quality16: int, height: int, width: int, channels: int
+    ) -> Samples:
+        samples = np.zeros((height, width, channels), np.uint8)
+        halo = self.synthesis.halo
+        for r in grid:
+            rows, columns = _cells(r)
+            y0, x0 = max(0, rows.start - halo), max(0, columns.start - halo)
+            piece = self.synthesis(y16[y0 : rows.stop + halo, x0 : columns.stop + halo], quality16)
+            top, left = (rows.start - y0) * STRIDE, (columns.start - x0) * STRIDE
+            rgb = piece[top : top + r.height, left : left + r.width].cpu().numpy()
+            if channels == 1:
+                rgb = ((rgb.sum(axis=2, dtype=np.int32, keepdims=True) + 1) // 3).astype(np.uint8)
+            samples[r.top : r.top + r.height, r.left : r.left + r.width] = rgb
+        return samples
+
+
+def _cells(r: TileRectangle) -> tuple[slice, slice]:
+    """The latent cells of a tile: rows, columns."""
+    return (
+        slice(r.top // STRIDE, -(-(r.top + r.height) // STRIDE)),
+        slice(r.left // STRIDE, -(-(r.left + r.width) // STRIDE)),
+    )
+
+
+def _lossless_tile(tile: Tile, r: TileRectangle, channels: int) -> Samples:
+    try:
+        with Image.open(io.BytesIO(tile.payload), formats=["PNG" if tile.mode == TILE_PNG else "WEBP"]) as image:
+            if image.size != (r.width, r.height):
+                raise DamagedFileError(f"the lossless tile at ({r.left}, {r.top}) has the wrong size: damaged file")
+            samples = np.array(image.convert("RGB" if channels == 3 else "L"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DamagedFileError(f"the lossless tile at ({r.left}, {r.top}) cannot be read: damaged file") from error
+    return samples.reshape(r.height, r.width, channels)
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` (a GPU where there is one), ``cpu`` or ``cuda``."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
+        raise UsageError(f"device {name!r} is not available: use auto or cpu")
+    return torch.device(name)
+
+
+def installed_weights() -> list[Path]:
+    """The weights files inside the package."""
+    return sorted(WEIGHTS_FOLDER.glob("*.safetensors"))
+
+
+def find_weights(model: str | Path) -> Path:
+    """Name or path of a model to the path of its weights file."""
+    for path in installed_weights():
+        if path.stem == str(model):
+            return path
+    path = Path(model)
+    if path.suffix == ".safetensors" or path.is_file():
+        return path
+    names = ", ".join(p.stem for p in installed_weights()) or "none"
+    raise UnknownModelError(
+        f"no model is called {str(model)!r}: installed are {names}; a path of a weights file works too"
+    )
+
+
+def _named_id(path: Path) -> str:
+    """The id that a weights file names; loading checks it."""
+    try:
+        with safetensors.safe_open(str(path), framework="numpy") as file:
+            return str((file.metadata() or {}).get("id", ""))
+    except (safetensors.SafetensorError, OSError) as error:
+        raise DamagedWeightsError(f"{path}: not a weights file, or a damaged one") from error
+
+
+_codecs: dict[tuple[str, float, str], Codec] = {}
+_codecs_lock = threading.Lock()
+
+
+def _shared_codec(path: Path, device: str) -> Codec:
+    """One codec for each weights file and device in this process."""
+    key = (str(path.resolve()), path.stat().st_mtime if path.exists() else 0.0, device)
+    with _codecs_lock:
+        if key not in _codecs:
+            _codecs[key] = Codec(path, device=device)
+        return _codecs[key]
+
+
+def find_codec_for(data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto") -> Codec:
+    """The codec that a file needs, by the model id in its header.
+
+    Args:
+        data: the file; its first bytes are enough.
+        models: weights files or names to look in before the installed ones.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        UnknownModelError: no weights here have this id.
+    """
+    wanted = read_header(data).model_id.hex()
+    for path in [*map(find_weights, models), *installed_weights()]:
+        if _named_id(path) == wanted:
+            return _shared_codec(path, device)
+    raise UnknownModelError(
+        f"no weights here have the model id {wanted} that this file was made with: "
+        "update vaecodec, or name the weights file with --model"
+    )
+
+
+def compress(
+    picture: PictureSource | Picture,
+    quality: float = DEFAULT_QUALITY,
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    device: str = "auto",
+    check: bool = False,
+    strip: bool = False,
+) -> bytes:
+    """Picture to file, with the codec of this process for ``model``; see :meth:`Codec.compress`."""
+    return _shared_codec(find_weights(model), device).compress(picture, quality=quality, check=check, strip=strip)
+
+
+def decompress(data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto") -> Picture:
+    """File to picture, by whatever model made it; see :meth:`Codec.decompress` and :func:`find_codec_for`."""
+    return find_codec_for(data, models=models, device=device).decompress(data)
+
+
+def info(
+    data: bytes, *, latents: bool = False, models: Sequence[str | Path] = (), device: str = "auto"
+) -> dict[str, Any]:
+    """What a file says about itself, ready for JSON; nothing is decoded unless ``latents`` asks for the digest."""
+    container = read_container(data)
+    header = container.header
+    names = {_named_id(path): path.stem for path in [*map(find_weights, models), *installed_weights()]}
+    facts: dict[str, Any] = {
+        "format_version": VERSION,
+        "kind": ("picture", "lossless array", "lossy array")[header.kind],
+        "model_id": header.model_id.hex(),
+        "model": names.get(header.model_id.hex()),
+        "bytes": len(data),
+    }
+    if header.kind == KIND_PICTURE:
+        facts |= {
+            "width": header.width,
+            "height": header.height,
+            "channels": header.channels,
+            "bit_depth": header.bit_depth,
+            "quality": header.quality16 / 16,
+            "bpp": 8 * len(data) / (header.width * header.height),
+            "tiles": len(container.tiles),
+            "tile_bytes": sum(len(tile.payload) for tile in container.tiles),
+        }
+    for name in ("icc", "exif", "xmp"):
+        metadata = getattr(container, name)
+        facts[f"{name}_bytes"] = None if metadata is None else len(metadata)
+    facts["check"] = None if container.check is None else f"{container.check:08x}"
+    if latents:
+        facts["latents_sha256"] = find_codec_for(data, models=models, device=device).latents_digest(data)
+    return facts
+
+
+def models() -> list[ModelCard]:
+    """The installed models."""
+    cards = []
+    for path in installed_weights():
+        weights = load_weights(path)
+        cards.append(
+            ModelCard(
+                path.stem, weights.model_id().hex(), path, weights.settings.to_dict(), macs_per_pixel(weights.settings),
+                path.stat().st_size, weights.card,
+            )
+        )  # fmt: skip
+    return cards
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

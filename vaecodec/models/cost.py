@@ -1,0 +1,36 @@
+"""What a model costs: multiply–accumulates per pixel, counted from the shapes of its layers."""
+
+from __future__ import annotations
+
+from math import prod
+
+from vaecodec.models.exact_image import layer_shapes
+from vaecodec.models.image import ImageEncoder
+from vaecodec.models.layers import DepthwiseConv
+from vaecodec.models.settings import PATCH, STRIDE, ImageSettings
+
+PER_PIXEL = {"patches": PATCH**2, "blocks8": PATCH**2, "pairs": STRIDE**2, "blocks16": STRIDE**2}
+"""Pixels per position of the layers of g_a and g_s."""
+HYPER = {"up32": 64**2, "block32": 32**2, "up16": 32**2}
+HYPER_ANALYSIS = {"enter": 16**2, "block16": 16**2, "down32": 32**2, "block32": 32**2, "down64": 64**2}
+
+
+def macs_per_pixel(settings: ImageSettings) -> dict[str, float]:
+    """KMAC per pixel of ``analysis`` (h_a included), ``synthesis`` and ``prior``; decoding is the sum of the last two."""
+    macs = {"analysis": 0.0, "synthesis": 0.0, "prior": 0.0}
+    for name, shape in layer_shapes(settings).items():
+        half, part, *rest = name.split(".")
+        if half == "g_s":
+            macs["synthesis"] += prod(shape) / PER_PIXEL[part]
+        elif half == "h_s":
+            macs["prior"] += prod(shape) / HYPER[part]
+        else:
+            # Layers with a matrix for each position of a cell use one of the four at each.
+            macs["prior"] += prod(shape) / (4 if rest[0] in ("enter", "leave") else 1) / STRIDE**2
+    for name, module in ImageEncoder(settings).named_modules():
+        half, _, rest = name.partition(".")
+        pixels = (PER_PIXEL if half == "g_a" else HYPER_ANALYSIS).get(rest.split(".")[0])
+        weight = getattr(module, "weight", None)
+        if pixels and weight is not None and (isinstance(module, DepthwiseConv) or weight.ndim == 2):
+            macs["analysis"] += weight.numel() / pixels
+    return {name: value / 1000 for name, value in macs.items()}
