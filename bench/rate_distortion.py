@@ -24,6 +24,7 @@ from vaecodec.evaluation import PEERS, CodecAdapter, Measurement, VaecodecAdapte
 from vaecodec.evaluation.curves import json_ready, measure, rows_as_csv
 from vaecodec.evaluation.tables import bd_rate_cell, curve_table, text_table
 from vaecodec.picture import read_picture
+from vaecodec.version import __version__
 
 # Every fifth step of the scale: enough points in every window, and close enough to see a fall.
 OUR_QUALITIES = ",".join(str(quality) for quality in range(0, 101, 5))
@@ -79,7 +80,7 @@ def main() -> int:
         summary = {
             "folder": options.folder.name,
             "pictures": len(paths),
-            "versions": {name: version(name) for name in ("vaecodec", "torch", "pillow", "numpy")},
+            "versions": {"vaecodec": __version__} | {name: version(name) for name in ("torch", "pillow", "numpy")},
             "machine": platform.processor() or platform.machine(),
             "curves": {name: [json_ready(point) for point in points] for name, points in curves.items()},
             "bd_rates": {n: {w: json_ready(result) for w, result in row.items()} for n, row in comparisons.items()},

@@ -33,6 +33,7 @@ from vaecodec.evaluation import AVIF, JPEG, WEBP
 from vaecodec.evaluation.peers import SizeSearch
 from vaecodec.evaluation.tables import text_table
 from vaecodec.picture import Picture, read_picture
+from vaecodec.version import __version__
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def main() -> None:
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
             "device": options.device,
-            "versions": {name: version(name) for name in ("vaecodec", "torch", "pillow")},
+            "versions": {"vaecodec": __version__} | {name: version(name) for name in ("torch", "pillow")},
             "bytes": sizes,
             "seconds": {name: {what: asdict(t) for what, t in both.items()} for name, both in timings.items()},
             "stage_seconds": {name: statistics.median(seconds) for name, seconds in stages.items()},
@@ -168,21 +169,32 @@ def cold_timings(
         return {name: cold(command, repeats) for name, command in commands.items()}
 
 
+# A process begins with the resident set of the one that started it, and this one has torch in it; so a small one stands between.
+_LAUNCHER = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(time.perf_counter() - start, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def cold(command: Sequence[str], repeats: int) -> tuple[Timing, float]:
-    peaks = []
-
-    def run() -> None:
-        # Not subprocess.run: only wait4 tells the memory of this one process.
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            sys.exit(f"speed: {' '.join(command)} failed with {process.returncode}")
+    seconds, peaks = [], []
+    for _ in range(repeats + 1):
+        result = subprocess.run(
+            [sys.executable, "-c", _LAUNCHER, *command], stdout=subprocess.PIPE, text=True, check=False
+        )
+        if result.returncode:
+            sys.exit(f"speed: {' '.join(command)} failed with {result.returncode}")
+        elapsed, peak = map(float, result.stdout.split())
+        seconds.append(elapsed)
         # Linux counts in KiB, macOS in bytes.
-        peaks.append(usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e6 / 1024))
-
-    timing = timed(run, repeats)
-    return timing, max(peaks)
+        peaks.append(peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024))
+    # The first one warmed the disk's cache.
+    seconds = seconds[1:]
+    return Timing(statistics.median(seconds), min(seconds), max(seconds), repeats), max(peaks)
 
 
 def processor() -> str:

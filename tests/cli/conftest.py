@@ -56,12 +56,11 @@ class FakeApi:
                     {"model": 0.1},
                 )
 
-            def decompress(self, data: bytes, *, verify: bool = False) -> Picture:
+            def decompress(self, data: bytes) -> Picture:
                 height, width, channels = np.frombuffer(data[4:16], "<u4")
                 size = int(height * width * channels)
                 if len(data) < 17 + size:
                     raise DamagedFileError("the data: checksum does not match: damaged: fetch it again")
-                calls.append({"verify": verify})
                 samples = np.frombuffer(data[17 : 17 + size], np.uint8).reshape(height, width, channels)
                 return Picture(samples.copy(), xmp=b"<x/>")
 
@@ -73,12 +72,17 @@ class FakeApi:
             calls.append({"models": models, "device": device})
             return Codec()
 
-        def info(data: bytes, *, latents: bool = False, device: str = "auto") -> dict[str, object]:
+        def info(
+            data: bytes, *, latents: bool = False, models: Sequence[str] = (), device: str = "auto"
+        ) -> dict[str, object]:
             if not data.startswith(MARK):
                 raise NotVaecodecFileError("the data: not a .vaec file")
-            return {"width": 7, "tiles": [{"bytes": 3}], "icc": None, "sections": ["HEADER", "DATA"]} | (
-                {"latents": "ab"} if latents else {}
-            )
+            return {
+                "width": 7,
+                "tiles": [{"bytes": 3}],
+                "check": "00ff" if data[16:17] == b"\1" else None,
+                "sections": ["HEADER", "DATA"],
+            } | ({"latents": "ab"} if latents else {})
 
         def models() -> list[SimpleNamespace]:
             macs = {"analysis": 5.0, "synthesis": 5.5, "prior": 4.1}

@@ -251,15 +251,24 @@ def test_an_unknown_format_is_refused_before_anything_is_done(
     assert api.calls == []
 
 
-def test_testing_writes_nothing(run: Any, api: Any, photograph: Path, tmp_path: Path) -> None:
-    run("compress", photograph)
+@pytest.mark.parametrize(
+    ("options", "words"), [([], "it has no checksum of its samples"), (["--check"], "samples match their checksum")]
+)
+def test_testing_writes_nothing(run: Any, photograph: Path, tmp_path: Path, options: Sequence[str], words: str) -> None:
+    run("compress", photograph, *options)
     photograph.unlink()
     result = run("decompress", "-t", tmp_path / "photo.vaec")
     assert result.code == 0
-    assert result.out.startswith(f"{tmp_path / 'photo.vaec'}: ok 24 x 16 RGB")
+    assert result.out.startswith(f"{tmp_path / 'photo.vaec'}: ok, 24 x 16 RGB, {words}, ")
     assert names(tmp_path) == ["photo.vaec"]
-    assert api.calls[-1] == {"verify": True}
+    assert json.loads(run("decompress", "-t", tmp_path / "photo.vaec", "--json").out)["checksum"] is bool(options)
     assert run("decompress", "-t", tmp_path / "photo.vaec", "-o", "x").code == 2
+
+
+def test_weights_files_are_looked_in(run: Any, api: Any, photograph: Path, tmp_path: Path) -> None:
+    run("compress", photograph)
+    run("decompress", tmp_path / "photo.vaec", "-f", "--model", "a", "--model", "b", "--device", "cpu")
+    assert {"models": ("a", "b"), "device": "cpu"} in api.calls
 
 
 def test_damaged_and_foreign_files_are_refused(run: Any, photograph: Path, tmp_path: Path) -> None:

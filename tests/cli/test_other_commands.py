@@ -62,7 +62,7 @@ def test_info_for_people_and_for_programs(api: Any, tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out.splitlines() == [
         "width:          7",
         "tiles[0].bytes: 3",
-        "icc:            none",
+        "check:          none",
         "sections:       HEADER, DATA",
     ]
     assert main(["info", "--latents", "--json", str(path)]) == 0

@@ -22,9 +22,7 @@ from vaecodec.cli.progress import Progress
     help="png, jpeg, webp, tiff, bmp or ppm; else by the name of OUT, else png.",
 )
 @click.option("-t", "--test", is_flag=True, help="Decode and check everything, write nothing.")
-@click.option(
-    "--model", "models", multiple=True, metavar="FILE", help="A weights file to look in too; may be repeated."
-)
+@options.models
 @options.device
 @options.force
 @options.as_json
@@ -57,14 +55,17 @@ def command(
         source: output_format(None if target == PIPE else target, format_name) for source, target in plan.items()
     }
 
-    from vaecodec.api import find_codec_for
+    from vaecodec.api import find_codec_for, info
+
+    def has_checksum(data: bytes) -> bool:
+        return info(data, models=models, device=device)["check"] is not None
 
     def decompress_one(source: str) -> None:
         start = time.perf_counter()
         if not test:
             check_target(plan[source], force=force)
         data = read_input(source)
-        picture = find_codec_for(data, models=models, device=device).decompress(data, verify=test)
+        picture = find_codec_for(data, models=models, device=device).decompress(data)
         target = None if test else plan[source]
         lost: tuple[str, ...] = ()
         if target is not None:
@@ -76,12 +77,17 @@ def command(
             say(f"warning: {target}: {formats[source].name} cannot hold {', '.join(lost)}: use --format png to keep it")
         if as_json:
             size = {"width": picture.width, "height": picture.height, "channels": picture.channels}
-            outcome = {"tested": True} if test else {"output": target, "lost_metadata": list(lost)}
+            outcome: dict[str, object] = {"output": target, "lost_metadata": list(lost)}
+            if test:
+                outcome = {"tested": True, "checksum": has_checksum(data)}
             click.echo(json.dumps({"input": source} | outcome | size | {"seconds": seconds}), err=target == PIPE)
         elif not quiet:
             kind = "grey" if picture.channels == 1 else "RGB"
-            where = f"{source}: ok" if test else f"{source} -> {target}:"
-            click.echo(f"{where} {picture.width} x {picture.height} {kind}, {seconds:.2f} s", err=target == PIPE)
+            line = f"{source} -> {target}: {picture.width} x {picture.height} {kind}, {seconds:.2f} s"
+            if test:
+                checked = "samples match their checksum" if has_checksum(data) else "it has no checksum of its samples"
+                line = f"{source}: ok, {picture.width} x {picture.height} {kind}, {checked}, {seconds:.2f} s"
+            click.echo(line, err=target == PIPE)
 
     progress = Progress(len(inputs), quiet=quiet)
     for_each(inputs, decompress_one, progress=progress)

@@ -17,9 +17,10 @@ _WORDS = {None: "none", True: "yes", False: "no"}
 @click.command("info")
 @click.argument("file", metavar="FILE")
 @click.option("--latents", is_flag=True, help="Decode the integers too and print their digest.")
+@options.models
 @options.device
 @options.as_json
-def command(file: str, latents: bool, device: str, as_json: bool) -> None:
+def command(file: str, latents: bool, models: tuple[str, ...], device: str, as_json: bool) -> None:
     """Show what is in a file, without decoding its picture.
 
     FILE is a .vaec file, or - for a pipe.
@@ -28,7 +29,7 @@ def command(file: str, latents: bool, device: str, as_json: bool) -> None:
     from vaecodec.cli.files import read_input
 
     def show(source: str) -> None:
-        facts = info(read_input(source), latents=latents, device=device)
+        facts = info(read_input(source), latents=latents, models=models, device=device)
         if as_json:
             click.echo(json.dumps(facts))
             return

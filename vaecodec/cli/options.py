@@ -13,3 +13,6 @@ device = click.option(
     "--device", default="auto", metavar="DEVICE", help="auto, cpu or cuda. The picture is the same on each.  [auto]"
 )
 model = click.option("--model", metavar="NAME|FILE", help="An installed model, or a weights file.")
+models = click.option(
+    "--model", "models", multiple=True, metavar="FILE", help="A weights file to look in too; may be repeated."
+)

@@ -104,7 +104,7 @@ class PictureCodec(Protocol):
     def encode(self, picture: Picture, *, quality: float, check: bool = False) -> _Encoded:
         """Turns a picture into a file."""
 
-    def decompress(self, data: bytes, *, verify: bool = False) -> Picture:
+    def decompress(self, data: bytes) -> Picture:
         """Turns a file into a picture."""
 
 
