@@ -1,8 +1,9 @@
 """Exact layers: integers in, integers out, the same on every machine.
 
-A layer computes ``clamp(floor(act(W·x + b) · 2^−s), −limit, limit)`` with integer W, b, x, and s per output channel; rounding is folded
-into b. A linear layer may be cut into parts over its inputs where the precision needs more than the bound allows: each part is
-shifted and floored, and the integers are added. Activations are channels last and hold integers in the carrying type.
+A layer computes ``clamp(act(floor((W·x + b) · 2^−s)), −limit, limit)`` with integer W, b, x, and s per output channel; rounding is folded
+into b, and the activation, if any, is max(t, floor(t/8)). A linear layer may be cut into parts over its inputs where the
+precision needs more than the bound allows: each part is shifted and floored, four fractional bits kept, then the integers are
+added, and the sum is shifted by those four bits and floored. Activations are channels last and hold integers in the carrying type.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaecodec.exact.arithmetic import Arithmetic, IntArray, prove_bound
+from vaecodec.errors import DamagedWeightsError
+from vaecodec.exact.arithmetic import BOUND, Arithmetic, IntArray, prove_bound
 
 LEAK_SHIFT = 3
 """The leaky ReLU is max(x, floor(x / 2^3))."""
+
+GUARD_SHIFT = 4
+"""Parts of a split layer are added with this many more fractional bits than its outputs have."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,10 @@ class LinearData:
     Attributes:
         weight: [groups, out, in]; one group, or four for the positions of a 2×2 cell.
         bias: [parts, groups, out]; the inputs are cut into that many equal parts.
-        shift: [groups, out], 0..30.
+        shift: [groups, out], 0..30; with several parts, the shift of each, which leaves four fractional bits.
         limit: outputs are within ±limit.
         input_limit: inputs are within ±input_limit.
-        leaky: whether the leaky ReLU comes before the shift.
+        leaky: whether the leaky ReLU follows.
     """
 
     weight: IntArray
@@ -87,6 +92,8 @@ class ExactLinear:
             for g in range(groups)
             for p, part in enumerate(self.slices)
         )
+        if self.parts > 1:
+            prove_sum_of_parts(name, data, self.slices)
         weight = carried(data.weight, data.shift[:, :, None], arithmetic, device)
         bias = carried(data.bias, data.shift[None], arithmetic, device)
         self.shift = torch.from_numpy(data.shift.astype(np.int64)).to(device)
@@ -103,8 +110,12 @@ class ExactLinear:
         """[..., in] -> [..., out]; with four groups [4, N, in] -> [4, N, out]."""
         require_integers(x, self.arithmetic)
         total = self._part(x if self.parts == 1 else x[..., self.slices[0]], 0)
-        for p in range(1, self.parts):
-            total += self._part(x[..., self.slices[p]], p)
+        if self.parts > 1:
+            for p in range(1, self.parts):
+                total += self._part(x[..., self.slices[p]], p)
+            total = shift_down(total, GUARD_SHIFT, self.arithmetic)
+            if self.data.leaky:
+                total = leaky_integers(total, self.arithmetic)
         return total.clamp_(-self.data.limit, self.data.limit)
 
     def _part(self, x: Tensor, p: int) -> Tensor:
@@ -113,10 +124,10 @@ class ExactLinear:
         else:
             y = torch.baddbmm(self.bias[p], x, self.weight[p])
         if self.arithmetic is Arithmetic.INT64:
-            if self.data.leaky:
-                y = torch.maximum(y, y >> LEAK_SHIFT)
-            return y >> self.shift
-        if self.data.leaky:
+            y = y >> self.shift
+            return leaky_integers(y, self.arithmetic) if self.data.leaky and self.parts == 1 else y
+        if self.data.leaky and self.parts == 1:
+            # floor(max(a, a/8)) = max(floor(a), floor(floor(a)/8)): one pass less over memory.
             y = F.leaky_relu_(y, 1 / (1 << LEAK_SHIFT))
         return y.floor_()
 
@@ -163,6 +174,25 @@ class ExactBlock:
     def __call__(self, x: Tensor) -> Tensor:
         """[B, H, W, C] -> [B, H, W, C], within the limit of the stream."""
         return self.project(self.expand(self.depthwise(x))).add_(x).clamp_(-self.limit, self.limit)
+
+
+def prove_sum_of_parts(name: str, data: LinearData, slices: list[slice]) -> None:
+    """Checks that the integers which the parts of a split layer add up to stay below 2^24 as well."""
+    total = np.zeros(data.shift.shape, np.int64)
+    for p, part in enumerate(slices):
+        weight = np.abs(data.weight[:, :, part].astype(np.int64)).sum(axis=2)
+        total += ((weight * data.input_limit + np.abs(data.bias[p].astype(np.int64))) >> data.shift) + 1
+    if int(total.max()) >= BOUND:
+        raise DamagedWeightsError(
+            f"layer {name}: the parts can add up to {int(total.max())}, which float32 cannot hold"
+        )
+
+
+def shift_down(x: Tensor, shift: int, arithmetic: Arithmetic) -> Tensor:
+    """floor(x · 2^−shift) on integers; may change ``x``."""
+    if arithmetic is Arithmetic.INT64:
+        return x >> shift
+    return x.mul_(2.0**-shift).floor_()
 
 
 def leaky_integers(x: Tensor, arithmetic: Arithmetic) -> Tensor:

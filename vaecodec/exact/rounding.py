@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaecodec.exact.arithmetic import BOUND, IntArray
-from vaecodec.exact.layers import LEAK_SHIFT, DepthwiseData, LinearData
+from vaecodec.exact.layers import GUARD_SHIFT, DepthwiseData, LinearData
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -64,6 +64,12 @@ def round_linear(
     )
     factor = 2.0**shift
     half = np.where(shift > 0, 2.0 ** (shift - 1), 0.0)
+    if parts > 1:
+        shift = shift - GUARD_SHIFT
+        if shift.min() < 0:
+            raise ValueError("outputs are too large to be added up in parts: their scale must be smaller")
+        # Rounding is half a unit of the sum, less the mean of what the floors of the parts take.
+        half = half / parts + np.where(shift > 0, 2.0 ** (shift - 1), 0.0)
     return LinearData(
         weight=np.rint(w * factor[:, :, None]).astype(np.int32),
         bias=np.rint(share * factor + half).astype(np.int32),
@@ -96,6 +102,3 @@ def round_depthwise(
         limit=limit,
         input_limit=input_limit,
     )
-
-
-__all__ = ["LEAK_SHIFT", "FloatArray", "round_depthwise", "round_linear"]

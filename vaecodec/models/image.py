@@ -71,7 +71,8 @@ class Analysis(nn.Module):
         f = self.patches(space_to_depth(x, PATCH))
         f = self.blocks8(f * vector[:, None, None])
         f = self.blocks16(self.pairs(space_to_depth(f, 2)))
-        return f.float() * (SAMPLE_SCALE * self.log_scale.exp())
+        y: Tensor = f.float() * (SAMPLE_SCALE * self.log_scale.exp())
+        return y
 
 
 class Synthesis(nn.Module):

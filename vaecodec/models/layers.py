@@ -96,7 +96,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, H, W, C] -> [B, H, W, C]."""
-        return x + self.project(F.leaky_relu(self.expand(self.depthwise(x)), LEAK))
+        change: Tensor = self.project(F.leaky_relu(self.expand(self.depthwise(x)), LEAK))
+        return x + change
 
 
 class PositionLinear(nn.Module):

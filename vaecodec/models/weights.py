@@ -32,6 +32,9 @@ ID_BYTES = 8
 MAX_FILE_BYTES = 256 << 20
 MAX_LIMIT = 1 << 20
 
+ANALYSIS = "analysis_"
+"""Settings that begin like this concern the encoder alone."""
+
 Config = dict[str, Any]
 
 
@@ -71,14 +74,19 @@ class Weights:
                 floats[name] = value.detach().cpu().numpy().astype(np.float16 if half else np.float32)
         return cls(data, half_widths, counts, floats, card)
 
-    def config(self) -> Config:
-        """The settings and the clamps of every layer: part of what the id covers."""
+    def decoder_config(self) -> str:
+        """Sizes and clamps of the decoding half, as JSON with sorted keys and without spaces: the id covers these characters."""
         layers = {}
         for name, layer in self.data.layers.items():
             layers[name] = {"limit": layer.limit, "input_limit": layer.input_limit}
             if isinstance(layer, LinearData):
                 layers[name]["leaky"] = int(layer.leaky)
-        return {"settings": self.settings.to_dict(), "layers": layers}
+        settings = {k: v for k, v in self.settings.to_dict().items() if not k.startswith(ANALYSIS)}
+        return json.dumps({"settings": settings, "layers": layers}, sort_keys=True, separators=(",", ":"))
+
+    def encoder_config(self) -> str:
+        """Sizes of the analysis, as JSON."""
+        return json.dumps({k: v for k, v in self.settings.to_dict().items() if k.startswith(ANALYSIS)}, sort_keys=True)
 
     def decoding_tensors(self) -> dict[str, IntArray]:
         """All integers of the decoding half by name, as stored."""
@@ -96,13 +104,10 @@ class Weights:
     def model_id(self) -> bytes:
         """First 8 bytes of SHA-256 over the decoding half.
 
-        Hashed are: the configuration as JSON (sorted keys, no spaces; settings of the analysis left out), a zero byte, then
-        for every tensor in the order of their names: name, a zero byte, its shape as decimal numbers joined by ``x``, a zero
-        byte, its values as int32 little-endian.
+        Hashed are: :meth:`decoder_config`, a zero byte, then for every tensor in the order of their names: name, a zero byte,
+        its shape as decimal numbers joined by ``x``, a zero byte, its values as int32 little-endian.
         """
-        config = self.config()
-        config["settings"] = {k: v for k, v in config["settings"].items() if not k.startswith("analysis_")}
-        digest = hashlib.sha256(json.dumps(config, sort_keys=True, separators=(",", ":")).encode() + b"\0")
+        digest = hashlib.sha256(self.decoder_config().encode() + b"\0")
         for name, tensor in sorted(self.decoding_tensors().items()):
             digest.update(name.encode() + b"\0" + "x".join(map(str, tensor.shape)).encode() + b"\0")
             digest.update(tensor.tobytes())
@@ -126,7 +131,8 @@ def save_weights(weights: Weights, path: Path) -> None:
         tensors[f"encoder/{name}"] = np.ascontiguousarray(value)
     metadata = {
         "format": FORMAT,
-        "config": json.dumps(weights.config(), sort_keys=True),
+        "decoder": weights.decoder_config(),
+        "encoder": weights.encoder_config(),
         "card": json.dumps(dict(weights.card), sort_keys=True),
         "id": weights.model_id().hex(),
     }
@@ -160,7 +166,9 @@ def load_weights(path: Path) -> Weights:
             if metadata.get("format") != FORMAT:
                 raise DamagedWeightsError(f"{path}: not a weights file of this version of vaecodec")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        weights = _assemble(json.loads(metadata["config"]), json.loads(metadata["card"]), tensors)
+        weights = _assemble(
+            json.loads(metadata["decoder"]), json.loads(metadata["encoder"]), json.loads(metadata["card"]), tensors
+        )
         named = metadata["id"]
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise DamagedWeightsError(f"{path}: damaged weights file ({error}); get it again") from error
@@ -169,8 +177,10 @@ def load_weights(path: Path) -> Weights:
     return weights
 
 
-def _assemble(config: Config, card: Mapping[str, object], tensors: dict[str, npt.NDArray[Any]]) -> Weights:
-    settings = ImageSettings.from_dict(config["settings"])
+def _assemble(
+    config: Config, encoder_settings: Config, card: Mapping[str, object], tensors: dict[str, npt.NDArray[Any]]
+) -> Weights:
+    settings = ImageSettings.from_dict({**config["settings"], **encoder_settings})
     settings.check()
 
     def integers(name: str, shape: tuple[int, ...] | None) -> IntArray:

@@ -30,7 +30,6 @@ from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import PRESETS
 from vaecodec.training.curves import draw_curves
 from vaecodec.training.klt import initialise_with_klt, linear_path
-from vaecodec.training.muon import Muon
 from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
 
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -53,9 +52,8 @@ class TrainSettings:
     minutes: float = setting(0.0, "stop after this many minutes of processor time (wall clock on a GPU)")
     batch: int = setting(8, "crops per step and process")
     crop: int = setting(192, "side of a crop in pixels, a multiple of 64")
-    lr: float = setting(8e-4, "learning rate of AdamW")
-    lr_matrices: float = setting(0.0, "learning rate of Muon on the blocks' matrices; 0: AdamW for these too")
-    lr_linear: float = setting(8e-5, "learning rate of the linear path, which starts out right")
+    lr: float = setting(4e-3, "highest learning rate (AdamW)")
+    lr_linear: float = setting(3e-4, "learning rate of the linear path, which starts out right")
     warmup: int = setting(200, "steps of linear warm-up")
     final_lr: float = setting(0.02, "learning rate at the end of the cosine, as a part of the highest")
     ema: float = setting(0.999, "decay of the moving average that is judged and shipped")
@@ -216,7 +214,7 @@ def train(settings: TrainSettings) -> None:
         "train": fixed_crops(paths, s.judge_pictures).to(device),
     }
 
-    # Model, its moving average, two optimisers.
+    # Model, its moving average, optimiser.
     torch.manual_seed(s.seed)
     model = ImageModel(PRESETS[s.preset])
     klt = initialise_with_klt(model, sampler.draw(256, 256, torch.Generator().manual_seed(s.seed)).cpu())
@@ -227,22 +225,11 @@ def train(settings: TrainSettings) -> None:
     average.load_state_dict(model.state_dict())
     slow = linear_path(model)
     taken = {id(p) for p in slow}
-    matrices = []
-    if s.lr_matrices:
-        matrices = [p for n, p in model.named_parameters() if p.ndim >= 2 and "block" in n and "depthwise" not in n]
-        matrices += [
-            p for n, p in model.named_parameters() if "context" in n and ".blocks." not in n and p.shape[1] > 1
-        ]
-        taken |= {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in taken]
-    adam = torch.optim.AdamW(
+    optimiser = torch.optim.AdamW(
         [{"params": rest, "lr": s.lr}, {"params": slow, "lr": s.lr_linear}],
         betas=(0.9, 0.98), weight_decay=0.0, fused=True,
     )  # fmt: skip
-    optimisers: list[torch.optim.Optimizer] = [adam]
-    if matrices:
-        optimisers.append(Muon(matrices, lr=s.lr_matrices))
-    highest = [[g["lr"] for g in o.param_groups] for o in optimisers]
 
     # Random numbers: crops and qualities from one generator of this process, noise from torch's own.
     generator = torch.Generator().manual_seed(s.seed * 1000 + rank)
@@ -253,8 +240,7 @@ def train(settings: TrainSettings) -> None:
         state = read_checkpoint(Path(s.resume), device)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
-        for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
+        optimiser.load_state_dict(state["optimiser"])
         generator.set_state(state["generator"].cpu())
         torch.set_rng_state(state["noise"].cpu())
         if device.type == "cuda" and "noise_cuda" in state:
@@ -265,7 +251,7 @@ def train(settings: TrainSettings) -> None:
     def save(path: Path) -> None:
         state = {
             "model": model.state_dict(), "average": average.state_dict(),
-            "optimisers": [o.state_dict() for o in optimisers],
+            "optimiser": optimiser.state_dict(),
             "generator": generator.get_state(), "noise": torch.get_rng_state(),
             "step": step, "skipped": skipped, "best": best, "history": history, "minutes": clock.minutes(),
             "settings": asdict(s), "sizes": model.settings.to_dict(), "discarded": klt["discarded"],
@@ -292,9 +278,8 @@ def train(settings: TrainSettings) -> None:
         factor = min(1.0, (step + 1) / s.warmup) * (
             s.final_lr + (1 - s.final_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         )
-        for optimiser, rates in zip(optimisers, highest, strict=True):
-            for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
+        for group, rate in zip(optimiser.param_groups, (s.lr, s.lr_linear), strict=True):
+            group["lr"] = rate * factor
 
         if rank == 0 and (finished or (step % s.judge_every == 0 and (not history or history[-1]["step"] < step))):
             row = {"step": step, "minutes": clock.minutes()}
@@ -327,15 +312,13 @@ def train(settings: TrainSettings) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             parts = losses(model, x, q, hard=False)
         loss = parts.loss.mean()
-        for optimiser in optimisers:
-            optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if world > 1:
             average_gradients(parameters, world)
         norm = torch.nn.utils.clip_grad_norm_(parameters, s.clip)
         if bool(torch.isfinite(norm)):
-            for optimiser in optimisers:
-                optimiser.step()
+            optimiser.step()
         else:
             skipped += 1
             if skipped > 100 and skipped > step / 10:
