@@ -64,38 +64,42 @@ def prove_bound(name: str, weight: IntArray, bias: IntArray, limit: IntArray | i
     return worst / BOUND
 
 
-_guard = threading.RLock()
-_depth = 0
-_saved: tuple[str, bool, bool] = ("highest", False, False)
+_lock = threading.RLock()
+_inside = 0
+_saved: list[tuple[Any, str, object]] = []
+
+
+def _precision_settings() -> list[tuple[Any, str, object]]:
+    """(where, attribute, exact value) of every setting of the process that lets float32 products be computed with less."""
+    backends = torch.backends
+    if hasattr(backends.mkldnn, "conv"):  # torch 2.9 and later
+        places = (backends.mkldnn.conv, backends.mkldnn.matmul, backends.cuda.matmul, backends.cudnn.conv)
+        return [(place, "fp32_precision", "ieee") for place in places]
+    return [(backends.cuda.matmul, "allow_tf32", False), (backends.cudnn, "allow_tf32", False)]
 
 
 @contextmanager
 def exact_guard() -> Iterator[None]:
     """Inside, matrix products are what they say: no TF32, no reduced precision, no autocast, no gradients.
 
-    The first three are settings of the whole process; they are put back when the last thread leaves.
+    Precision is a setting of the whole process; it is put back when the last thread leaves.
     """
-    global _depth, _saved
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    with _guard:
-        if _depth == 0:
-            _saved = (torch.get_float32_matmul_precision(), matmul.allow_tf32, cudnn.allow_tf32)
-            if _saved != ("highest", False, False):
-                torch.set_float32_matmul_precision("highest")
-                matmul.allow_tf32 = False
-                cudnn.allow_tf32 = False
-        _depth += 1
+    global _inside, _saved
+    with _lock:
+        if _inside == 0:
+            settings = _precision_settings()
+            _saved = [(place, name, getattr(place, name)) for place, name, _ in settings]
+            for (place, name, exact), (_, _, now) in zip(settings, _saved, strict=True):
+                if now != exact:
+                    setattr(place, name, exact)
+        _inside += 1
     try:
-        with (
-            torch.inference_mode(),
-            torch.autocast("cpu", enabled=False),
-            torch.autocast("cuda", enabled=False) if torch.cuda.is_available() else torch.inference_mode(),
-        ):
+        with torch.inference_mode(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             yield
     finally:
-        with _guard:
-            _depth -= 1
-            if _depth == 0 and _saved != ("highest", False, False):
-                torch.set_float32_matmul_precision(_saved[0])
-                matmul.allow_tf32 = _saved[1]
-                cudnn.allow_tf32 = _saved[2]
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                for place, name, before in _saved:
+                    if getattr(place, name) != before:
+                        setattr(place, name, before)

@@ -1,0 +1,115 @@
+"""The exact decoding half against the float model that it was made from, in every arithmetic, whole and in tiles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vaecodec.errors import DamagedWeightsError, ExactArithmeticError
+from vaecodec.exact.arithmetic import Arithmetic
+from vaecodec.exact.layers import ExactLinear, LinearData
+from vaecodec.models import exact_image
+from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols
+from vaecodec.models.exact_image import ExactData, ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.image import ImageModel
+from vaecodec.models.weights import Weights
+
+CPU = torch.device("cpu")
+Groups = list[tuple[np.ndarray, np.ndarray]]
+
+
+def encode(model: ImageModel, prior: ExactPrior, x: torch.Tensor, quality16: int) -> tuple[Latents, Groups]:
+    groups: Groups = []
+    with torch.inference_mode():
+        v = model.analyse(x[None], torch.tensor([quality16 / 1600]))
+    latents = encode_tile(v[0], hyper_symbols(model, v), prior, quality16, lambda s, i: groups.append((s, i)))
+    return latents, groups
+
+
+@pytest.mark.parametrize("size", [(128, 128), (16, 16), (48, 80), (112, 16)])
+def test_decoding_gives_the_integers_of_the_encoder(
+    tiny_model: ImageModel, tiny_weights: Weights, crops: torch.Tensor, size: tuple[int, int]
+) -> None:
+    prior = ExactPrior(build_layers(tiny_weights.data, CPU))
+    sent, groups = encode(tiny_model, prior, crops[0, : size[0], : size[1]], 1000)
+    waiting = iter(groups)
+
+    def pop(indices: np.ndarray) -> np.ndarray:
+        symbols, expected = next(waiting)
+        assert np.array_equal(indices, expected)
+        return symbols
+
+    got = decode_tile(prior, 1000, size[0] // 16, size[1] // 16, pop)
+    assert np.array_equal(got.z, sent.z)
+    assert torch.equal(got.y16, sent.y16)
+
+
+@pytest.mark.parametrize("arithmetic", [Arithmetic.FLOAT64, Arithmetic.INT64])
+def test_every_arithmetic_gives_the_same_integers_and_samples(
+    tiny_model: ImageModel, tiny_weights: Weights, crops: torch.Tensor, arithmetic: Arithmetic
+) -> None:
+    one, other = build_layers(tiny_weights.data, CPU), build_layers(tiny_weights.data, CPU, arithmetic)
+    assert one.arithmetic is Arithmetic.FLOAT32
+    for quality16 in (0, 777, 1600):
+        a, a_groups = encode(tiny_model, ExactPrior(one), crops[1], quality16)
+        b, b_groups = encode(tiny_model, ExactPrior(other), crops[1], quality16)
+        assert all(np.array_equal(p, q) for x, y in zip(a_groups, b_groups, strict=True) for p, q in zip(x, y, strict=True))
+        assert torch.equal(a.y16, b.y16)
+        assert torch.equal(ExactSynthesis(one)(a.y16, quality16), ExactSynthesis(other)(b.y16, quality16))
+
+
+def test_the_exact_synthesis_is_close_to_the_float_one(
+    tiny_model: ImageModel, tiny_weights: Weights, crops: torch.Tensor
+) -> None:
+    layers = build_layers(tiny_weights.data, CPU)
+    latents, _ = encode(tiny_model, ExactPrior(layers), crops[2], 1200)
+    exact = ExactSynthesis(layers)(latents.y16, 1200).float()
+    with torch.inference_mode():
+        whole = tiny_model.synthesise(latents.y16[None].float() / 16, torch.tensor([0.75]))[0].clamp(0, 255)
+    assert float((exact - whole).abs().mean()) < 0.5
+
+
+def test_a_tile_with_its_halo_gives_the_samples_of_the_whole(
+    tiny_model: ImageModel, tiny_weights: Weights, crops: torch.Tensor
+) -> None:
+    layers = build_layers(tiny_weights.data, CPU)
+    synthesis = ExactSynthesis(layers)
+    latents, _ = encode(tiny_model, ExactPrior(layers), crops[3], 800)
+    whole = synthesis(latents.y16, 800)
+    halo = synthesis.halo
+    piece = synthesis(latents.y16[4 - halo : 6 + halo, 4 - halo : 6 + halo], 800)
+    inside = piece[16 * halo : 16 * halo + 32, 16 * halo : 16 * halo + 32]
+    assert torch.equal(inside, whole[64:96, 64:96])
+    too_little = synthesis(latents.y16[4:6, 4:6], 800)
+    assert not torch.equal(too_little, whole[64:96, 64:96])
+
+
+def test_floats_do_not_get_into_the_synthesis(tiny_weights: Weights) -> None:
+    with pytest.raises(TypeError, match="int32 sixteenths"):
+        ExactSynthesis(build_layers(tiny_weights.data, CPU))(torch.zeros(2, 2, 16), 800)
+
+
+def test_arithmetic_that_fails_the_self_test_gives_way_to_the_next(
+    tiny_weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = ExactLinear.__call__
+
+    def wrong_in_float32(self: ExactLinear, x: torch.Tensor) -> torch.Tensor:
+        return right(self, x) + (self.arithmetic is Arithmetic.FLOAT32)
+
+    monkeypatch.setattr(exact_image.ExactLinear, "__call__", wrong_in_float32)
+    assert build_layers(tiny_weights.data, CPU).arithmetic is Arithmetic.FLOAT64
+    with pytest.raises(ExactArithmeticError):
+        build_layers(tiny_weights.data, CPU, Arithmetic.FLOAT32)
+
+
+def test_weights_beyond_the_bound_are_refused_when_they_are_read(tiny_weights: Weights) -> None:
+    layers = dict(tiny_weights.data.layers)
+    pairs = layers["g_s.pairs"]
+    assert isinstance(pairs, LinearData)
+    layers["g_s.pairs"] = LinearData(
+        pairs.weight * 100, pairs.bias, pairs.shift, pairs.limit, pairs.input_limit, pairs.leaky
+    )
+    with pytest.raises(DamagedWeightsError, match=r"g_s\.pairs"):
+        build_layers(ExactData(tiny_weights.settings, layers, tiny_weights.data.tables), CPU)
