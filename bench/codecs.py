@@ -51,7 +51,12 @@ class Jpeg2000:
     def encode(self, samples: Samples, setting: float) -> CodedFile:
         """Turns uint8 [H, W, 3] into a file that is smaller than the samples by the factor ``-setting``."""
         buffer = io.BytesIO()
-        options: dict[str, Any] = {"irreversible": True, "mct": 1, "quality_mode": "rates", "quality_layers": [-setting]}
+        options: dict[str, Any] = {
+            "irreversible": True,
+            "mct": 1,
+            "quality_mode": "rates",
+            "quality_layers": [-setting],
+        }
         Image.fromarray(samples).save(buffer, "JPEG2000", **options)
         return CodedFile(buffer.getvalue())
 

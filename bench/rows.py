@@ -151,7 +151,15 @@ class TimeRow:
 
 
 # Digits that are kept: more than any figure that is shown, few enough to compress well.
-_DIGITS = {"psnr": 4, "ms_ssim": 6, "ssimulacra2": 3, "encode_seconds": 4, "decode_seconds": 4, "peak_mb": 0, "estimate": 1}
+_DIGITS = {
+    "psnr": 4,
+    "ms_ssim": 6,
+    "ssimulacra2": 3,
+    "encode_seconds": 4,
+    "decode_seconds": 4,
+    "peak_mb": 0,
+    "estimate": 1,
+}
 
 
 def read_table(path: Path) -> QualityTable:

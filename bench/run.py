@@ -67,22 +67,28 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="pictures, not looked for in subfolders")
     parser.add_argument("-o", "--output", type=Path, default=Path("bench-results"), help="folder of rows [%(default)s]")
     parser.add_argument("--parts", type=_list, default=("rate", "time"), help=f"of {','.join(PARTS)} [rate,time]")
-    parser.add_argument("--codecs", type=_list, default=(), help=f"of {OURS},{','.join(PEERS)} [all that are installed]")
+    parser.add_argument(
+        "--codecs", type=_list, default=(), help=f"of {OURS},{','.join(PEERS)} [all that are installed]"
+    )
     parser.add_argument("--model", default="fast", help="name or weights file, for vaecodec [%(default)s]")
     parser.add_argument("--device", default="cpu", help="for vaecodec [%(default)s]")
     parser.add_argument("-q", "--qualities", type=_numbers, default=OUR_QUALITIES, help="for vaecodec")
-    parser.add_argument("-j", "--jobs", type=int, default=1, help="pictures measured at a time, for rates [%(default)s]")
+    parser.add_argument(
+        "-j", "--jobs", type=int, default=1, help="pictures measured at a time, for rates [%(default)s]"
+    )
     parser.add_argument("--first", type=int, metavar="N", help="only the first N pictures")
     parser.add_argument("--no-ssimulacra2", action="store_true", help="leave out the metric that takes longest")
     parser.add_argument("--again", action="store_true", help="measure anew what has been measured")
     parser.add_argument("--page", type=Path, help="write the page here, and tables as Markdown beside it")
     parser.add_argument("--repeats", type=int, default=5, help="of every time, after one warm-up [%(default)s]")
-    parser.add_argument("--budget", type=float, default=60, help="seconds after which a slow codec is not repeated [%(default)g]")
+    parser.add_argument(
+        "--budget", type=float, default=60, help="seconds after which a slow codec is not repeated [%(default)g]"
+    )
     parser.add_argument("--psnr", type=float, default=33, help="dB at which codecs are timed [%(default)g]")
     parser.add_argument("--megapixels", type=_numbers, default=(0.1, 0.4, 1.6, 6.3, 25, 50), help="for size")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"unknown part {sorted(unknown)[0]!r}: use some of {', '.join(PARTS)}")
+        parser.error(f"unknown part {min(unknown)!r}: use some of {', '.join(PARTS)}")
     if options.repeats < 1 or options.jobs < 1:
         parser.error("--repeats and --jobs are at least 1")
     return options
@@ -129,7 +135,11 @@ def environment_of(key: str, ours: OurSettings) -> dict[str, Any]:
 
 
 def measure_rates(
-    folder: Path, keys: Sequence[str], ours: OurSettings, environments: dict[str, dict[str, Any]], options: argparse.Namespace
+    folder: Path,
+    keys: Sequence[str],
+    ours: OurSettings,
+    environments: dict[str, dict[str, Any]],
+    options: argparse.Namespace,
 ) -> None:
     """Measures what is missing in the table of a folder."""
     paths = find_pictures(folder)[: options.first]
