@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,10 @@ REFERENCE = "jpeg"
 OUR_QUALITIES: tuple[float, ...] = (0, 9, 18, 27, 36, 45, 54, 63, 72, 81, 90, 100)
 
 # x265 at 71 is beyond every window, and its time grows with quality.
-HEIC_QUALITIES: tuple[float, ...] = tuple(range(5, 72, 6))
+HEIC_QUALITIES: tuple[float, ...] = (0, *range(5, 72, 6))
+
+# Below the protocol's 5 to 95: without it, curves of these codecs begin above the bottom of the low window.
+PEER_QUALITIES: tuple[float, ...] = (0, *range(5, 96, 6))
 
 # Compression ratios against 24 bits, from small to large files: a file for every rate of the published curve and around it.
 JPEG2000_RATIOS: tuple[float, ...] = (240, 190, 150, 120, 95, 75, 60, 45, 34, 25, 18, 13, 9, 6.5)
@@ -135,7 +138,7 @@ def _heic() -> CodecAdapter:
 def _jpeg_xl() -> CodecAdapter:
     import pillow_jxl  # noqa: F401  (registers itself with Pillow)
 
-    return PillowCodec("JPEG XL", "JXL", {"effort": 7})
+    return PillowCodec("JPEG XL", "JXL", {"effort": 7}, PEER_QUALITIES)
 
 
 def _lossless_jpeg_xl() -> CodecAdapter:
@@ -145,7 +148,9 @@ def _lossless_jpeg_xl() -> CodecAdapter:
 
 
 def _avif_for_psnr() -> CodecAdapter:
-    return PillowCodec("AVIF, tuned for PSNR", AVIF.format, AVIF.options | {"advanced": {"tune": "psnr"}})
+    return PillowCodec(
+        "AVIF, tuned for PSNR", AVIF.format, AVIF.options | {"advanced": {"tune": "psnr"}}, PEER_QUALITIES
+    )
 
 
 _LOSSLESS_WEBP = {"lossless": True, "quality": 100, "method": 4}
@@ -157,10 +162,12 @@ PEERS: dict[str, Peer] = {
         Peer("jpeg444", "JPEG 4:4:4", lambda: JPEG_444, "Pillow, libjpeg-turbo, optimised tables", "BSD-3-Clause, IJG"),
         Peer("jpeg2000", "JPEG 2000", Jpeg2000, "Pillow, OpenJPEG, 9/7 wavelet, colour transform", "BSD-2-Clause",
              feature="jpg_2000"),
-        Peer("webp", "WebP", lambda: WEBP, "Pillow, libwebp, method 6", "BSD-3-Clause", feature="webp"),
+        Peer("webp", "WebP", lambda: replace(WEBP, settings=PEER_QUALITIES), "Pillow, libwebp, method 6",
+             "BSD-3-Clause", feature="webp"),
         Peer("jxl", "JPEG XL", _jpeg_xl, "pillow-jxl-plugin, libjxl, effort 7", "BSD-3-Clause; the package GPL-3.0",
              module="pillow_jxl"),
-        Peer("avif", "AVIF", lambda: AVIF, "Pillow, libaom, 4:4:4, speed 6", "BSD-2-Clause", feature="avif"),
+        Peer("avif", "AVIF", lambda: replace(AVIF, settings=PEER_QUALITIES), "Pillow, libaom, 4:4:4, speed 6",
+             "BSD-2-Clause", feature="avif"),
         Peer("avif-psnr", "AVIF, tune=psnr", _avif_for_psnr, "Pillow, libaom, 4:4:4, speed 6, tuned for PSNR",
              "BSD-2-Clause", feature="avif"),
         Peer("heic", "HEIC", _heic, "pillow-heif, x265, its defaults", "LGPL-3.0 (libheif), GPL-2.0 (x265)",

@@ -21,6 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from bench.analysis import COSTS_FILE
 from bench.codecs import OURS, OurSettings
 from bench.learned import LEARNED, RANDOM_WEIGHTS, learned_cost, our_cost
 from bench.learned import missing as learned_missing
@@ -41,7 +42,6 @@ from vaecodec.errors import UsageError, VaecodecError
 from vaecodec.evaluation import find_pictures
 
 ROUNDS = 2
-COSTS_FILE = "cost.json"
 
 # Codecs whose cost is measured against the size of the picture.
 SIZED = (OURS, "jpeg", "webp", "jxl", "avif", "heic")
