@@ -23,7 +23,9 @@ def smooth_noise(count: int, size: int) -> torch.Tensor:
     pictures = []
     for _ in range(count):
         a, b, c = rng.normal(size=(3, 3)) * 2
-        waves = 40 * np.sin(a[:, None, None] * x + b[:, None, None] * y) + 40 * np.sign(np.sin(c[:, None, None] * x - y))
+        waves = 40 * np.sin(a[:, None, None] * x + b[:, None, None] * y) + 40 * np.sign(
+            np.sin(c[:, None, None] * x - y)
+        )
         pictures.append((128 + waves + rng.normal(size=(3, size, size)) * 4).clip(0, 255).transpose(1, 2, 0))
     return torch.from_numpy(np.stack(pictures).astype(np.uint8))
 

@@ -54,7 +54,9 @@ def test_every_arithmetic_gives_the_same_integers_and_samples(
     for quality16 in (0, 777, 1600):
         a, a_groups = encode(tiny_model, ExactPrior(one), crops[1], quality16)
         b, b_groups = encode(tiny_model, ExactPrior(other), crops[1], quality16)
-        assert all(np.array_equal(p, q) for x, y in zip(a_groups, b_groups, strict=True) for p, q in zip(x, y, strict=True))
+        assert all(
+            np.array_equal(p, q) for x, y in zip(a_groups, b_groups, strict=True) for p, q in zip(x, y, strict=True)
+        )
         assert torch.equal(a.y16, b.y16)
         assert torch.equal(ExactSynthesis(one)(a.y16, quality16), ExactSynthesis(other)(b.y16, quality16))
 

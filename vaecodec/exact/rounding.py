@@ -15,12 +15,24 @@ HEADROOM = 0.97
 """Part of the bound that rounding of weights may not eat up."""
 
 
-def _largest_shift(weight: FloatArray, bias: FloatArray, input_limit: int) -> IntArray:
+class ScaleTooFineError(ValueError):
+    """Some outputs have so many integers per unit that their sums could pass the bound.
+
+    Attributes:
+        rows: bool [out], which.
+    """
+
+    def __init__(self, rows: npt.NDArray[np.bool_]) -> None:
+        super().__init__(f"{int(rows.sum())} outputs are too large for exact sums: their scale must be coarser")
+        self.rows = rows
+
+
+def _largest_shift(weight: FloatArray, bias: FloatArray, input_limit: int, lowest: int = 0) -> IntArray:
     """[out, in] and [out], in output units per input unit -> the largest s per row with Σ|W|·limit + |b| below the bound."""
     sums = np.abs(weight).sum(axis=1) * input_limit + np.abs(bias) + 1.0
     shift = np.floor(np.log2(HEADROOM * BOUND / sums))
-    if shift.min() < 0:
-        raise ValueError("outputs are too large for exact sums: their scale must be smaller")
+    if shift.min() < lowest:
+        raise ScaleTooFineError(shift < lowest)
     capped: IntArray = np.minimum(shift, MAX_SHIFT).astype(np.int64)
     return capped
 
@@ -54,11 +66,15 @@ def round_linear(
     w = weight * s_out[:, :, None] / s_in[:, None, :]
     b = bias * s_out
     slices = [slice(inputs * p // parts, inputs * (p + 1) // parts) for p in range(parts)]
+    lowest = 0 if parts == 1 else GUARD_SHIFT
     # The first part carries the bias; every part carries its own half for rounding.
     share = np.stack([b if p == 0 else np.zeros_like(b) for p in range(parts)])
     shift = np.stack(
         [
-            np.min([_largest_shift(w[g][:, part], share[p, g], input_limit) for p, part in enumerate(slices)], axis=0)
+            np.min(
+                [_largest_shift(w[g][:, part], share[p, g], input_limit, lowest) for p, part in enumerate(slices)],
+                axis=0,
+            )
             for g in range(groups)
         ]
     )
@@ -66,8 +82,6 @@ def round_linear(
     half = np.where(shift > 0, 2.0 ** (shift - 1), 0.0)
     if parts > 1:
         shift = shift - GUARD_SHIFT
-        if shift.min() < 0:
-            raise ValueError("outputs are too large to be added up in parts: their scale must be smaller")
         # Rounding is half a unit of the sum, less the mean of what the floors of the parts take.
         half = half / parts + np.where(shift > 0, 2.0 ** (shift - 1), 0.0)
     return LinearData(

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from vaecodec.exact.arithmetic import IntArray
 from vaecodec.exact.layers import DepthwiseData, LinearData
-from vaecodec.exact.rounding import FloatArray, round_depthwise, round_linear
+from vaecodec.exact.rounding import FloatArray, ScaleTooFineError, round_depthwise, round_linear
 from vaecodec.exact.tables import fit_tables
 from vaecodec.models.coding import encode_tile, hyper_symbols, quality_of_units
 from vaecodec.models.exact_image import (
@@ -49,6 +50,12 @@ from vaecodec.models.weights import Weights, save_weights
 CALIBRATION_QUALITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 MARGIN = 2.5
 """Ranges are wider than what the calibration crops reach by this factor: with 1.25 what saturates costs 0.12 dB at q 50."""
+
+
+WIDENINGS = 200
+"""How often ranges may be doubled."""
+INDEX_UNITS_PER_NAT = (1 << INDEX_SHIFT) * (INDEX_LEVELS - 1) / math.log(SIGMA_MAX / SIGMA_MIN)
+"""Units of a table index (32nds of a level) per natural logarithm of σ."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +126,24 @@ class ChannelMaxima:
 
         handles.append(module.register_forward_hook(hook))
 
+    def widen(self, name: str, rows: npt.NDArray[np.bool_]) -> None:
+        """Doubles the range of some channels; ``rows`` may run over the four cells of a layer that unfolds."""
+        largest = self.largest[name]
+        largest[rows.reshape(-1, len(largest)).any(axis=0)] *= 2
+
     def scale(self, limit: int, *names: str) -> FloatArray:
         """Integers per unit, per channel, so that ±limit holds the largest of all ``names``."""
         largest = np.max([self.largest[name] for name in names], axis=0)
         scale: FloatArray = limit / np.maximum(MARGIN * largest, 1e-3)
         return scale
+
+
+class RangeTooNarrowError(Exception):
+    """Inputs within their clamps could drive outputs of a layer past the bound: the range of ``name`` must be wider."""
+
+    def __init__(self, name: str, rows: npt.NDArray[np.bool_]) -> None:
+        super().__init__(name)
+        self.name, self.rows = name, rows
 
 
 class Rounder:
@@ -137,6 +157,7 @@ class Rounder:
         self,
         name: str,
         *,
+        ranged_by: str = "",
         input_scale: FloatArray,
         output_scale: FloatArray,
         input_limit: int,
@@ -144,32 +165,39 @@ class Rounder:
         leaky: bool = False,
         parts: int = 1,
     ) -> None:
-        """Rounds ``nn.Linear`` or ``PositionLinear``."""
+        """Rounds ``nn.Linear`` or ``PositionLinear``; ``ranged_by`` names the maxima that set the output scale."""
         module = self.model.get_submodule(name)
         if isinstance(module, PositionLinear):
             weight, bias = numpy(module.weight).transpose(0, 2, 1), numpy(module.bias)[:, 0]
         else:
             assert isinstance(module, nn.Linear)
             weight, bias = numpy(module.weight)[None], numpy(module.bias)[None]
-        self.layers[name] = round_linear(
-            weight, bias, input_scale=input_scale, output_scale=output_scale, input_limit=input_limit, limit=limit,
-            leaky=leaky, parts=parts,
-        )  # fmt: skip
+        try:
+            self.layers[name] = round_linear(
+                weight, bias, input_scale=input_scale, output_scale=output_scale, input_limit=input_limit, limit=limit,
+                leaky=leaky, parts=parts,
+            )  # fmt: skip
+        except ScaleTooFineError as error:
+            raise RangeTooNarrowError(ranged_by, error.rows) from error
 
     def blocks(self, names: list[str], scale: FloatArray, *, stream: int, inner: int) -> None:
-        """Rounds residual blocks on one stream of this scale."""
+        """Rounds residual blocks on one stream of this scale; the input of the first names the stream."""
+        ranged_by = f"{names[0]}.stream" if names else ""
         for name in names:
             block = self.model.get_submodule(name)
             assert isinstance(block, ResidualBlock)
             between = self.maxima.scale(inner, f"{name}.depthwise")
             hidden = self.maxima.scale(inner, f"{name}.expand")
-            self.layers[f"{name}.depthwise"] = round_depthwise(
-                numpy(block.depthwise.weight)[:, 0], numpy(block.depthwise.bias),
-                input_scale=scale, output_scale=between, input_limit=stream, limit=inner,
-            )  # fmt: skip
-            self.linear(f"{name}.expand", input_scale=between, output_scale=hidden, input_limit=inner, limit=inner,
+            try:
+                self.layers[f"{name}.depthwise"] = round_depthwise(
+                    numpy(block.depthwise.weight)[:, 0], numpy(block.depthwise.bias),
+                    input_scale=scale, output_scale=between, input_limit=stream, limit=inner,
+                )  # fmt: skip
+            except ScaleTooFineError as error:
+                raise RangeTooNarrowError(f"{name}.depthwise", error.rows) from error
+            self.linear(f"{name}.expand", ranged_by=f"{name}.expand", input_scale=between, output_scale=hidden, input_limit=inner, limit=inner,
                         leaky=True)  # fmt: skip
-            self.linear(f"{name}.project", input_scale=hidden, output_scale=scale, input_limit=inner, limit=stream)  # fmt: skip
+            self.linear(f"{name}.project", ranged_by=ranged_by, input_scale=hidden, output_scale=scale, input_limit=inner, limit=stream)  # fmt: skip
 
 
 @torch.no_grad()
@@ -195,6 +223,96 @@ def deal_out_features(model: ImageModel, hands: int) -> ImageModel:
     return dealt
 
 
+@dataclass(frozen=True)
+class RoundedLayers:
+    """Layers, and integers per unit of the streams that the tables over quality write to."""
+
+    layers: Mapping[str, LinearData | DepthwiseData]
+    stream: FloatArray
+    scale16: FloatArray
+    scale8: FloatArray
+    before_scale: FloatArray
+
+
+def _round_layers(model: ImageModel, maxima: ChannelMaxima, r: Ranges) -> RoundedLayers:
+    s = model.settings
+    rounder = Rounder(model, maxima)
+    # Prior.
+    group = s.latents // STEPS
+    middle = maxima.scale(r.stream, "h_s.block32.stream")
+    rounder.linear(
+        "h_s.up32",
+        ranged_by="h_s.block32.stream",
+        input_scale=np.ones(s.hyper_latents),
+        output_scale=np.tile(middle, 4),
+        input_limit=HYPER_LIMIT,
+        limit=r.stream,
+        leaky=True,
+    )
+    rounder.blocks(["h_s.block32"], middle, stream=r.stream, inner=r.inner)
+    context_blocks = [f"context.{k}.blocks.{i}" for k in range(STEPS) for i in range(s.prior_blocks)]
+    ranged_by = f"{context_blocks[0]}.stream"
+    stream = maxima.scale(r.stream, *(f"{name}.stream" for name in context_blocks))
+    rounder.linear(
+        "h_s.up16",
+        ranged_by=ranged_by,
+        input_scale=middle,
+        output_scale=np.tile(stream, 4),
+        input_limit=r.stream,
+        limit=r.stream,
+    )
+    rounder.blocks(context_blocks, stream, stream=r.stream, inner=r.inner)
+    leave_scale = np.concatenate(
+        [np.full(group, (MEAN_LIMIT_UNITS + 1) / MEAN_LIMIT), np.full(group, INDEX_UNITS_PER_NAT)]
+    )
+    for k in range(STEPS):
+        if k:
+            rounder.linear(
+                f"context.{k}.enter",
+                ranged_by=ranged_by,
+                input_scale=np.full(group, float(CONTEXT_UNIT)),
+                output_scale=stream,
+                input_limit=CONTEXT_LIMIT,
+                limit=r.stream,
+            )
+        rounder.linear(
+            f"context.{k}.leave",
+            input_scale=stream,
+            output_scale=leave_scale,
+            input_limit=r.stream,
+            limit=MEAN_LIMIT_UNITS,
+        )
+
+    # Synthesis.
+    blocks16 = [f"g_s.blocks16.{i}" for i in range(s.synthesis_blocks16)]
+    blocks8 = [f"g_s.blocks8.{i}" for i in range(s.synthesis_blocks8)]
+    wide, inner = r.synthesis_stream, r.synthesis_inner
+    scale16 = maxima.scale(wide, "g_s.pairs.input", *(f"{name}.stream" for name in blocks16))
+    scale8 = maxima.scale(wide, "g_s.patches.input", *(f"{name}.stream" for name in blocks8))
+    before = np.max(maxima.largest["g_s.pairs"].reshape(4, -1), axis=0)
+    before_scale = 4095 / np.maximum(MARGIN * before, 1e-3)
+    rounder.blocks(blocks16, scale16, stream=wide, inner=inner)
+    rounder.linear(
+        "g_s.pairs",
+        ranged_by="g_s.pairs",
+        input_scale=scale16,
+        output_scale=np.tile(before_scale, 4),
+        input_limit=wide,
+        limit=4095,
+        parts=r.pairs_parts,
+    )
+    rounder.blocks(blocks8, scale8, stream=wide, inner=inner)
+    rounder.linear(
+        "g_s.patches",
+        input_scale=scale8,
+        output_scale=np.full(3 * 64, SAMPLE_SCALE),
+        input_limit=wide,
+        limit=SAMPLE_LIMIT,
+        parts=r.patches_parts,
+    )
+    return RoundedLayers(rounder.layers, stream, scale16, scale8, before_scale)
+
+
 @torch.no_grad()
 def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) -> ExactData:
     """Makes the integers of the decoding half.
@@ -218,51 +336,24 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
     for handle in handles:
         handle.remove()
 
-    rounder = Rounder(model, maxima)
-    level = math.log(SIGMA_MAX / SIGMA_MIN) / (INDEX_LEVELS - 1)
-    per_nat = (1 << INDEX_SHIFT) / level
-
-    # Prior.
-    group = s.latents // STEPS
-    middle = maxima.scale(r.stream, "h_s.block32.stream")
-    rounder.linear("h_s.up32", input_scale=np.ones(s.hyper_latents), output_scale=np.tile(middle, 4),
-                   input_limit=HYPER_LIMIT, limit=r.stream, leaky=True)  # fmt: skip
-    rounder.blocks(["h_s.block32"], middle, stream=r.stream, inner=r.inner)
-    context_blocks = [f"context.{k}.blocks.{i}" for k in range(STEPS) for i in range(s.prior_blocks)]
-    stream = maxima.scale(r.stream, *(f"{name}.stream" for name in context_blocks))
-    rounder.linear(
-        "h_s.up16", input_scale=middle, output_scale=np.tile(stream, 4), input_limit=r.stream, limit=r.stream
-    )
-    rounder.blocks(context_blocks, stream, stream=r.stream, inner=r.inner)
-    leave_scale = np.concatenate([np.full(group, (MEAN_LIMIT_UNITS + 1) / MEAN_LIMIT), np.full(group, per_nat)])
-    for k in range(STEPS):
-        if k:
-            rounder.linear(f"context.{k}.enter", input_scale=np.full(group, float(CONTEXT_UNIT)), output_scale=stream,
-                           input_limit=CONTEXT_LIMIT, limit=r.stream)  # fmt: skip
-        rounder.linear(f"context.{k}.leave", input_scale=stream, output_scale=leave_scale, input_limit=r.stream,
-                       limit=MEAN_LIMIT_UNITS)  # fmt: skip
-
-    # Synthesis.
-    blocks16 = [f"g_s.blocks16.{i}" for i in range(s.synthesis_blocks16)]
-    blocks8 = [f"g_s.blocks8.{i}" for i in range(s.synthesis_blocks8)]
-    wide, inner = r.synthesis_stream, r.synthesis_inner
-    scale16 = maxima.scale(wide, "g_s.pairs.input", *(f"{name}.stream" for name in blocks16))
-    scale8 = maxima.scale(wide, "g_s.patches.input", *(f"{name}.stream" for name in blocks8))
-    before = np.max(maxima.largest["g_s.pairs"].reshape(4, -1), axis=0)
-    before_scale = 4095 / np.maximum(MARGIN * before, 1e-3)
-    rounder.blocks(blocks16, scale16, stream=wide, inner=inner)
-    rounder.linear("g_s.pairs", input_scale=scale16, output_scale=np.tile(before_scale, 4), input_limit=wide, limit=4095,
-                   parts=r.pairs_parts)  # fmt: skip
-    rounder.blocks(blocks8, scale8, stream=wide, inner=inner)
-    rounder.linear("g_s.patches", input_scale=scale8, output_scale=np.full(3 * 64, SAMPLE_SCALE), input_limit=wide,
-                   limit=SAMPLE_LIMIT, parts=r.patches_parts)  # fmt: skip
+    for _ in range(WIDENINGS):
+        try:
+            rounded = _round_layers(model, maxima, r)
+            break
+        except RangeTooNarrowError as error:
+            # Channels that the pictures hardly drive, as in a model that has not been trained for long.
+            if not error.name:
+                raise
+            maxima.widen(error.name, error.rows)
+    else:
+        raise ValueError(f"after {WIDENINGS} doublings of ranges the bound of exact sums still does not hold")
 
     # Tables over quality.
     q = torch.linspace(0, 1, QUALITIES)
     inverse_gain = numpy(model.at_quality(model.log_inverse_gain, q).exp())
-    latent = inverse_gain * numpy(model.g_s.log_scale.exp()) / SAMPLE_SCALE * scale16 / MEAN_UNIT
+    latent = inverse_gain * numpy(model.g_s.log_scale.exp()) / SAMPLE_SCALE * rounded.scale16 / MEAN_UNIT
     latent_shift = np.clip(np.floor(np.log2(LATENT_CLAMP / latent.max(axis=0))), 0, 24)
-    feature = numpy(model.at_quality(model.synthesis_vector, q).exp()) * scale8 / before_scale
+    feature = numpy(model.at_quality(model.synthesis_vector, q).exp()) * rounded.scale8 / rounded.before_scale
     known = numpy(model.channel_std * model.gain(q))
     mean = known * MEAN_UNIT * 2.0**MEAN_SHIFT * MEAN_LIMIT / (MEAN_LIMIT_UNITS + 1)
     sigma_z = numpy(model.at_quality(model.log_sigma_z, q))
@@ -272,12 +363,12 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
         "latent_shift": latent_shift,
         "feature_factor": np.minimum(feature * 2.0**FEATURE_SHIFT, 4095),
         "mean_factor": np.minimum(mean, (1 << 20) - 1),
-        "index_offset": np.log(known / SIGMA_MIN) * per_nat,
-        "hyper_index": np.clip((sigma_z - math.log(SIGMA_MIN)) * per_nat, 0, INDEX_LIMIT),
-        "prior_vector": np.clip(numpy(model.at_quality(model.prior_vector, q)) * stream, -4095, 4095),
+        "index_offset": np.log(known / SIGMA_MIN) * INDEX_UNITS_PER_NAT,
+        "hyper_index": np.clip((sigma_z - math.log(SIGMA_MIN)) * INDEX_UNITS_PER_NAT, 0, INDEX_LIMIT),
+        "prior_vector": np.clip(numpy(model.at_quality(model.prior_vector, q)) * rounded.stream, -4095, 4095),
         "asinh": asinh,
     }
-    return ExactData(s, rounder.layers, {name: np.rint(t).astype(np.int32) for name, t in tables.items()})
+    return ExactData(s, rounded.layers, {name: np.rint(t).astype(np.int32) for name, t in tables.items()})
 
 
 @torch.no_grad()

@@ -172,16 +172,16 @@ def average_gradients(parameters: Sequence[nn.Parameter], world: int) -> None:
         g.copy_(part.view_as(g))
 
 
-def fixed_crops(paths: Sequence[Path], count: int) -> Tensor:
-    """The middle 256×256 of ``count`` pictures spread over the list: uint8 [N, 256, 256, 3]."""
+def fixed_crops(paths: Sequence[Path], count: int, size: int) -> Tensor:
+    """The middle of ``count`` pictures spread over the list: uint8 [N, size, size, 3]."""
     crops = []
     for path in paths:
         picture = load_rgb(path)
         H, W = picture.shape[:2]
-        if min(H, W) >= 256:
-            crops.append(picture[(H - 256) // 2 :][:256, (W - 256) // 2 :][:, :256])
+        if min(H, W) >= size:
+            crops.append(picture[(H - size) // 2 :][:size, (W - size) // 2 :][:, :size])
     if not crops:
-        raise UsageError("no picture for validation has both sides of at least 256 pixels")
+        raise UsageError(f"no picture for validation has both sides of at least {size} pixels: lower --crop")
     return torch.stack(crops[:: max(1, len(crops) // count)][:count])
 
 
@@ -210,14 +210,14 @@ def train(settings: TrainSettings) -> None:
         raise UsageError(f"{s.data}: too few pictures to hold some out; give --validation")
     sampler = CropSampler([load_rgb(p) for p in paths], smallest=s.crop, device=device)
     judged = {
-        "validation": fixed_crops(held_out, s.judge_pictures).to(device),
-        "train": fixed_crops(paths, s.judge_pictures).to(device),
+        "validation": fixed_crops(held_out, s.judge_pictures, s.crop).to(device),
+        "train": fixed_crops(paths, s.judge_pictures, s.crop).to(device),
     }
 
     # Model, its moving average, optimiser.
     torch.manual_seed(s.seed)
     model = ImageModel(PRESETS[s.preset])
-    klt = initialise_with_klt(model, sampler.draw(256, 256, torch.Generator().manual_seed(s.seed)).cpu())
+    klt = initialise_with_klt(model, sampler.draw(256, s.crop, torch.Generator().manual_seed(s.seed)).cpu())
     model.to(device)
     average = ImageModel(model.settings).to(device)
     if s.init:
@@ -356,7 +356,7 @@ def finish(s: TrainSettings, out: Path, average: ImageModel, sampler: CropSample
     model = average.cpu()
     model.load_state_dict(best["average"])
     crops = CropSampler([p.cpu() for p in sampler.pictures], smallest=s.crop, device=torch.device("cpu")).draw(
-        96, 256, torch.Generator().manual_seed(s.seed)
+        96, s.crop, torch.Generator().manual_seed(s.seed)
     )
     export_weights(model, crops, out, card={"steps": best["step"], "minutes": round(best["minutes"], 1)})
 

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from vaecodec.errors import UsageError
+
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm"}
 
 
@@ -35,7 +37,7 @@ class CropSampler:
     def __init__(self, pictures: Sequence[Tensor], *, smallest: int, device: torch.device) -> None:
         usable = [p for p in pictures if min(p.shape[:2]) >= smallest]
         if not usable:
-            raise ValueError(f"no picture has both sides of at least {smallest} pixels")
+            raise UsageError(f"no picture has both sides of at least {smallest} pixels: lower --crop")
         self.pictures = [p.to(device) for p in usable]
         area = torch.tensor([float(p.shape[0] * p.shape[1]) for p in usable])
         self.weights = area.sqrt()

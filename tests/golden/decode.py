@@ -1,0 +1,37 @@
+"""Decodes all golden files in the configuration that the arguments and the environment ask for; prints what came out.
+
+python tests/golden/decode.py THREADS ONEDNN ARITHMETIC
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from vaecodec.api import Codec
+from vaecodec.exact.arithmetic import Arithmetic
+
+
+def main(threads: str, onednn: str, arithmetic: str) -> None:
+    """Prints JSON like expected.json."""
+    torch.set_num_threads(int(threads))
+    torch.backends.mkldnn.enabled = onednn == "on"  # type: ignore[assignment]
+    codec = Codec(arithmetic=Arithmetic(arithmetic), device="cpu")
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.vaec")):
+        data = path.read_bytes()
+        samples = codec.decompress(data, verify=False).samples
+        found[path.stem] = {
+            "latents_sha256": codec.latents_digest(data),
+            "samples_sha256": hashlib.sha256(samples.tobytes()).hexdigest(),
+            "shape": list(samples.shape),
+        }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

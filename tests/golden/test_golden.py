@@ -1,0 +1,119 @@
+"""Files made once decode to the same integers and samples in every configuration, and by a second reader."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vaecodec.api import Codec
+from vaecodec.bitstream.coder import SymbolDecoder
+from vaecodec.bitstream.container import read_container, read_header, tile_grid
+from vaecodec.models.coding import decode_tile
+
+FOLDER = Path(__file__).parent
+EXPECTED = json.loads((FOLDER / "expected.json").read_text())
+
+CONFIGURATIONS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "one thread": (["1", "on", "float32"], {}),
+    "two threads": (["2", "on", "float32"], {}),
+    "without oneDNN": (["1", "off", "float32"], {}),
+    "two threads without oneDNN": (["2", "off", "float32"], {}),
+    "without vector units": (["1", "on", "float32"], {"ATEN_CPU_CAPABILITY": "default", "DNNL_MAX_CPU_ISA": "SSE41"}),
+    "without anything": (["2", "off", "float32"], {"ATEN_CPU_CAPABILITY": "default"}),
+    "AVX2": (["2", "on", "float32"], {"ATEN_CPU_CAPABILITY": "avx2", "DNNL_MAX_CPU_ISA": "AVX2"}),
+    "float64": (["2", "on", "float64"], {}),
+    "int64": (["1", "on", "int64"], {}),
+}
+
+
+def test_there_is_a_golden_file_for_every_expectation() -> None:
+    assert {path.stem for path in FOLDER.glob("*.vaec")} == set(EXPECTED)
+    assert len(EXPECTED) >= 6
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_golden_files_decode_to_the_same_integers_and_samples(name: str) -> None:
+    arguments, environment = CONFIGURATIONS[name]
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "decode.py"), *arguments],
+        capture_output=True, text=True, env=os.environ | environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == EXPECTED
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_layout_in_memory_does_not_matter(codec: Codec, name: str) -> None:
+    data = (FOLDER / f"{name}.vaec").read_bytes()
+    header = read_header(data)
+    tile = read_container(data).tiles[0]
+    first = tile_grid(header.width, header.height, header.tile_exponent)[0]
+    latents = codec._decode_tile(tile, first, header.quality16).y16
+    channels_last = latents.contiguous()
+    channels_first = latents.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    assert channels_first.numel() == 320 or channels_last.stride() != channels_first.stride()
+    assert torch.equal(
+        codec.synthesis(channels_last, header.quality16), codec.synthesis(channels_first, header.quality16)
+    )
+
+
+def reference() -> Any:
+    spec = importlib.util.spec_from_file_location("range_decoder", FOLDER.parent / "reference" / "range_decoder.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_plain_python_decoder_reads_the_golden_files_given_the_table_indices(codec: Codec, name: str) -> None:
+    plain = reference()
+    tables = {index: codec.tables.counts(index).tolist() for index in range(1, 64)}
+    data = (FOLDER / f"{name}.vaec").read_bytes()
+    header = read_header(data)
+    container = read_container(data)
+    symbols_read = 0
+    for tile, r in zip(container.tiles, tile_grid(header.width, header.height, header.tile_exponent), strict=True):
+        decoder = SymbolDecoder(codec.tables, tile.payload)
+        second = plain.RangeDecoder(tile.payload)
+
+        def pop(indices: np.ndarray, decoder: SymbolDecoder = decoder, second: Any = second) -> np.ndarray:
+            symbols = decoder.pop(indices)
+            assert plain.decode_group(second, tables, indices.tolist()) == symbols.tolist()
+            return symbols
+
+        latents = decode_tile(codec.prior, header.quality16, -(-r.height // 16), -(-r.width // 16), pop)
+        symbols_read += latents.y16.numel()
+        decoder.close()
+        second.close()
+    assert symbols_read > 0
+
+
+def test_the_noise_has_escapes_and_the_tiles_are_several(codec: Codec) -> None:
+    """Otherwise the golden files would not show what they are there for."""
+    data = (FOLDER / "noise.vaec").read_bytes()
+    header = read_header(data)
+    escapes = 0
+    tile = read_container(data).tiles[0]
+    decoder = SymbolDecoder(codec.tables, tile.payload)
+
+    def pop(indices: np.ndarray) -> np.ndarray:
+        nonlocal escapes
+        symbols = decoder.pop(indices)
+        widths = np.array([10**6] + [codec.tables.half_width(i) for i in range(1, 64)])
+        escapes += int((np.abs(symbols) > widths[indices]).sum())
+        return symbols
+
+    decode_tile(codec.prior, header.quality16, -(-header.height // 16), -(-header.width // 16), pop)
+    assert escapes > 0
+    assert len(read_container((FOLDER / "tiles.vaec").read_bytes()).tiles) == 9

@@ -1,0 +1,69 @@
+"""Every exact layer that ships: the order of summation does not matter; for the float encoder beside it, it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vaecodec.api import installed_weights
+from vaecodec.exact.arithmetic import Arithmetic, exact_guard
+from vaecodec.exact.layers import ExactLinear, LinearData
+from vaecodec.models.exact_image import build_layers
+from vaecodec.models.weights import load_weights
+
+rng = np.random.default_rng(4)
+SHIPPED = installed_weights()
+
+
+def sums(weight: torch.Tensor, x: torch.Tensor) -> list[torch.Tensor]:
+    """[out, in], [N, in] -> the same sums in four orders: as it is, turned round, permuted, and in permuted pieces."""
+    n = weight.shape[1]
+    permutation = rng.permutation(n)
+    orders = [[np.arange(n)], [np.arange(n)[::-1].copy()], [permutation], np.array_split(permutation, min(5, n))]
+    results = []
+    for pieces in orders:
+        total = torch.zeros(x.shape[0], weight.shape[0], dtype=x.dtype)
+        for piece in pieces:
+            chosen = torch.from_numpy(piece)
+            total = total + x[:, chosen] @ weight[:, chosen].T
+        results.append(total)
+    return results
+
+
+def all_equal(results: list[torch.Tensor]) -> bool:
+    return all(torch.equal(results[0], other) for other in results[1:])
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_no_layer_depends_on_the_order_of_summation(path: Path) -> None:
+    data = load_weights(path).data
+    layers = build_layers(data, torch.device("cpu"), Arithmetic.FLOAT32)
+    assert len(layers.built) > 30
+    for name, layer in layers.built.items():
+        limit = layer.data.input_limit
+        if isinstance(layer.data, LinearData):
+            assert isinstance(layer, ExactLinear)
+            pairs = [
+                (layer.data.weight[g][:, part], layer.data.shift[g])
+                for g in range(layer.data.weight.shape[0])
+                for part in layer.slices
+            ]
+        else:
+            pairs = [(layer.data.weight.reshape(len(layer.data.weight), -1), layer.data.shift)]
+        for weight, shift in pairs:
+            carried = torch.ldexp(torch.from_numpy(weight).float(), -torch.from_numpy(shift)[:, None])
+            x = torch.from_numpy(rng.integers(-limit, limit + 1, (16, weight.shape[1]))).float()
+            with exact_guard():
+                assert all_equal(sums(carried, x)), name
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_float_encoder_does_depend_on_it(path: Path) -> None:
+    weights = load_weights(path)
+    matrices = [torch.from_numpy(np.float32(v)) for v in weights.encoder.values() if v.ndim == 2 and v.shape[1] > 64]
+    assert matrices
+    for weight in matrices:
+        assert not all_equal(sums(weight, torch.randn(16, weight.shape[1])))

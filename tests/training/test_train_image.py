@@ -1,0 +1,174 @@
+"""The trainer: pictures in, weights out; interrupted or not, alone or with others."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vaecodec
+from vaecodec.api import Codec
+from vaecodec.errors import UsageError
+from vaecodec.models.settings import ImageSettings
+from vaecodec.training import image as trainer
+from vaecodec.training.image import TrainSettings, read_checkpoint, train
+from vaecodec.training.pictures import CropSampler
+
+TINY = ImageSettings(
+    features=24, latents=16, analysis_blocks16=1, prior_width=16, prior_blocks=1, hyper_latents=4, anchors=3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-four crops of a real photograph."""
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("photographs")
+    for i in range(24):
+        Image.fromarray(data.astronaut()[i * 16 : i * 16 + 96, i * 14 : i * 14 + 128]).save(folder / f"{i:02}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def tiny_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(trainer.PRESETS, "fast", TINY)
+
+
+def settings(photographs: Path, out: Path, **others: object) -> TrainSettings:
+    values: dict[str, object] = {"steps": 8, "batch": 2, "crop": 64, "judge_every": 4, "judge_pictures": 2, "warmup": 2}
+    return TrainSettings(data=str(photographs), out=str(out), **(values | others))  # type: ignore[arg-type]
+
+
+def test_a_run_writes_weights_that_code_pictures_and_a_curve(photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    train(settings(photographs, out))
+    codec = Codec(out)
+    picture = vaecodec.read_picture(photographs / "03.png")
+    encoded = codec.encode(picture, quality=80)
+    assert np.array_equal(codec.decompress(encoded.data).samples, encoded.samples)
+    assert vaecodec.decompress(encoded.data, models=[out]).samples.shape == (96, 128, 3)
+    with out.with_suffix(".csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [0, 4, 8]
+    assert all(float(row["train_loss"]) > 0 and float(row["validation_loss"]) > 0 for row in rows)
+    with Image.open(out.with_suffix(".png")) as plot:
+        assert plot.size == (900, 600)
+
+
+def test_training_lowers_the_loss(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    larger = ImageSettings(features=192, latents=192, prior_width=32, prior_blocks=1, hyper_latents=8, anchors=3)
+    monkeypatch.setitem(trainer.PRESETS, "fast", larger)
+    out = tmp_path / "mine.safetensors"
+    train(settings(photographs, out, steps=60, judge_every=60, lr=4e-3, ema=0.9))
+    history = read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))["history"]
+    assert history[-1]["train_loss"] < 0.97 * history[0]["train_loss"]
+
+
+class KilledError(Exception):
+    """Stands for the machine going away."""
+
+
+def test_an_interrupted_run_goes_on_bit_for_bit(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    train(settings(photographs, whole))
+    draw, drawn = CropSampler.draw, 0
+
+    def until_killed(self: CropSampler, count: int, size: int, generator: torch.Generator) -> torch.Tensor:
+        nonlocal drawn
+        drawn += 1
+        if drawn > 6:
+            raise KilledError
+        return draw(self, count, size, generator)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CropSampler, "draw", until_killed)
+        with pytest.raises(KilledError):
+            train(settings(photographs, broken, save_every=0.0))
+    checkpoint = broken.with_suffix(".checkpoint")
+    assert 0 < read_checkpoint(checkpoint, torch.device("cpu"))["step"] < 8
+    train(settings(photographs, broken, resume=str(checkpoint)))
+    one, other = (read_checkpoint(p.with_suffix(".checkpoint"), torch.device("cpu")) for p in (whole, broken))
+    for part in ("model", "average"):
+        assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
+    assert [row["validation_loss"] for row in one["history"]] == [row["validation_loss"] for row in other["history"]]
+    assert Codec(whole).model.id == Codec(broken).model.id
+
+
+def test_steps_without_a_finite_gradient_are_skipped(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, calls = trainer.losses, 0
+
+    def sometimes_infinite(*arguments: object, hard: bool) -> trainer.Losses:
+        nonlocal calls
+        parts = right(*arguments, hard=hard)  # type: ignore[arg-type]
+        calls += not hard
+        if not hard and calls == 3:
+            parts.loss = parts.loss * float("inf")
+        return parts
+
+    monkeypatch.setattr(trainer, "losses", sometimes_infinite)
+    out = tmp_path / "mine.safetensors"
+    train(settings(photographs, out))
+    state = read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))
+    assert state["skipped"] == 1
+    assert all(bool(torch.isfinite(value).all()) for value in state["model"].values())
+
+
+def test_a_run_stops_by_the_clock(photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    train(settings(photographs, out, steps=0, minutes=0.02, judge_every=1000))
+    state = read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))
+    assert state["minutes"] >= 0.02
+    assert state["step"] >= 1
+
+
+def test_wrong_settings_are_refused(photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    for wrong in ({"steps": 0}, {"minutes": 1.0}, {"crop": 100}, {"preset": "huge"}, {"crop": 512}):
+        with pytest.raises(UsageError):
+            train(settings(photographs, out, **wrong))
+    with pytest.raises(UsageError, match="no pictures"):
+        train(settings(tmp_path, out))
+    with pytest.raises(UsageError, match="no such checkpoint"):
+        train(settings(photographs, out, resume=str(tmp_path / "none.checkpoint")))
+    with pytest.raises(SystemExit):
+        trainer.main([str(photographs), "-o", str(out), "--stepz", "3"])
+
+
+def plain_copy(tmp_path: Path) -> Path:
+    """Only what training needs, and none of the packages that it must do without."""
+    source, copy = Path(vaecodec.__file__).parent, tmp_path / "copy" / "vaecodec"
+    copy.mkdir(parents=True)
+    for name in ("__init__.py", "errors.py", "version.py"):
+        shutil.copy(source / name, copy)
+    for name in ("exact", "models", "training"):
+        shutil.copytree(source / name, copy / name)
+    for forbidden in ("constriction", "click", "tqdm", "scipy", "matplotlib"):
+        (copy.parent / f"{forbidden}.py").write_text("raise ImportError('not here')\n")
+    return copy.parent
+
+
+def test_it_runs_in_two_processes_from_a_plain_copy_of_the_source(photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "-m", "vaecodec.training.image", str(photographs), "-o", str(out),
+         "--steps", "2", "--batch", "1", "--crop", "64", "--judge-pictures", "1", "--device", "cpu"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(plain_copy(tmp_path)), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))["step"] == 2
+    assert out.exists()
