@@ -173,7 +173,7 @@ def compare(
     if min(map(len, curves)) < fewest:
         return None
     try:
-        return bd_rate(*(_filled(curve) for curve in curves), window)
+        return bd_rate(_filled(curves[0]), _filled(curves[1]), window)
     except UsageError:
         return None
 
