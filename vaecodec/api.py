@@ -11,7 +11,6 @@ that tiles and one piece give the same.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import threading
 import time
@@ -90,6 +89,14 @@ class Encoded:
     data: bytes
     samples: Samples
     estimated_bits: float
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture from a file, and the time it took: ``container``, ``prior``, ``coding``, ``synthesis``, in seconds."""
+
+    picture: Picture
     seconds: Mapping[str, float]
 
 
@@ -249,22 +256,29 @@ class Codec:
             UnknownModelError: the file was made by another model than this codec's.
             LimitError: the file declares more than the limits allow.
         """
-        container = self._open(data, limits)
+        return self.decode(data, verify=verify, limits=limits).picture
+
+    def decode(self, data: bytes, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Decoded:
+        """Like :meth:`decompress`, with the time that each stage took."""
+        watch = Stopwatch()
+        with watch.time("container"):
+            container = self._open(data, limits)
         header = container.header
         grid = tile_grid(header.width, header.height, header.tile_exponent)
         rows, columns = -(-header.height // STRIDE), -(-header.width // STRIDE)
         y16 = torch.zeros((rows, columns, self.model.weights.settings.latents), dtype=torch.int32, device=self.device)
         for tile, rectangle in zip(container.tiles, grid, strict=True):
             if tile.mode == TILE_LATENTS:
-                y16[_cells(rectangle)] = self._decode_tile(tile, rectangle, header.quality16).y16
+                y16[_cells(rectangle)] = self._decode_tile(tile, rectangle, header.quality16, watch).y16
         coded = [r for t, r in zip(container.tiles, grid, strict=True) if t.mode == TILE_LATENTS]
-        samples = self._synthesise(y16, coded, header.quality16, header.height, header.width, header.channels)
+        with watch.time("synthesis"):
+            samples = self._synthesise(y16, coded, header.quality16, header.height, header.width, header.channels)
         for tile, r in zip(container.tiles, grid, strict=True):
             if tile.mode != TILE_LATENTS:
                 samples[r.top : r.top + r.height, r.left : r.left + r.width] = _lossless_tile(tile, r, header.channels)
         if verify and container.check is not None and zlib.crc32(samples.tobytes()) != container.check:
             raise DamagedFileError("the decoded samples do not match the file's checksum: the file is damaged")
-        return Picture(samples, icc=container.icc, exif=container.exif, xmp=container.xmp)
+        return Decoded(Picture(samples, icc=container.icc, exif=container.exif, xmp=container.xmp), watch.seconds)
 
     def latents_digest(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
         """SHA-256 over the decoded integers, hexadecimal; two readers agree when it agrees (docs/format.md)."""
@@ -274,7 +288,7 @@ class Codec:
         grid = tile_grid(header.width, header.height, header.tile_exponent)
         for tile, rectangle in zip(container.tiles, grid, strict=True):
             if tile.mode == TILE_LATENTS:
-                latents = self._decode_tile(tile, rectangle, header.quality16)
+                latents = self._decode_tile(tile, rectangle, header.quality16, Stopwatch())
                 digest.update_tile(latents.z, latents.y16.permute(2, 0, 1).cpu().numpy())
         return digest.hexdigest()
 
@@ -318,10 +332,19 @@ class Codec:
         bits = sum(self.tables.bits(symbols, indices) for symbols, indices in groups)
         return payload, bits, latents
 
-    def _decode_tile(self, tile: Tile, r: TileRectangle, quality16: int) -> Latents:
+    def _decode_tile(self, tile: Tile, r: TileRectangle, quality16: int, watch: Stopwatch) -> Latents:
         rows, columns = _cells(r)
         decoder = SymbolDecoder(self._symbol_models, tile.payload)
-        latents = decode_tile(self.prior, quality16, rows.stop - rows.start, columns.stop - columns.start, decoder.pop)
+        coding_before = watch.seconds.get("coding", 0.0)
+
+        def pop(indices: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+            with watch.time("coding"):
+                return decoder.pop(indices)
+
+        with watch.time("prior"):
+            latents = decode_tile(self.prior, quality16, rows.stop - rows.start, columns.stop - columns.start, pop)
+        # The coder runs inside the prior's steps: its time is its own.
+        watch.seconds["prior"] -= watch.seconds["coding"] - coding_before
         decoder.close()
         return latents
 
@@ -496,8 +519,3 @@ def models() -> list[ModelCard]:
             )
         )  # fmt: skip
     return cards
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaecodec.api import Codec
+from vaecodec.api import Codec, Stopwatch
 from vaecodec.bitstream.coder import SymbolDecoder
 from vaecodec.bitstream.container import read_container, read_header, tile_grid
 from vaecodec.models.coding import decode_tile
@@ -57,7 +57,7 @@ def test_the_layout_in_memory_does_not_matter(codec: Codec, name: str) -> None:
     header = read_header(data)
     tile = read_container(data).tiles[0]
     first = tile_grid(header.width, header.height, header.tile_exponent)[0]
-    latents = codec._decode_tile(tile, first, header.quality16).y16
+    latents = codec._decode_tile(tile, first, header.quality16, Stopwatch()).y16
     channels_last = latents.contiguous()
     channels_first = latents.permute(2, 0, 1).contiguous().permute(1, 2, 0)
     assert channels_first.numel() == 320 or channels_last.stride() != channels_first.stride()
