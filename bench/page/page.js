@@ -308,10 +308,12 @@
       for (const decode of data.times.filter((time) => time.set === name && time.operation === "decode")) {
         const encode = data.times.find((time) => time.operation === "encode" && time.set === name && time.codec === decode.codec && time.setting === decode.setting && time.threads === decode.threads);
         const ours = data.times.find((time) => time.operation === "decode" && time.set === name && time.codec === OURS && time.threads === decode.threads);
-        const range = (time) => time ? element("td", {}, seconds(time.median), element("small", {}, ` ${seconds(time.fastest)}–${seconds(time.slowest)}`)) : null;
-        rows.push({ kind: decode.codec === OURS ? "ours" : null, cells: [decode.label + (decode.note ? " (random weights)" : ""), String(decode.threads), decode.psnr === null ? (decode.note ? null : "lossless") : decode.psnr.toFixed(1) + " dB", decode.note ? null : (decode.bytes / 1000).toFixed(1) + " kB", range(encode), range(decode), ours ? "× " + significant(decode.median / ours.median, 2) : null, (100 * decode.rounds_differ).toFixed(0) + " % of " + (100 * decode.spread).toFixed(0) + " %", (decode.peak_mb - decode.base_mb).toFixed(0) + " MB", decode.peak_mb.toFixed(0) + " MB"] });
+        const range = (time) => time ? element("td", {}, seconds(time.median), element("small", { class: "range" }, `${seconds(time.fastest)}–${seconds(time.slowest)}`)) : null;
+        rows.push({ kind: decode.codec === OURS ? "ours" : null, cells: [decode.label + (decode.note ? " (random weights)" : ""), String(decode.threads), decode.psnr === null ? (decode.note ? null : "lossless") : decode.psnr.toFixed(1) + " dB", decode.note ? null : (decode.bytes / 1000).toFixed(1) + " kB", range(encode), range(decode), ours ? significant(decode.median / ours.median, 2) : null,
+          element("td", {}, (100 * decode.rounds_differ).toFixed(0) + " %", element("small", { class: "range" }, `of ${(100 * decode.spread).toFixed(0)} % spread`)),
+          element("td", {}, (decode.peak_mb - decode.base_mb).toFixed(0) + " MB", element("small", { class: "range" }, `of ${decode.peak_mb.toFixed(0)} MB`))] });
       }
-      table(byId("times-table"), ["codec", "threads", "quality", "file", "encode", "decode", "decode, of ours", "rounds differ, of spread", "memory to decode", "peak"], rows);
+      table(byId("times-table"), ["codec", "threads", "quality", "file", "encode", "decode", "÷ ours", "rounds differ", "memory to decode"], rows);
     };
     pick(byId("times-set"), sets.map((name) => [name, name]), sets[0], show);
     show(sets[0]);
