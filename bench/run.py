@@ -29,7 +29,7 @@ from bench.machine import environment
 from bench.measure import QualityTask, begin, measure_picture
 from bench.rows import TABLE_ENDING, Journal, QualityTable, read_table, write_table
 from vaecodec.errors import UsageError, VaecodecError
-from vaecodec.evaluation import find_pictures
+from vaecodec.evaluation import FEWEST_POINTS, find_pictures
 
 PARTS = ("rate", "time", "learned", "size")
 PERCEPTUAL_POINTS = 8
@@ -77,6 +77,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "-j", "--jobs", type=int, default=1, help="pictures measured at a time, for rates [%(default)s]"
     )
     parser.add_argument("--first", type=int, metavar="N", help="only the first N pictures")
+    parser.add_argument(
+        "--points", type=int, metavar="N", help="at most N settings of each codec, spread over its scale [all]"
+    )
     parser.add_argument("--no-ssimulacra2", action="store_true", help="leave out the metric that takes longest")
     parser.add_argument("--again", action="store_true", help="measure anew what has been measured")
     parser.add_argument("--page", type=Path, help="write the page here, and tables as Markdown beside it")
@@ -89,6 +92,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"unknown part {min(unknown)!r}: use some of {', '.join(PARTS)}")
+    if options.points is not None and options.points < FEWEST_POINTS:
+        parser.error(f"fewer than {FEWEST_POINTS} points give no BD-rate")
     if options.repeats < 1 or options.jobs < 1:
         parser.error("--repeats and --jobs are at least 1")
     return options
@@ -174,6 +179,8 @@ def missing_tasks(
 ) -> list[QualityTask]:
     """What is not in the table yet; rows of another model of ours do not count."""
     settings = settings_of(key, ours)
+    if options.points:
+        settings = tuple(spread(settings, options.points))
     lossless = key in PEERS and PEERS[key].lossless
     perceptual = frozenset() if lossless else frozenset(spread(settings, PERCEPTUAL_POINTS))
     with_ssimulacra2 = not options.no_ssimulacra2 and find_spec("ssimulacra2") is not None

@@ -20,7 +20,7 @@ from vaecodec.evaluation.peers import SizeSearch
 
 Samples = npt.NDArray[np.uint8]
 
-SIDE = 288
+SIDE = 384
 """Samples on each side of a crop: at this size differences can be seen, and a dozen of them fit into one page."""
 
 # Where differences are visible without a magnifying glass.
