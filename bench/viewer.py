@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,11 +141,12 @@ def _describe(one: Candidate, index: int) -> dict[str, Any]:
     def facts(key: str) -> dict[str, Any]:
         data, decoded = one.files[key]
         height, width = decoded.shape[:2]
+        found = psnr(one.original, decoded)
         return {
             "name": display_name(key),
             "bytes": len(data),
             "bpp": 8 * len(data) / (width * height),
-            "psnr": psnr(one.original, decoded),
+            "psnr": found if math.isfinite(found) else None,
             "image": _data_uri(_crop(one, decoded)),
         }
 

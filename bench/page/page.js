@@ -168,7 +168,7 @@
     return draw;
   };
   const legend = (node, entries, hidden, redraw) => {
-    node.replaceChildren(...entries.map((entry) => {
+    const button = (entry) => {
       const sample = shape("svg", { viewBox: "0 0 24 10", "aria-hidden": "true" });
       sample.append(shape("line", { x1: 1, x2: 23, y1: 5, y2: 5, stroke: entry.colour, "stroke-width": entry.strong ? 4 : 2.4, "stroke-dasharray": entry.dashed ? "5 4" : "none" }));
       return element("button", {
@@ -179,7 +179,10 @@
           redraw();
         },
       }, sample, entry.name, entry.dashed ? element("small", {}, "published") : null);
-    }));
+    };
+    const more = entries.filter((entry) => entry.extra);
+    node.replaceChildren(...entries.filter((entry) => !entry.extra).map(button));
+    if (more.length) node.append(element("details", {}, element("summary", {}, `${more.length} more published curves`), ...more.map(button)));
   };
 
   // ---- head ----
@@ -218,7 +221,7 @@
       const measured = data.codecs.filter((codec) => data.curves[state.set][state.metric][codec.key]?.length)
         .map((codec) => ({ id: codec.key, name: codec.name, colour: codec.colour, strong: codec.key === OURS, points: data.curves[state.set][state.metric][codec.key] }));
       const published = state.set !== data.published_set ? [] : data.published.map((curve, index) => ({
-        id: "p:" + curve.name, name: curve.name, colour: PUBLISHED_COLOURS[index % PUBLISHED_COLOURS.length], dashed: true, points: curve[state.metric] || [],
+        id: "p:" + curve.name, name: curve.name, colour: PUBLISHED_COLOURS[index % PUBLISHED_COLOURS.length], dashed: true, extra: !SHOWN_PUBLISHED.includes(curve.name), points: curve[state.metric] || [],
       })).filter((entry) => entry.points.length);
       return [...published, ...measured.reverse()];
     };
