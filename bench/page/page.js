@@ -76,7 +76,7 @@
       const { x, y, series = [], bars = [], rule } = describe();
       const width = Math.max(280, node.clientWidth), height = node.clientHeight;
       const narrow = width < 560;
-      const frame = { left: 50, right: narrow ? 10 : 18, top: 12, bottom: 46 };
+      const frame = { left: 58, right: narrow ? 10 : 18, top: 12, bottom: 46 };
       const inner = { width: width - frame.left - frame.right, height: height - frame.top - frame.bottom };
       const scale = (axis, value) => axis.log ? Math.log(value / axis.low) / Math.log(axis.high / axis.low) : (value - axis.low) / (axis.high - axis.low);
       const px = (value) => frame.left + scale(x, value) * inner.width;
@@ -312,7 +312,7 @@
         const encode = data.times.find((time) => time.operation === "encode" && time.set === name && time.codec === decode.codec && time.setting === decode.setting && time.threads === decode.threads);
         const ours = data.times.find((time) => time.operation === "decode" && time.set === name && time.codec === OURS && time.threads === decode.threads);
         const range = (time) => time ? element("td", {}, seconds(time.median), element("small", { class: "range" }, `${seconds(time.fastest)}–${seconds(time.slowest)}`)) : null;
-        rows.push({ kind: decode.codec === OURS ? "ours" : null, cells: [decode.label + (decode.note ? " (random weights)" : ""), String(decode.threads), decode.psnr === null ? (decode.note ? null : "lossless") : decode.psnr.toFixed(1) + " dB", decode.note ? null : (decode.bytes / 1000).toFixed(1) + " kB", range(encode), range(decode), ours ? significant(decode.median / ours.median, 2) : null,
+        rows.push({ kind: decode.codec === OURS ? "ours" : null, cells: [element("td", {}, decode.label, decode.note ? element("small", { class: "range" }, decode.note) : null), String(decode.threads), decode.psnr === null ? (decode.note ? null : "lossless") : decode.psnr.toFixed(1) + " dB", decode.note ? null : (decode.bytes / 1000).toFixed(1) + " kB", range(encode), range(decode), ours ? significant(decode.median / ours.median, 2) : null,
           element("td", {}, (100 * decode.rounds_differ).toFixed(0) + " %", element("small", { class: "range" }, `of ${(100 * decode.spread).toFixed(0)} % spread`)),
           element("td", {}, (decode.peak_mb - decode.base_mb).toFixed(0) + " MB", element("small", { class: "range" }, `of ${decode.peak_mb.toFixed(0)} MB`))] });
       }
