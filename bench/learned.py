@@ -29,8 +29,6 @@ from vaecodec.evaluation.peers import CodedFile
 
 Samples = npt.NDArray[np.uint8]
 
-RANDOM_WEIGHTS = "random weights"
-
 # Name and quality level. Level 4 is what the published curves have at 33 dB, level 6 at 37 dB, where the models are wider.
 LEARNED: tuple[tuple[str, int], ...] = (
     ("bmshj2018-hyperprior", 4), ("mbt2018-mean", 4), ("mbt2018-mean", 6), ("cheng2020-anchor", 4),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from bench.analysis import (
@@ -155,8 +156,8 @@ def times(results: Results, set_name: str) -> str | None:
     ours = {one.threads: one for one in decodes if one.codec == OURS}
     rows = []
     for one in (one for one in decodes if one.threads == threads[0]):
-        name = f"**{one.label}**" if one.codec == OURS else one.label + (", random weights" if one.note else "")
-        quality = "" if one.note else "lossless" if one.psnr is None else f"{one.psnr:.1f} dB"
+        name = f"**{one.label}**" if one.codec == OURS else one.label + (f", {one.note}" if one.note else "")
+        quality = "n/a" if one.psnr is None else f"{one.psnr:.1f} dB" if math.isfinite(one.psnr) else "lossless"
         cells: list[str | None] = [name, quality]
         for count in threads:
             encode, decode = find(one, "encode", count), find(one, "decode", count)

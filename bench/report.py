@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from bench import markdown
 from bench.analysis import (
     METRICS,
     PUBLISHED_SET,
+    RANDOM_WEIGHTS,
     Results,
     bd_table,
     compare,
@@ -266,7 +268,8 @@ def times(results: Results) -> list[dict[str, Any]]:
         bd = 0.0 if one.codec == REFERENCE else None if main is None else main.percent
         values = {name: getattr(one, name) for name in one.__dataclass_fields__}
         values |= {"label": one.label, "spread": one.spread, "rounds_differ": one.rounds_differ, "bd": bd}
-        if one.psnr is not None and one.psnr == float("inf"):
+        values |= {"lossless": one.psnr == math.inf, "random": one.note == RANDOM_WEIGHTS}
+        if one.psnr == math.inf:
             values["psnr"] = None
         found.append(values)
     return found

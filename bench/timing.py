@@ -21,9 +21,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.analysis import COSTS_FILE
+from bench.analysis import COSTS_FILE, RANDOM_WEIGHTS
 from bench.codecs import OURS, OurSettings
-from bench.learned import LEARNED, RANDOM_WEIGHTS, learned_cost, our_cost
+from bench.learned import LEARNED, learned_cost, our_cost
 from bench.learned import missing as learned_missing
 from bench.machine import environment, usable_cores
 from bench.rows import (

@@ -298,7 +298,7 @@
         y: { low: Math.min(...rates) - 8, high: Math.max(...rates, 0) + 6, label: "BD-rate against JPEG, %", format: (v) => signed(v, 0).replace("±", "") },
         series: points.map((time) => ({
           label: time.label, colour: time.note ? "#7c3aed" : colourOf(time.codec), strong: time.codec === OURS, hollow: Boolean(time.note),
-          points: [{ x: time.median, y: time.bd, tip: `${time.label}\n${seconds(time.median)} (${seconds(time.fastest)} to ${seconds(time.slowest)}), ${time.threads} thread${time.threads > 1 ? "s" : ""}\n${signed(time.bd)} % against JPEG${time.note ? ", published;\ntime with random weights" : ""}` }],
+          points: [{ x: time.median, y: time.bd, tip: `${time.label}\n${seconds(time.median)} (${seconds(time.fastest)} to ${seconds(time.slowest)}), ${time.threads} thread${time.threads > 1 ? "s" : ""}\n${signed(time.bd)} % against JPEG${time.note ? `, published;\ntime with ${time.note}` : ""}` }],
         })),
       };
     };
@@ -312,7 +312,7 @@
         const encode = data.times.find((time) => time.operation === "encode" && time.set === name && time.codec === decode.codec && time.setting === decode.setting && time.threads === decode.threads);
         const ours = data.times.find((time) => time.operation === "decode" && time.set === name && time.codec === OURS && time.threads === decode.threads);
         const range = (time) => time ? element("td", {}, seconds(time.median), element("small", { class: "range" }, `${seconds(time.fastest)}–${seconds(time.slowest)}`)) : null;
-        rows.push({ kind: decode.codec === OURS ? "ours" : null, cells: [element("td", {}, decode.label, decode.note ? element("small", { class: "range" }, decode.note) : null), String(decode.threads), decode.psnr === null ? (decode.note ? null : "lossless") : decode.psnr.toFixed(1) + " dB", decode.note ? null : (decode.bytes / 1000).toFixed(1) + " kB", range(encode), range(decode), ours ? significant(decode.median / ours.median, 2) : null,
+        rows.push({ kind: decode.codec === OURS ? "ours" : null, cells: [element("td", {}, decode.label, decode.note ? element("small", { class: "range" }, decode.note) : null), String(decode.threads), decode.lossless ? "lossless" : decode.psnr === null ? null : decode.psnr.toFixed(1) + " dB", decode.random ? null : (decode.bytes / 1000).toFixed(1) + " kB", range(encode), range(decode), ours ? significant(decode.median / ours.median, 2) : null,
           element("td", {}, (100 * decode.rounds_differ).toFixed(0) + " %", element("small", { class: "range" }, `of ${(100 * decode.spread).toFixed(0)} % spread`)),
           element("td", {}, (decode.peak_mb - decode.base_mb).toFixed(0) + " MB", element("small", { class: "range" }, `of ${decode.peak_mb.toFixed(0)} MB`))] });
       }
