@@ -99,9 +99,9 @@ def test_a_plain_python_decoder_reads_the_golden_files_given_the_table_indices(c
     assert symbols_read > 0
 
 
-def test_the_noise_has_escapes_and_the_tiles_are_several(codec: Codec) -> None:
+def test_there_are_escapes_and_several_tiles(codec: Codec) -> None:
     """Otherwise the golden files would not show what they are there for."""
-    data = (FOLDER / "noise.vaec").read_bytes()
+    data = (FOLDER / "escapes.vaec").read_bytes()
     header = read_header(data)
     escapes = 0
     tile = read_container(data).tiles[0]
