@@ -27,7 +27,7 @@ from tqdm import tqdm
 from bench.codecs import OUR_QUALITIES, OURS, PEERS, OurSettings, model_label, settings_of
 from bench.machine import environment
 from bench.measure import QualityTask, begin, measure_picture
-from bench.rows import TABLE_ENDING, Journal, QualityTable, read_table, write_table
+from bench.rows import TABLE_ENDING, Journal, QualityRow, QualityTable, read_table, write_table
 from vaecodec.errors import UsageError, VaecodecError
 from vaecodec.evaluation import FEWEST_POINTS, find_pictures
 
@@ -166,7 +166,15 @@ def measure_rates(
                         journal.append(row)
                         bar.update()
     journal.close()
-    write_table(table_path, read_table(table_path))
+    table = read_table(table_path)
+    table.rows = [row for row in table.rows if not of_other_weights(table, row, environments)]
+    write_table(table_path, table)
+
+
+def of_other_weights(table: QualityTable, row: QualityRow, environments: dict[str, dict[str, Any]]) -> bool:
+    """Whether a row is of ours with weights that are not those of this run."""
+    wanted = environments.get(row.codec, {}).get("model_id")
+    return wanted is not None and table.environments[row.environment].get("model_id") != wanted
 
 
 def missing_tasks(
@@ -187,7 +195,7 @@ def missing_tasks(
     done: dict[str, set[float]] = {path.name: set() for path in paths}
     if not options.again:
         for row in table.rows:
-            same_model = table.environments[row.environment].get("model_id") == found.get("model_id")
+            same_model = not of_other_weights(table, row, {key: found})
             complete = row.setting not in perceptual or not with_ssimulacra2 or row.ssimulacra2 is not None
             if row.codec == key and same_model and complete and row.picture in done:
                 done[row.picture].add(row.setting)

@@ -6,14 +6,14 @@ import pytest
 from PIL import Image
 
 from bench.measure import rgb_samples
-from bench.rows import read_table, read_times
-from bench.run import chosen_codecs, main, spread
+from bench.rows import append_time, read_table, read_times
+from bench.run import chosen_codecs, main, of_other_weights, spread
 from bench.stopwatch import mosaic
-from bench.timing import nearest_setting, sides
+from bench.timing import Series, forget_stale, nearest_setting, sides
 from vaecodec.errors import UsageError
 from vaecodec.evaluation import JPEG, psnr
 
-from .conftest import photograph
+from .conftest import ENVIRONMENT, photograph, time_row
 
 
 def test_a_run_measures_real_files_and_goes_on_where_it_was(pictures: Path, tmp_path: Path) -> None:
@@ -36,6 +36,16 @@ def test_a_run_measures_real_files_and_goes_on_where_it_was(pictures: Path, tmp_
     assert all(more[key].encode_seconds == row.encode_seconds for key, row in rows.items())
 
 
+def test_rows_of_other_weights_of_ours_do_not_count(results: Path) -> None:
+    table = read_table(results / "kodak.tsv.gz")
+    rows = {row.codec: row for row in table.rows}
+    environments = {"vaecodec": {"model_id": "another"}, "jpeg": {}}
+    assert of_other_weights(table, rows["vaecodec"], environments)
+    assert not of_other_weights(table, rows["vaecodec"], {"vaecodec": {"model_id": "0123456789abcdef"}})
+    assert not of_other_weights(table, rows["jpeg"], environments)
+    assert not of_other_weights(table, rows["vaecodec"], {"jpeg": {}})
+
+
 def test_times_come_from_fresh_processes_in_two_rounds(pictures: Path, tmp_path: Path) -> None:
     command = [str(pictures), "-o", str(tmp_path), "--codecs", "jpeg", "--parts"]
     assert main([*command, "rate", "--no-ssimulacra2"]) == 0
@@ -46,6 +56,18 @@ def test_times_come_from_fresh_processes_in_two_rounds(pictures: Path, tmp_path:
     # A whole Python with Pillow and numpy, and not more.
     assert all(10 < row.base_mb <= row.peak_mb < 500 for row in rows)
     assert all("run" in row.environment for row in rows)
+
+
+def test_times_of_other_weights_and_times_to_be_measured_again_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "time.jsonl"
+    for codec, set_name, model in (("vaecodec", "kodak", "old"), ("jpeg", "kodak", None), ("vaecodec", "val", "old")):
+        environment = ENVIRONMENT | ({"model_id": model} if model else {})
+        append_time(path, time_row(codec, "decode", (1.0,), set=set_name, environment=environment))
+    series = [Series("vaecodec", 50.0, False, {"model_id": "new"}), Series("jpeg", 50.0, False, ENVIRONMENT)]
+    forget_stale(path, "kodak", series, again=False)
+    assert {(row.codec, row.set) for row in read_times(path)} == {("jpeg", "kodak"), ("vaecodec", "val")}
+    forget_stale(path, "kodak", series, again=True)
+    assert {(row.codec, row.set) for row in read_times(path)} == {("vaecodec", "val")}
 
 
 def test_times_without_rates_are_refused_with_what_to_do(pictures: Path, tmp_path: Path) -> None:
