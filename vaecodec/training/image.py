@@ -330,7 +330,7 @@ def train(settings: TrainSettings) -> None:
 
         recent.append(float(loss.detach()))
         now = time.perf_counter()
-        if rank == 0 and now - shown_at > 10:
+        if rank == 0 and sys.stderr.isatty() and now - shown_at > 2:
             speed = (step - shown_step) * s.batch * world / (now - shown_at)
             filled = round(20 * done)
             print(
