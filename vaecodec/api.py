@@ -12,7 +12,6 @@ that tiles and one piece give the same.
 from __future__ import annotations
 
 import hashlib
-import io
 import threading
 import time
 import zlib
@@ -20,20 +19,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import torch
-from PIL import Image
 
 from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder, SymbolModels
 from vaecodec.bitstream.container import (
+    ALPHA_CONSTANT,
+    ALPHA_PNG,
+    ALPHA_WEBP,
     DEFAULT_LIMITS,
     KIND_PICTURE,
     TILE_LATENTS,
     TILE_PNG,
+    TILE_WEBP,
     VERSION,
     Container,
     Header,
@@ -60,7 +62,16 @@ from vaecodec.models.cost import macs_per_pixel
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights, load_weights
-from vaecodec.picture import Picture, PictureSource, read_picture, strip_metadata
+from vaecodec.picture import (
+    LosslessPlanes,
+    Picture,
+    PictureSource,
+    decode_lossless,
+    encode_lossless,
+    fill_transparent,
+    read_picture,
+    strip_metadata,
+)
 
 DEFAULT_MODEL = "fast"
 DEFAULT_QUALITY = 70.0
@@ -82,12 +93,14 @@ class Encoded:
 
     Attributes:
         data: the file.
+        source: uint8 [H, W, C], the samples that were coded: the picture's, but for colour under full transparency.
         samples: uint8 [H, W, C], exactly what every decoder will give.
         estimated_bits: what the coder's tables say the symbols take, Σ −log2 p; the rate is the size of ``data``.
         seconds: wall clock of ``analysis``, ``prior``, ``coding``, ``synthesis``, ``container``.
     """
 
     data: bytes
+    source: Samples
     samples: Samples
     estimated_bits: float
     seconds: Mapping[str, float]
@@ -189,7 +202,7 @@ class Codec:
         """Picture to file.
 
         Args:
-            picture: path, bytes or binary file of a picture, Pillow image, or uint8 array (H, W[, 1 or 3]).
+            picture: path, bytes or binary file of a picture, Pillow image, or uint8 array (H, W[, 1 to 4]).
             quality: 0 (smallest) to 100 (best).
             check: add a checksum of the decoded samples.
             strip: drop metadata, and apply the orientation.
@@ -207,12 +220,13 @@ class Codec:
             raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
         quality16 = quality_in_units(quality)
         watch = Stopwatch()
-        height, width = picture.samples.shape[:2]
+        source = fill_transparent(picture)
+        height, width = source.shape[:2]
         exponent = 0 if height * width <= ONE_TILE_PIXELS else TILE_EXPONENT
         grid = tile_grid(width, height, exponent)
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         with watch.time("analysis"):
-            rgb = np.broadcast_to(picture.samples, (height, width, 3))
+            rgb = np.broadcast_to(source, (height, width, 3))
             padded = np.pad(rgb, ((0, rows * STRIDE - height), (0, columns * STRIDE - width), (0, 0)), mode="edge")
             x = torch.from_numpy(padded).to(self.device)
         y16 = torch.zeros((rows, columns, self.model.weights.settings.latents), dtype=torch.int32, device=self.device)
@@ -223,18 +237,17 @@ class Codec:
             estimate += bits
             y16[_cells(rectangle)] = latents.y16
         with watch.time("synthesis"):
-            samples = self._synthesise(y16, grid, quality16, height, width, picture.samples.shape[2])
+            samples = self._synthesise(y16, grid, quality16, height, width, picture.channels)
         with watch.time("container"):
-            header = Header(
-                KIND_PICTURE, self.model.id, width, height, picture.samples.shape[2], 8, quality16, exponent
-            )
+            header = Header(KIND_PICTURE, self.model.id, width, height, picture.channels, 8, quality16, exponent)
             data = write_container(
                 Container(
                     header, tuple(tiles), icc=picture.icc, exif=picture.exif, xmp=picture.xmp,
+                    alpha=None if picture.alpha is None else _packed_alpha(picture.alpha),
                     check=zlib.crc32(samples.tobytes()) if check else None,
                 )
             )  # fmt: skip
-        return Encoded(data, samples, estimate, watch.seconds)
+        return Encoded(data, source, samples, estimate, watch.seconds)
 
     def decompress(self, data: bytes, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Picture:
         """File to picture.
@@ -264,7 +277,9 @@ class Codec:
                 samples[r.top : r.top + r.height, r.left : r.left + r.width] = _lossless_tile(tile, r, header.channels)
         if verify and container.check is not None and zlib.crc32(samples.tobytes()) != container.check:
             raise DamagedFileError("the decoded samples do not match the file's checksum: the file is damaged")
-        return Picture(samples, icc=container.icc, exif=container.exif, xmp=container.xmp)
+        return Picture(
+            samples, icc=container.icc, exif=container.exif, xmp=container.xmp, alpha=_unpacked_alpha(container)
+        )
 
     def latents_digest(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
         """SHA-256 over the decoded integers, hexadecimal; two readers agree when it agrees (docs/format.md)."""
@@ -283,8 +298,6 @@ class Codec:
         header = container.header
         if header.kind != KIND_PICTURE:
             raise FileFormatError("this file holds an array, not a picture; this version reads pictures only")
-        if container.alpha is not None:
-            raise FileFormatError("this file has transparency, which this version cannot read: update vaecodec")
         if header.model_id != self.model.id:
             raise UnknownModelError(
                 f"the file was made by model {header.model_id.hex()}, this codec has {self.model.id_hex} "
@@ -350,15 +363,33 @@ def _cells(r: TileRectangle) -> tuple[slice, slice]:
     )
 
 
+_ALPHA_KINDS: Mapping[int, Literal["PNG", "WEBP"]] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP"}
+_ALPHA_MODES = {kind: mode for mode, kind in _ALPHA_KINDS.items()}
+_TILE_KINDS: Mapping[int, Literal["PNG", "WEBP"]] = {TILE_PNG: "PNG", TILE_WEBP: "WEBP"}
+
+
+def _packed_alpha(alpha: Samples) -> tuple[int, bytes]:
+    """uint8 [H, W] -> mode and bytes of the ALPHA section."""
+    if (alpha == alpha[0, 0]).all():
+        return ALPHA_CONSTANT, bytes((int(alpha[0, 0]),))
+    planes = encode_lossless(alpha[:, :, np.newaxis])
+    return _ALPHA_MODES[planes.kind], planes.data
+
+
+def _unpacked_alpha(container: Container) -> Samples | None:
+    """The ALPHA section -> uint8 [H, W]."""
+    if container.alpha is None:
+        return None
+    mode, data = container.alpha
+    width, height = container.header.width, container.header.height
+    if mode == ALPHA_CONSTANT:
+        return np.full((height, width), data[0], np.uint8)
+    return decode_lossless(LosslessPlanes(_ALPHA_KINDS[mode], data), width, height, 1, "the alpha plane")[:, :, 0]
+
+
 def _lossless_tile(tile: Tile, r: TileRectangle, channels: int) -> Samples:
-    try:
-        with Image.open(io.BytesIO(tile.payload), formats=["PNG" if tile.mode == TILE_PNG else "WEBP"]) as image:
-            if image.size != (r.width, r.height):
-                raise DamagedFileError(f"the lossless tile at ({r.left}, {r.top}) has the wrong size: damaged file")
-            samples = np.array(image.convert("RGB" if channels == 3 else "L"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DamagedFileError(f"the lossless tile at ({r.left}, {r.top}) cannot be read: damaged file") from error
-    return samples.reshape(r.height, r.width, channels)
+    planes = LosslessPlanes(_TILE_KINDS[tile.mode], tile.payload)
+    return decode_lossless(planes, r.width, r.height, channels, f"the lossless tile at ({r.left}, {r.top})")
 
 
 def pick_device(name: str) -> torch.device:
@@ -475,6 +506,7 @@ def info(
             "tiles": len(container.tiles),
             "tile_bytes": sum(len(tile.payload) for tile in container.tiles),
         }
+        facts["alpha_bytes"] = None if container.alpha is None else len(container.alpha[1])
     for name in ("icc", "exif", "xmp"):
         metadata = getattr(container, name)
         facts[f"{name}_bytes"] = None if metadata is None else len(metadata)

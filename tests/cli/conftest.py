@@ -22,6 +22,7 @@ MARK = b"fake"
 @dataclass(frozen=True)
 class Encoded:
     data: bytes
+    source: np.ndarray
     samples: np.ndarray
     estimated_bits: float
     seconds: dict[str, float]
@@ -51,6 +52,7 @@ class FakeApi:
                 # Finer steps take more bytes, as with a real codec.
                 return Encoded(
                     MARK + head + bytes([check]) + samples.tobytes() + bytes(int(20 * quality)),
+                    picture.samples,
                     samples,
                     8000.0,
                     {"model": 0.1},

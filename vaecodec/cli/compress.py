@@ -89,10 +89,10 @@ def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
     from vaecodec.errors import MissingExtraError
     from vaecodec.evaluation import MS_SSIM_SHORTEST_SIDE, bits_per_pixel, ms_ssim, psnr
 
-    quality = psnr(picture.samples, encoded.samples)
+    quality = psnr(encoded.source, encoded.samples)
     note = None
     try:
-        similarity = ms_ssim(picture.samples, encoded.samples)
+        similarity = ms_ssim(encoded.source, encoded.samples)
         if similarity is None:
             note = f"shorter side under {MS_SSIM_SHORTEST_SIDE}"
     except MissingExtraError:

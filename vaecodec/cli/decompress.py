@@ -76,13 +76,18 @@ def command(
         if lost and not quiet:
             say(f"warning: {target}: {formats[source].name} cannot hold {', '.join(lost)}: use --format png to keep it")
         if as_json:
-            size = {"width": picture.width, "height": picture.height, "channels": picture.channels}
+            size = {
+                "width": picture.width,
+                "height": picture.height,
+                "channels": picture.channels,
+                "alpha": picture.alpha is not None,
+            }
             outcome: dict[str, object] = {"output": target, "lost_metadata": list(lost)}
             if test:
                 outcome = {"tested": True, "checksum": has_checksum(data)}
             click.echo(json.dumps({"input": source} | outcome | size | {"seconds": seconds}), err=target == PIPE)
         elif not quiet:
-            kind = "grey" if picture.channels == 1 else "RGB"
+            kind = ("grey" if picture.channels == 1 else "RGB") + (" with alpha" if picture.alpha is not None else "")
             line = f"{source} -> {target}: {picture.width} x {picture.height} {kind}, {seconds:.2f} s"
             if test:
                 checked = "samples match their checksum" if has_checksum(data) else "it has no checksum of its samples"

@@ -3,7 +3,7 @@
 ::
 
     path ─┐
-    bytes ├─► Pillow image ─► checks: size, frames, depth, transparency, mode ─► samples ─┐
+    bytes ├─► Pillow image ─► checks: size, frames, depth, mode ─► samples, alpha ────────┐
     file ─┘                                                                               ├─► Picture
                               icc, exif, xmp, byte for byte ─────────────────────────────┘
 """
@@ -73,6 +73,10 @@ READABLE_EXTENSIONS = frozenset(
     | {".tif", ".tiff", ".webp"}
 )
 
+_GREY_MODES = ("1", "L", "LA", "La")
+_MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa")
+_PNG_DEPTH_BYTE = 24
+
 _EXIF_PREFIX = b"Exif\0\0"
 
 # Python's warning filters are one per process; two threads that change them at once would leave them changed.
@@ -80,14 +84,15 @@ _WARNING_FILTERS = threading.Lock()
 
 
 def read_picture(source: PictureSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
-    """Reads a picture of 8 bits, grey or RGB.
+    """Reads a picture of 8 bits, grey or RGB, with or without transparency.
 
-    Palettes become RGB, black and white becomes grey. Orientation is not applied. Of an MPO file (a JPEG with further
+    Palettes become RGB, black and white becomes grey; a colour that is declared transparent becomes alpha 0. Orientation is not applied. Of an MPO file (a JPEG with further
     views behind it) the first view is read. TIFF has no EXIF block of its own: one is built from its descriptive tags, and
     Pillow has applied its orientation.
 
     Args:
-        source: a path, the bytes of a file, a binary file, a Pillow image, or a uint8 array (H, W), (H, W, 1) or (H, W, 3).
+        source: a path, the bytes of a file, a binary file, a Pillow image, or a uint8 array (H, W) or (H, W, C) with C = 1 grey,
+            2 grey and alpha, 3 RGB, 4 RGB and alpha.
             A `Picture` is given back as it is.
         max_pixels: the largest width × height that is taken. Checked before samples are decoded.
 
@@ -96,7 +101,7 @@ def read_picture(source: PictureSource, *, max_pixels: int = DEFAULT_MAX_PIXELS)
         UnreadablePictureError: not a picture, or a broken one.
         AnimatedPictureError: several frames or pages.
         BitDepthError: more than 8 bits per sample.
-        UnsupportedPictureError: transparency, CMYK, or another kind that is not supported.
+        UnsupportedPictureError: CMYK, or another kind that is not supported.
         LimitError: more than max_pixels.
     """
     if isinstance(source, Picture):
@@ -123,10 +128,9 @@ def _read_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
     if array.ndim == 2:
         array = array[:, :, np.newaxis]
     if array.ndim == 3 and array.shape[2] in (2, 4):
-        raise UnsupportedPictureError(
-            f"the array has {array.shape[2]} channels: transparency is not supported, drop it"
-        )
-    picture = Picture(array)
+        picture = Picture(array[:, :, :-1], alpha=array[:, :, -1])
+    else:
+        picture = Picture(array)
     _check_size(picture.width, picture.height, max_pixels, "the array")
     return picture
 
@@ -173,13 +177,14 @@ def _read_image(image: Image.Image, head: bytes, name: str, max_pixels: int) -> 
         _check_kind(image, head, name)
         tiff_exif = exif_from_tiff(image) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
         image.load()
-        samples = _samples_of(image)
+        samples, alpha = _planes_of(image, head)
         # Some formats keep metadata behind the samples, so it is complete only now.
         return Picture(
             samples,
             icc=image.info.get("icc_profile") or None,
             exif=tiff_exif or _exif_of(image),
             xmp=_as_bytes(image.info.get("xmp")),
+            alpha=alpha,
         )
     except (UnsupportedPictureError, MemoryError):
         raise
@@ -203,19 +208,22 @@ def _check_kind(image: Image.Image, head: bytes, name: str) -> None:
     bits = bits_per_sample(image, head)
     if bits > 8:
         raise BitDepthError(f"{name}: {bits} bits per sample, only 8 are supported: convert it to 8 bits first")
-    if image.has_transparency_data:
-        raise UnsupportedPictureError(
-            f"{name}: transparency ({image.mode}) is not supported: flatten the picture first"
-        )
-    if image.mode not in ("1", "L", "P", "RGB"):
+    if image.mode not in _MODES:
         raise UnsupportedPictureError(f"{name}: colour mode {image.mode} is not supported: convert it to RGB first")
 
 
-def _samples_of(image: Image.Image) -> Samples:
-    """Returns uint8 [H, W, 1] for grey and black and white, [H, W, 3] for RGB and palettes."""
-    if image.mode in ("1", "L"):
-        return np.array(image.convert("L"), dtype=np.uint8)[:, :, np.newaxis]
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+def _planes_of(image: Image.Image, head: bytes) -> tuple[Samples, Samples | None]:
+    """Returns samples, uint8 [H, W, 1] for grey and black and white, [H, W, 3] for RGB and palettes, and alpha, uint8 [H, W]."""
+    grey = image.mode in _GREY_MODES
+    if not image.has_transparency_data:
+        planes = np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
+        return planes.reshape(image.height, image.width, -1), None
+    if image.format == "PNG" and image.mode == "L" and "transparency" in image.info:
+        # Pillow scales samples of two and four bits to eight, but not the one that is declared transparent.
+        image = image.copy()
+        image.info["transparency"] *= {2: 0x55, 4: 0x11}.get(head[_PNG_DEPTH_BYTE] if head else 8, 1)
+    planes = np.array(image.convert("LA" if grey else "RGBA"), dtype=np.uint8)
+    return planes[:, :, :-1], planes[:, :, -1]
 
 
 def _exif_of(image: Image.Image) -> bytes | None:

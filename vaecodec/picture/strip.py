@@ -21,7 +21,9 @@ def strip_metadata(picture: Picture) -> Picture:
     samples = picture.samples
     if picture.icc is not None:
         samples = _to_srgb(samples, picture.icc)
-    return Picture(apply_orientation(samples, exif_orientation(picture.exif)))
+    orientation = exif_orientation(picture.exif)
+    alpha = None if picture.alpha is None else apply_orientation(picture.alpha[:, :, np.newaxis], orientation)[:, :, 0]
+    return Picture(apply_orientation(samples, orientation), alpha=alpha)
 
 
 def _to_srgb(samples: Samples, icc: bytes) -> Samples:
