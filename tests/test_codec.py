@@ -153,7 +153,6 @@ def test_the_checksum_of_the_samples_is_verified(codec: Codec, photograph: np.nd
 
 
 def test_lossless_tiles_are_read(codec: Codec, photograph: np.ndarray) -> None:
-    """A later version writes them; the format has them now."""
     import dataclasses
 
     from vaecodec.bitstream.container import TILE_PNG, Tile, write_container

@@ -24,6 +24,7 @@ class Encoded:
     data: bytes
     source: np.ndarray
     samples: np.ndarray
+    quality: float
     estimated_bits: float
     seconds: dict[str, float]
 
@@ -54,6 +55,7 @@ class FakeApi:
                     MARK + head + bytes([check]) + samples.tobytes() + bytes(int(20 * quality)),
                     picture.samples,
                     samples,
+                    quality,
                     8000.0,
                     {"model": 0.1},
                 )

@@ -100,6 +100,7 @@ def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
     return {
         "width": picture.width,
         "height": picture.height,
+        "quality": encoded.quality,
         "bytes": len(encoded.data),
         "bpp": bits_per_pixel(len(encoded.data), picture.width, picture.height),
         "estimate_bpp": encoded.estimated_bits / (picture.width * picture.height),

@@ -5,6 +5,7 @@ from vaecodec.picture.lossless import LosslessPlanes, decode_lossless, encode_lo
 from vaecodec.picture.orientation import apply_orientation, exif_orientation
 from vaecodec.picture.picture import Picture
 from vaecodec.picture.read import DEFAULT_MAX_PIXELS, READABLE_EXTENSIONS, PictureSource, read_picture
+from vaecodec.picture.screen_content import looks_like_screen_content
 from vaecodec.picture.strip import strip_metadata
 from vaecodec.picture.transparency import fill_transparent
 from vaecodec.picture.write import (
@@ -31,6 +32,7 @@ __all__ = [
     "encode_picture",
     "exif_orientation",
     "fill_transparent",
+    "looks_like_screen_content",
     "lost_metadata",
     "output_format",
     "read_picture",
