@@ -300,3 +300,14 @@ def test_an_interrupt_leaves_nothing(run: Any, photograph: Path, monkeypatch: py
     result = run("compress", photograph)
     assert (result.code, result.err.strip()) == (130, "vaecodec: interrupted")
     assert names(photograph.parent) == ["photo.png"]
+
+
+def test_of_an_animation_the_first_frame_is_taken_on_request(run: Any, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), (value, 0, 0)) for value in (10, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    result = run("compress", tmp_path / "a.gif")
+    assert result.code == 3
+    assert "--first-frame" in result.err
+    assert run("compress", tmp_path / "a.gif", "--first-frame", "-q", "100").code == 0
+    assert run("decompress", tmp_path / "a.vaec").code == 0
+    assert read_picture(tmp_path / "a.png").samples[:, :, 0].mean() < 20

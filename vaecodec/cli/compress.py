@@ -29,6 +29,7 @@ EXTENSION = ".vaec"
 @options.device
 @click.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
 @click.option("--strip", is_flag=True, help="Drop metadata; turn the picture upright and convert it to sRGB.")
+@click.option("--first-frame", is_flag=True, help="Of animations and documents take the first frame or page.")
 @options.force
 @options.as_json
 @options.quiet
@@ -40,6 +41,7 @@ def command(
     device: str,
     check: bool,
     strip: bool,
+    first_frame: bool,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -63,9 +65,9 @@ def command(
         check_target(target, force=force)
         if source == PIPE:
             data = read_input(source)
-            picture, source_size = read_picture(data), len(data)
+            picture, source_size = read_picture(data, first_frame=first_frame), len(data)
         else:
-            picture, source_size = read_picture(source), Path(source).stat().st_size
+            picture, source_size = read_picture(source, first_frame=first_frame), Path(source).stat().st_size
         if strip:
             picture = strip_metadata(picture)
         encoded = codec.encode(picture, quality=DEFAULT_QUALITY if quality is None else quality, check=check)
