@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vaecodec.cli import options
-from vaecodec.cli.failures import for_each
-from vaecodec.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from vaecodec.api import Encoded
+    from vaecodec.api import Codec, Encoded
+    from vaecodec.cli.jobs import Outcome, Task
     from vaecodec.picture import Picture
 
 EXTENSION = ".vaec"
@@ -30,6 +30,8 @@ EXTENSION = ".vaec"
 @click.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
 @click.option("--strip", is_flag=True, help="Drop metadata; turn the picture upright and convert it to sRGB.")
 @click.option("--first-frame", is_flag=True, help="Of animations and documents take the first frame or page.")
+@options.recursive
+@options.jobs
 @options.force
 @options.as_json
 @options.quiet
@@ -42,48 +44,80 @@ def command(
     check: bool,
     strip: bool,
     first_frame: bool,
+    recursive: bool,
+    jobs: int,
     force: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Compress pictures: a.png becomes a.vaec, and a.png is kept.
 
-    INPUT is a file, or - for a pipe.
+    INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again.
     """
-    from vaecodec.cli.files import PIPE, check_target, plan_outputs, read_input, write_output
+    from vaecodec.cli.many import run
+    from vaecodec.picture import READABLE_EXTENSIONS
 
-    plan = plan_outputs(inputs, output, lambda path: path.stem + EXTENSION, force=force)
+    job = CompressJob(quality, model, device, check, strip, first_frame, force, as_json, quiet)
+    run(
+        inputs, output, job, READABLE_EXTENSIONS, lambda path: path.stem + EXTENSION, verb="compressed",
+        recursive=recursive, workers=jobs, force=force, quiet=quiet, summary=not as_json,
+    )  # fmt: skip
 
-    from vaecodec.api import DEFAULT_MODEL, DEFAULT_QUALITY, Codec
-    from vaecodec.picture import read_picture, strip_metadata
 
-    codec = Codec(DEFAULT_MODEL if model is None else model, device=device)
+@dataclass
+class CompressJob:
+    """One picture to its file."""
 
-    def compress_one(source: str) -> None:
+    quality: float | None
+    model: str | None
+    device: str
+    check: bool
+    strip: bool
+    first_frame: bool
+    force: bool
+    as_json: bool
+    quiet: bool
+    codec: Codec | None = field(default=None, repr=False)
+
+    def prepare(self) -> None:
+        """Loads the model."""
+        from vaecodec.api import DEFAULT_MODEL, Codec
+
+        self.codec = Codec(DEFAULT_MODEL if self.model is None else self.model, device=self.device)
+
+    def __call__(self, task: Task) -> Outcome:
+        """Reads, encodes and writes."""
+        from vaecodec.cli.files import PIPE, check_target, read_input, write_output
+        from vaecodec.cli.jobs import Line, Outcome
+        from vaecodec.picture import read_picture, strip_metadata
+
         start = time.perf_counter()
-        target = plan[source]
-        check_target(target, force=force)
+        source, target = task
+        check_target(target, force=self.force)
         if source == PIPE:
             data = read_input(source)
-            picture, source_size = read_picture(data, first_frame=first_frame), len(data)
+            picture, source_size = read_picture(data, first_frame=self.first_frame), len(data)
         else:
-            picture, source_size = read_picture(source, first_frame=first_frame), Path(source).stat().st_size
-        if strip:
+            picture, source_size = read_picture(source, first_frame=self.first_frame), Path(source).stat().st_size
+        if self.strip:
             picture = strip_metadata(picture)
-        encoded = codec.encode(picture, quality=DEFAULT_QUALITY if quality is None else quality, check=check)
-        write_output(target, encoded.data, source=source, force=force)
-        seconds = time.perf_counter() - start
-        if as_json or not quiet:
-            progress.clear()
-            report = _report(picture, encoded) | {"source_bytes": source_size, "seconds": seconds}
-            line = (
-                json.dumps({"input": source, "output": target} | report) if as_json else _line(source, target, report)
-            )
-            # With the file itself on standard output, the report goes where it does not get into it.
-            click.echo(line, err=target == PIPE)
+        encoded = self._encode(picture)
+        write_output(target, encoded.data, source=source, force=self.force)
+        if self.quiet and not self.as_json:
+            return Outcome(task)
+        report = _report(picture, encoded) | {"source_bytes": source_size, "seconds": time.perf_counter() - start}
+        line = _line(source, target, report)
+        if self.as_json:
+            line = json.dumps({"input": source, "output": target} | report)
+        # With the file itself on standard output, the report goes where it does not get into it.
+        return Outcome(task, (Line(line, to_stderr=target == PIPE),))
 
-    progress = Progress(len(inputs), quiet=quiet)
-    for_each(inputs, compress_one, progress=progress)
+    def _encode(self, picture: Picture) -> Encoded:
+        from vaecodec.api import DEFAULT_QUALITY
+
+        assert self.codec is not None  # prepared
+        quality = DEFAULT_QUALITY if self.quality is None else self.quality
+        return self.codec.encode(picture, quality=quality, check=self.check)
 
 
 def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
