@@ -193,11 +193,6 @@ class _Coded:
         """What the tiles take in bytes, their entries in the table included."""
         return sum(len(tile.payload) + _TILE_ENTRY_BYTES for tile in self.tiles)
 
-    def header(self, model_id: bytes, source: Samples) -> Header:
-        """The header of their file."""
-        height, width, channels = source.shape
-        return Header(KIND_PICTURE, model_id, width, height, channels, 8, self.quality16, self.exponent)
-
 
 def _size(coded: _Coded) -> int:
     return coded.size
@@ -334,17 +329,73 @@ class Codec:
         return _Coded(quality16, exponent, tuple(tiles), y16, estimate)
 
     def _finish(self, prepared: _Prepared, coded: _Coded, *, check: bool, watch: Stopwatch) -> Encoded:
-        picture, source = prepared.picture, prepared.source
         with watch.time("synthesis"):
-            samples = self._reconstruct(coded.tiles, coded.y16, coded.header(self.model.id, source))
+            samples = self._reconstruct(coded.tiles, coded.y16, self._header(prepared, coded))
         with watch.time("container"):
-            data = write_container(
-                Container(
-                    coded.header(self.model.id, source), coded.tiles, icc=picture.icc, exif=picture.exif, xmp=picture.xmp,
-                    alpha=prepared.alpha, check=zlib.crc32(samples.tobytes()) if check else None,
-                )
-            )  # fmt: skip
-        return Encoded(data, source, samples, coded.quality16 / 16, coded.estimated_bits, watch.seconds)
+            data = self._pack(prepared, coded, zlib.crc32(samples.tobytes()) if check else None)
+        return Encoded(data, prepared.source, samples, coded.quality16 / 16, coded.estimated_bits, watch.seconds)
+
+    def _header(self, prepared: _Prepared, coded: _Coded) -> Header:
+        height, width, channels = prepared.source.shape
+        return Header(KIND_PICTURE, self.model.id, width, height, channels, 8, coded.quality16, coded.exponent)
+
+    def _pack(self, prepared: _Prepared, coded: _Coded, check: int | None) -> bytes:
+        picture = prepared.picture
+        return write_container(
+            Container(
+                self._header(prepared, coded), coded.tiles, icc=picture.icc, exif=picture.exif, xmp=picture.xmp,
+                alpha=prepared.alpha, check=check,
+            )
+        )  # fmt: skip
+
+    def encode_to(
+        self,
+        picture: Picture,
+        *,
+        size: int | None = None,
+        bpp: float | None = None,
+        psnr: float | None = None,
+        ms_ssim: float | None = None,
+        check: bool = False,
+    ) -> Encoded:
+        """Like :meth:`encode`, at the quality that meets one target most closely, never on its wrong side.
+
+        Args:
+            picture: the picture.
+            size: the largest file, in bytes.
+            bpp: the largest file, in bits per pixel.
+            psnr: the smallest PSNR over all samples, in dB.
+            ms_ssim: the smallest MS-SSIM, up to 1.
+            check: add a checksum of the decoded samples.
+
+        Raises:
+            UsageError: not exactly one target, or one that cannot be reached; the message says what can.
+            MissingExtraError: MS-SSIM needs the extra ``metrics``.
+        """
+        from vaecodec.rate_control import one_target, quality_of_samples, search
+
+        measure, target = one_target(picture.width, picture.height, size=size, bpp=bpp, psnr=psnr, ms_ssim=ms_ssim)
+        watch = Stopwatch()
+        prepared = self._prepare(picture, watch)
+        kept: dict[int, _Coded] = {}
+
+        def value_at(quality16: int) -> float:
+            coded = self._code(prepared, quality16, watch)
+            if measure.of_samples:
+                with watch.time("synthesis"):
+                    samples = self._reconstruct(coded.tiles, coded.y16, self._header(prepared, coded))
+                value = quality_of_samples(measure, prepared.source, samples)
+            else:
+                # The checksum takes its place whatever it is.
+                value = float(len(self._pack(prepared, coded, 0 if check else None)))
+            if measure.meets(value, target):
+                kept.clear()
+                kept[quality16] = coded
+            return value
+
+        quality16 = search(measure, target, value_at)
+        coded = kept[quality16] if quality16 in kept else self._code(prepared, quality16, watch)
+        return self._finish(prepared, coded, check=check, watch=watch)
 
     def decompress(self, data: bytes, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Picture:
         """File to picture.

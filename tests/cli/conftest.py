@@ -60,6 +60,10 @@ class FakeApi:
                     {"model": 0.1},
                 )
 
+            def encode_to(self, picture: Picture, *, check: bool = False, **target: float) -> Encoded:
+                calls.append({"target": target, "check": check})
+                return self.encode(picture, check=check)
+
             def decompress(self, data: bytes) -> Picture:
                 height, width, channels = np.frombuffer(data[4:16], "<u4")
                 size = int(height * width * channels)

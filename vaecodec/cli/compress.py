@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +21,32 @@ if TYPE_CHECKING:
 
 EXTENSION = ".vaec"
 
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """Reads a number of bytes with a unit: kB and MB are thousands, KiB and MiB are powers of two."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*([a-z]*)\s*", value.lower())
+    if found is None or found[2] not in _UNITS:
+        raise click.BadParameter(f"{value!r} is not a size such as 100kB, 1.5MB, 64KiB or 2000")
+    return int(float(found[1]) * _UNITS[found[2]])
+
 
 @click.command("compress")
 @options.inputs
 @options.output
 @click.option("-q", "--quality", type=click.FloatRange(0, 100), help="0 (smallest) to 100 (best).")
+@click.option(
+    "--size",
+    callback=_bytes,
+    metavar="BYTES",
+    help="The best file of at most so many bytes: 100kB, 1.5MB, 64KiB, 2000.",
+)
+@click.option("--bpp", type=float, help="The best file of at most so many bits per pixel.")
+@click.option("--psnr", type=float, help="The smallest file of at least so many dB.")
+@click.option("--ms-ssim", type=float, help="The smallest file of at least this MS-SSIM.")
 @options.model
 @options.device
 @click.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
@@ -39,6 +61,10 @@ def command(
     inputs: tuple[str, ...],
     output: str | None,
     quality: float | None,
+    size: int | None,
+    bpp: float | None,
+    psnr: float | None,
+    ms_ssim: float | None,
     model: str | None,
     device: str,
     check: bool,
@@ -55,9 +81,14 @@ def command(
     INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again.
     """
     from vaecodec.cli.many import run
+    from vaecodec.errors import UsageError
     from vaecodec.picture import READABLE_EXTENSIONS
 
-    job = CompressJob(quality, model, device, check, strip, first_frame, force, as_json, quiet)
+    targets: dict[str, Any] = {"size": size, "bpp": bpp, "psnr": psnr, "ms_ssim": ms_ssim}
+    target = {name: value for name, value in targets.items() if value is not None}
+    if len(target) + (quality is not None) > 1:
+        raise UsageError("-q, --size, --bpp, --psnr and --ms-ssim exclude each other: give one of them")
+    job = CompressJob(quality, target, model, device, check, strip, first_frame, force, as_json, quiet)
     run(
         inputs, output, job, READABLE_EXTENSIONS, lambda path: path.stem + EXTENSION, verb="compressed",
         recursive=recursive, workers=jobs, force=force, quiet=quiet, summary=not as_json,
@@ -69,6 +100,7 @@ class CompressJob:
     """One picture to its file."""
 
     quality: float | None
+    target: dict[str, Any]
     model: str | None
     device: str
     check: bool
@@ -116,6 +148,8 @@ class CompressJob:
         from vaecodec.api import DEFAULT_QUALITY
 
         assert self.codec is not None  # prepared
+        if self.target:
+            return self.codec.encode_to(picture, **self.target, check=self.check)
         quality = DEFAULT_QUALITY if self.quality is None else self.quality
         return self.codec.encode(picture, quality=quality, check=self.check)
 
@@ -154,6 +188,6 @@ def _line(source: str, target: str, report: dict[str, Any]) -> str:
     similarity = f"MS-SSIM n/a ({note})" if note else f"MS-SSIM {report['ms_ssim']:.4f}"
     share = 100 * report["bytes"] / report["source_bytes"]
     return (
-        f"{source} -> {target}: {report['bytes']:,} bytes, {report['bpp']:.3f} bpp, {psnr}, {similarity}, "
+        f"{source} -> {target}: {report['bytes']:,} bytes, quality {report['quality']:g}, {report['bpp']:.3f} bpp, {psnr}, {similarity}, "
         f"{share:.1f} % of the source file, {report['seconds']:.2f} s"
     )
