@@ -153,7 +153,6 @@ def test_the_checksum_of_the_samples_is_verified(codec: Codec, photograph: np.nd
 
 
 def test_lossless_tiles_are_read(codec: Codec, photograph: np.ndarray) -> None:
-    """A later version writes them; the format has them now."""
     import dataclasses
 
     from vaecodec.bitstream.container import TILE_PNG, Tile, write_container
@@ -167,6 +166,45 @@ def test_lossless_tiles_are_read(codec: Codec, photograph: np.ndarray) -> None:
     wrong_size = dataclasses.replace(lossless, header=dataclasses.replace(container.header, width=63))
     with pytest.raises(DamagedFileError, match="wrong size"):
         codec.decompress(write_container(wrong_size))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_transparency_comes_back_unchanged(codec: Codec, photograph: np.ndarray, channels: int) -> None:
+    samples = photograph[:70, :90, :channels]
+    soft = np.clip(np.add.outer(np.arange(70), np.arange(90)) * 3 - 100, 0, 255).astype(np.uint8)
+    for alpha in (soft, np.full_like(soft, 7), np.zeros_like(soft), np.where(soft > 9, 255, 0).astype(np.uint8)):
+        encoded = codec.encode(Picture(samples, alpha=alpha), quality=60, check=True)
+        decoded = codec.decompress(encoded.data)
+        assert np.array_equal(decoded.alpha, alpha)
+        assert np.array_equal(decoded.samples, encoded.samples)
+        visible = alpha > 0
+        assert not visible.any() or psnr(samples[visible][:, None], decoded.samples[visible][:, None]) > 24
+        assert vaecodec.info(encoded.data)["alpha_bytes"] < 2000
+    opaque = codec.compress(Picture(samples, alpha=np.full_like(soft, 255)))
+    assert opaque == codec.compress(Picture(samples))
+    assert vaecodec.info(opaque)["alpha_bytes"] is None
+
+
+def test_colour_under_full_transparency_costs_nothing(codec: Codec, photograph: np.ndarray) -> None:
+    alpha = np.zeros((512, 512), np.uint8)
+    alpha[:, 128:256] = 255
+    noise = np.random.default_rng(5).integers(0, 256, photograph.shape, dtype=np.uint8)
+    hidden = np.where(alpha[:, :, None] == 0, noise, photograph)
+    data = codec.compress(Picture(hidden, alpha=alpha))
+    assert data == codec.compress(Picture(photograph, alpha=alpha))
+    # A quarter of the picture and its two edges.
+    assert len(data) < 1.25 * len(codec.compress(Picture(photograph[:, 128:256])))
+
+
+def test_a_damaged_alpha_plane_is_an_error(codec: Codec, photograph: np.ndarray) -> None:
+    import dataclasses
+
+    from vaecodec.bitstream.container import ALPHA_PNG, ALPHA_WEBP, write_container
+
+    container = read_container(codec.compress(photograph[:32, :32]))
+    for alpha in ((ALPHA_PNG, b"no"), (ALPHA_WEBP, b"RIFF"), (ALPHA_PNG, b"\x89PNG\r\n\x1a\n")):
+        with pytest.raises(DamagedFileError, match="alpha"):
+            codec.decompress(write_container(dataclasses.replace(container, alpha=alpha)))
 
 
 def test_what_makes_no_sense_is_refused(codec: Codec, photograph: np.ndarray, tmp_path: Path) -> None:

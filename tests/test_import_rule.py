@@ -24,6 +24,7 @@ FORBIDDEN = {
     "training": {"constriction", "click", "tqdm", "vaecodec.bitstream", "vaecodec.picture", "vaecodec.api",
                  "vaecodec.cli", "vaecodec.evaluation"},
     "evaluation": {"click", "vaecodec.cli", "vaecodec.training"},
+    "rate_control": {"torch", "click", "vaecodec.api", "vaecodec.cli", "vaecodec.training"},
     "api": {"click", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
 }  # fmt: skip
 

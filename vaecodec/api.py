@@ -11,7 +11,6 @@ that tiles and one piece give the same.
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 import zlib
@@ -19,20 +18,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import torch
-from PIL import Image
 
 from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder, SymbolModels
 from vaecodec.bitstream.container import (
+    ALPHA_CONSTANT,
+    ALPHA_PNG,
+    ALPHA_WEBP,
     DEFAULT_LIMITS,
     KIND_PICTURE,
     TILE_LATENTS,
     TILE_PNG,
+    TILE_WEBP,
     VERSION,
     Container,
     Header,
@@ -59,7 +61,17 @@ from vaecodec.models.cost import macs_per_pixel
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights, load_weights
-from vaecodec.picture import Picture, PictureSource, read_picture, strip_metadata
+from vaecodec.picture import (
+    LosslessPlanes,
+    Picture,
+    PictureSource,
+    decode_lossless,
+    encode_lossless,
+    fill_transparent,
+    looks_like_screen_content,
+    read_picture,
+    strip_metadata,
+)
 
 DEFAULT_MODEL = "fast"
 DEFAULT_QUALITY = 70.0
@@ -69,6 +81,10 @@ ONE_TILE_PIXELS = 2_000_000
 """Pictures up to this size are one tile."""
 TILE_EXPONENT = 10
 """Larger ones are cut into tiles of 1024 × 1024."""
+SCREEN_TILE_EXPONENT = 8
+"""Pictures with text or flat graphics may be cut into tiles of 256 × 256, each in latents or without loss."""
+_TILE_ENTRY_BYTES = 7
+"""Mode, a length of two bytes, checksum."""
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
@@ -81,13 +97,18 @@ class Encoded:
 
     Attributes:
         data: the file.
+        source: uint8 [H, W, C], the samples that were coded: the picture's, but for colour under full transparency.
         samples: uint8 [H, W, C], exactly what every decoder will give.
-        estimated_bits: what the coder's tables say the symbols take, Σ −log2 p; the rate is the size of ``data``.
-        seconds: wall clock of ``analysis``, ``prior``, ``coding``, ``synthesis``, ``container``.
+        quality: 0 to 100, as the file has it.
+        estimated_bits: what the coder's tables say the symbols take, Σ −log2 p, and lossless tiles as they are; the rate is
+            the size of ``data``.
+        seconds: wall clock of ``analysis``, ``lossless``, ``prior``, ``coding``, ``synthesis``, ``container``.
     """
 
     data: bytes
+    source: Samples
     samples: Samples
+    quality: float
     estimated_bits: float
     seconds: Mapping[str, float]
 
@@ -143,6 +164,47 @@ class LoadedModel:
         return self.weights.settings.to_dict()
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """What of a picture does not depend on quality.
+
+    Attributes:
+        picture: as given.
+        source: uint8 [H, W, C], what is coded.
+        x: uint8 [16h, 16w, 3], the same as RGB, edges repeated.
+        alpha: the ALPHA section.
+        whole: the samples without loss, where that may be worth it.
+        tiles: tiles of SCREEN_TILE_EXPONENT without loss, by number, where that may be worth it.
+    """
+
+    picture: Picture
+    source: Samples
+    x: torch.Tensor
+    alpha: tuple[int, bytes] | None
+    whole: LosslessPlanes | None
+    tiles: Mapping[int, LosslessPlanes]
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """Tiles of a picture at one quality, and the latents that a decoder will have: int32 [h, w, M], in sixteenths."""
+
+    quality16: int
+    exponent: int
+    tiles: tuple[Tile, ...]
+    y16: torch.Tensor
+    estimated_bits: float
+
+    @property
+    def size(self) -> int:
+        """What the tiles take in bytes, their entries in the table included."""
+        return sum(len(tile.payload) + _TILE_ENTRY_BYTES for tile in self.tiles)
+
+
+def _size(coded: _Coded) -> int:
+    return coded.size
+
+
 class Stopwatch:
     """Adds up wall clock by name."""
 
@@ -196,7 +258,7 @@ class Codec:
         """Picture to file.
 
         Args:
-            picture: path, bytes or binary file of a picture, Pillow image, or uint8 array (H, W[, 1 or 3]).
+            picture: path, bytes or binary file of a picture, Pillow image, or uint8 array (H, W[, 1 to 4]).
             quality: 0 (smallest) to 100 (best).
             check: add a checksum of the decoded samples.
             strip: drop metadata, and apply the orientation.
@@ -212,36 +274,135 @@ class Codec:
         """Like :meth:`compress`, with what a decoder will see and what it took."""
         if not 0 <= quality <= 100:
             raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
-        quality16 = quality_in_units(quality)
         watch = Stopwatch()
-        height, width = picture.samples.shape[:2]
-        exponent = 0 if height * width <= ONE_TILE_PIXELS else TILE_EXPONENT
-        grid = tile_grid(width, height, exponent)
+        prepared = self._prepare(picture, watch)
+        coded = self._code(prepared, quality_in_units(quality), watch)
+        return self._finish(prepared, coded, check=check, watch=watch)
+
+    def _prepare(self, picture: Picture, watch: Stopwatch) -> _Prepared:
+        source = fill_transparent(picture)
+        height, width = source.shape[:2]
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         with watch.time("analysis"):
-            rgb = np.broadcast_to(picture.samples, (height, width, 3))
+            rgb = np.broadcast_to(source, (height, width, 3))
             padded = np.pad(rgb, ((0, rows * STRIDE - height), (0, columns * STRIDE - width), (0, 0)), mode="edge")
             x = torch.from_numpy(padded).to(self.device)
+        with watch.time("lossless"):
+            whole, tiles = _lossless_planes(source)
+        alpha = None if picture.alpha is None else _packed_alpha(picture.alpha)
+        return _Prepared(picture, source, x, alpha, whole, tiles)
+
+    def _code(self, prepared: _Prepared, quality16: int, watch: Stopwatch) -> _Coded:
+        """The smallest of: latents in the usual tiles; small tiles, each in latents or without loss; one without loss."""
+        height, width = prepared.source.shape[:2]
+        exponent = 0 if height * width <= ONE_TILE_PIXELS else TILE_EXPONENT
+        small = 0 if max(height, width) <= 1 << SCREEN_TILE_EXPONENT else SCREEN_TILE_EXPONENT
+        best = self._code_tiles(prepared, quality16, exponent, {} if small != exponent else prepared.tiles, watch)
+        if small != exponent and prepared.tiles:
+            # Screen content takes more than its share of the latents' bytes; if it takes less without loss, a second pass pays.
+            grid = tile_grid(width, height, small)
+            share = sum(grid[i].width * grid[i].height for i in prepared.tiles) / (width * height)
+            if sum(len(planes.data) for planes in prepared.tiles.values()) < 2 * share * best.size:
+                best = min(best, self._code_tiles(prepared, quality16, small, prepared.tiles, watch), key=_size)
+        if prepared.whole is not None:
+            tile = _tile_of(prepared.whole)
+            best = min(
+                best, _Coded(quality16, 0, (tile,), torch.zeros_like(best.y16), 8.0 * len(tile.payload)), key=_size
+            )
+        return best
+
+    def _code_tiles(
+        self,
+        prepared: _Prepared,
+        quality16: int,
+        exponent: int,
+        lossless: Mapping[int, LosslessPlanes],
+        watch: Stopwatch,
+    ) -> _Coded:
+        height, width = prepared.source.shape[:2]
+        rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         y16 = torch.zeros((rows, columns, self.model.weights.settings.latents), dtype=torch.int32, device=self.device)
         tiles, estimate = [], 0.0
-        for rectangle in grid:
-            payload, bits, latents = self._encode_tile(x, rectangle, quality16, watch)
-            tiles.append(Tile(TILE_LATENTS, payload))
+        for number, rectangle in enumerate(tile_grid(width, height, exponent)):
+            payload, bits, latents = self._encode_tile(prepared.x, rectangle, quality16, watch)
+            tile = Tile(TILE_LATENTS, payload)
+            planes = lossless.get(number)
+            if planes is not None and len(planes.data) < len(payload):
+                tile, bits = _tile_of(planes), 8.0 * len(planes.data)
+            else:
+                y16[_cells(rectangle)] = latents.y16
+            tiles.append(tile)
             estimate += bits
-            y16[_cells(rectangle)] = latents.y16
+        return _Coded(quality16, exponent, tuple(tiles), y16, estimate)
+
+    def _finish(self, prepared: _Prepared, coded: _Coded, *, check: bool, watch: Stopwatch) -> Encoded:
         with watch.time("synthesis"):
-            samples = self._synthesise(y16, grid, quality16, height, width, picture.samples.shape[2])
+            samples = self._reconstruct(coded.tiles, coded.y16, self._header(prepared, coded))
         with watch.time("container"):
-            header = Header(
-                KIND_PICTURE, self.model.id, width, height, picture.samples.shape[2], 8, quality16, exponent
+            data = self._pack(prepared, coded, zlib.crc32(samples.tobytes()) if check else None)
+        return Encoded(data, prepared.source, samples, coded.quality16 / 16, coded.estimated_bits, watch.seconds)
+
+    def _header(self, prepared: _Prepared, coded: _Coded) -> Header:
+        height, width, channels = prepared.source.shape
+        return Header(KIND_PICTURE, self.model.id, width, height, channels, 8, coded.quality16, coded.exponent)
+
+    def _pack(self, prepared: _Prepared, coded: _Coded, check: int | None) -> bytes:
+        picture = prepared.picture
+        return write_container(
+            Container(
+                self._header(prepared, coded), coded.tiles, icc=picture.icc, exif=picture.exif, xmp=picture.xmp,
+                alpha=prepared.alpha, check=check,
             )
-            data = write_container(
-                Container(
-                    header, tuple(tiles), icc=picture.icc, exif=picture.exif, xmp=picture.xmp,
-                    check=zlib.crc32(samples.tobytes()) if check else None,
-                )
-            )  # fmt: skip
-        return Encoded(data, samples, estimate, watch.seconds)
+        )  # fmt: skip
+
+    def encode_to(
+        self,
+        picture: Picture,
+        *,
+        size: int | None = None,
+        bpp: float | None = None,
+        psnr: float | None = None,
+        ms_ssim: float | None = None,
+        check: bool = False,
+    ) -> Encoded:
+        """Like :meth:`encode`, at the quality that meets one target most closely, never on its wrong side.
+
+        Args:
+            picture: the picture.
+            size: the largest file, in bytes.
+            bpp: the largest file, in bits per pixel.
+            psnr: the smallest PSNR over all samples, in dB.
+            ms_ssim: the smallest MS-SSIM, up to 1.
+            check: add a checksum of the decoded samples.
+
+        Raises:
+            UsageError: not exactly one target, or one that cannot be reached; the message says what can.
+            MissingExtraError: MS-SSIM needs the extra ``metrics``.
+        """
+        from vaecodec.rate_control import one_target, quality_of_samples, search
+
+        measure, target = one_target(picture.width, picture.height, size=size, bpp=bpp, psnr=psnr, ms_ssim=ms_ssim)
+        watch = Stopwatch()
+        prepared = self._prepare(picture, watch)
+        kept: dict[int, _Coded] = {}
+
+        def value_at(quality16: int) -> float:
+            coded = self._code(prepared, quality16, watch)
+            if measure.of_samples:
+                with watch.time("synthesis"):
+                    samples = self._reconstruct(coded.tiles, coded.y16, self._header(prepared, coded))
+                value = quality_of_samples(measure, prepared.source, samples)
+            else:
+                # The checksum takes its place whatever it is.
+                value = float(len(self._pack(prepared, coded, 0 if check else None)))
+            if measure.meets(value, target):
+                kept.clear()
+                kept[quality16] = coded
+            return value
+
+        quality16 = search(measure, target, value_at)
+        coded = kept[quality16] if quality16 in kept else self._code(prepared, quality16, watch)
+        return self._finish(prepared, coded, check=check, watch=watch)
 
     def decompress(self, data: bytes, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Picture:
         """File to picture.
@@ -270,15 +431,14 @@ class Codec:
         for tile, rectangle in zip(container.tiles, grid, strict=True):
             if tile.mode == TILE_LATENTS:
                 y16[_cells(rectangle)] = self._decode_tile(tile, rectangle, header.quality16, watch).y16
-        coded = [r for t, r in zip(container.tiles, grid, strict=True) if t.mode == TILE_LATENTS]
         with watch.time("synthesis"):
-            samples = self._synthesise(y16, coded, header.quality16, header.height, header.width, header.channels)
-        for tile, r in zip(container.tiles, grid, strict=True):
-            if tile.mode != TILE_LATENTS:
-                samples[r.top : r.top + r.height, r.left : r.left + r.width] = _lossless_tile(tile, r, header.channels)
+            samples = self._reconstruct(container.tiles, y16, header)
         if verify and container.check is not None and zlib.crc32(samples.tobytes()) != container.check:
             raise DamagedFileError("the decoded samples do not match the file's checksum: the file is damaged")
-        return Decoded(Picture(samples, icc=container.icc, exif=container.exif, xmp=container.xmp), watch.seconds)
+        picture = Picture(
+            samples, icc=container.icc, exif=container.exif, xmp=container.xmp, alpha=_unpacked_alpha(container)
+        )
+        return Decoded(picture, watch.seconds)
 
     def latents_digest(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
         """SHA-256 over the decoded integers, hexadecimal; two readers agree when it agrees (docs/format.md)."""
@@ -297,8 +457,6 @@ class Codec:
         header = container.header
         if header.kind != KIND_PICTURE:
             raise FileFormatError("this file holds an array, not a picture; this version reads pictures only")
-        if container.alpha is not None:
-            raise FileFormatError("this file has transparency, which this version cannot read: update vaecodec")
         if header.model_id != self.model.id:
             raise UnknownModelError(
                 f"the file was made by model {header.model_id.hex()}, this codec has {self.model.id_hex} "
@@ -348,6 +506,16 @@ class Codec:
         decoder.close()
         return latents
 
+    def _reconstruct(self, tiles: Sequence[Tile], y16: torch.Tensor, header: Header) -> Samples:
+        """Latents and lossless tiles -> uint8 [H, W, C]."""
+        grid = tile_grid(header.width, header.height, header.tile_exponent)
+        coded = [r for tile, r in zip(tiles, grid, strict=True) if tile.mode == TILE_LATENTS]
+        samples = self._synthesise(y16, coded, header.quality16, header.height, header.width, header.channels)
+        for tile, r in zip(tiles, grid, strict=True):
+            if tile.mode != TILE_LATENTS:
+                samples[r.top : r.top + r.height, r.left : r.left + r.width] = _lossless_tile(tile, r, header.channels)
+        return samples
+
     def _synthesise(
         self, y16: torch.Tensor, grid: Sequence[TileRectangle], quality16: int, height: int, width: int, channels: int
     ) -> Samples:
@@ -373,15 +541,49 @@ def _cells(r: TileRectangle) -> tuple[slice, slice]:
     )
 
 
+_ALPHA_KINDS: Mapping[int, Literal["PNG", "WEBP"]] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP"}
+_ALPHA_MODES = {kind: mode for mode, kind in _ALPHA_KINDS.items()}
+_TILE_KINDS: Mapping[int, Literal["PNG", "WEBP"]] = {TILE_PNG: "PNG", TILE_WEBP: "WEBP"}
+_TILE_MODES = {kind: mode for mode, kind in _TILE_KINDS.items()}
+
+
+def _packed_alpha(alpha: Samples) -> tuple[int, bytes]:
+    """uint8 [H, W] -> mode and bytes of the ALPHA section."""
+    if (alpha == alpha[0, 0]).all():
+        return ALPHA_CONSTANT, bytes((int(alpha[0, 0]),))
+    planes = encode_lossless(alpha[:, :, np.newaxis])
+    return _ALPHA_MODES[planes.kind], planes.data
+
+
+def _unpacked_alpha(container: Container) -> Samples | None:
+    """The ALPHA section -> uint8 [H, W]."""
+    if container.alpha is None:
+        return None
+    mode, data = container.alpha
+    width, height = container.header.width, container.header.height
+    if mode == ALPHA_CONSTANT:
+        return np.full((height, width), data[0], np.uint8)
+    return decode_lossless(LosslessPlanes(_ALPHA_KINDS[mode], data), width, height, 1, "the alpha plane")[:, :, 0]
+
+
+def _tile_of(planes: LosslessPlanes) -> Tile:
+    return Tile(_TILE_MODES[planes.kind], planes.data)
+
+
+def _lossless_planes(source: Samples) -> tuple[LosslessPlanes | None, dict[int, LosslessPlanes]]:
+    """The whole and its small tiles without loss, if they look like screen content."""
+    height, width = source.shape[:2]
+    grid = tile_grid(width, height, SCREEN_TILE_EXPONENT)
+    parts = [source[r.top : r.top + r.height, r.left : r.left + r.width] for r in grid]
+    screen = [number for number, part in enumerate(parts) if looks_like_screen_content(part)]
+    tiles = {number: encode_lossless(parts[number]) for number in screen}
+    # With few such tiles the whole is not small without loss.
+    return encode_lossless(source) if 4 * len(screen) >= len(grid) else None, tiles
+
+
 def _lossless_tile(tile: Tile, r: TileRectangle, channels: int) -> Samples:
-    try:
-        with Image.open(io.BytesIO(tile.payload), formats=["PNG" if tile.mode == TILE_PNG else "WEBP"]) as image:
-            if image.size != (r.width, r.height):
-                raise DamagedFileError(f"the lossless tile at ({r.left}, {r.top}) has the wrong size: damaged file")
-            samples = np.array(image.convert("RGB" if channels == 3 else "L"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DamagedFileError(f"the lossless tile at ({r.left}, {r.top}) cannot be read: damaged file") from error
-    return samples.reshape(r.height, r.width, channels)
+    planes = LosslessPlanes(_TILE_KINDS[tile.mode], tile.payload)
+    return decode_lossless(planes, r.width, r.height, channels, f"the lossless tile at ({r.left}, {r.top})")
 
 
 def pick_device(name: str) -> torch.device:
@@ -498,6 +700,7 @@ def info(
             "tiles": len(container.tiles),
             "tile_bytes": sum(len(tile.payload) for tile in container.tiles),
         }
+        facts["alpha_bytes"] = None if container.alpha is None else len(container.alpha[1])
     for name in ("icc", "exif", "xmp"):
         metadata = getattr(container, name)
         facts[f"{name}_bytes"] = None if metadata is None else len(metadata)

@@ -22,7 +22,9 @@ MARK = b"fake"
 @dataclass(frozen=True)
 class Encoded:
     data: bytes
+    source: np.ndarray
     samples: np.ndarray
+    quality: float
     estimated_bits: float
     seconds: dict[str, float]
 
@@ -51,10 +53,16 @@ class FakeApi:
                 # Finer steps take more bytes, as with a real codec.
                 return Encoded(
                     MARK + head + bytes([check]) + samples.tobytes() + bytes(int(20 * quality)),
+                    picture.samples,
                     samples,
+                    quality,
                     8000.0,
                     {"model": 0.1},
                 )
+
+            def encode_to(self, picture: Picture, *, check: bool = False, **target: float) -> Encoded:
+                calls.append({"target": target, "check": check})
+                return self.encode(picture, check=check)
 
             def decompress(self, data: bytes) -> Picture:
                 height, width, channels = np.frombuffer(data[4:16], "<u4")

@@ -300,3 +300,39 @@ def test_an_interrupt_leaves_nothing(run: Any, photograph: Path, monkeypatch: py
     result = run("compress", photograph)
     assert (result.code, result.err.strip()) == (130, "vaecodec: interrupted")
     assert names(photograph.parent) == ["photo.png"]
+
+
+def test_of_an_animation_the_first_frame_is_taken_on_request(run: Any, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), (value, 0, 0)) for value in (10, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    result = run("compress", tmp_path / "a.gif")
+    assert result.code == 3
+    assert "--first-frame" in result.err
+    assert run("compress", tmp_path / "a.gif", "--first-frame", "-q", "100").code == 0
+    assert run("decompress", tmp_path / "a.vaec").code == 0
+    assert read_picture(tmp_path / "a.png").samples[:, :, 0].mean() < 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "target"),
+    [
+        (["--size", "100kB"], {"size": 100_000}),
+        (["--size", "1.5 MiB"], {"size": 1_572_864}),
+        (["--size", "2000"], {"size": 2000}),
+        (["--bpp", "0.5"], {"bpp": 0.5}),
+        (["--psnr", "36"], {"psnr": 36.0}),
+        (["--ms-ssim", "0.98"], {"ms_ssim": 0.98}),
+    ],
+)
+def test_targets_reach_the_codec(run: Any, api: Any, photograph: Path, arguments: list[str], target: Any) -> None:
+    assert run("compress", photograph, *arguments, "--check").code == 0
+    assert {"target": target, "check": True} in api.calls
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--size", "1kB", "-q", "5"], ["--bpp", "1", "--psnr", "30"], ["--size", "much"], ["--size", "-1"]]
+)
+def test_targets_exclude_each_other_and_are_numbers(run: Any, photograph: Path, arguments: list[str]) -> None:
+    result = run("compress", photograph, *arguments)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert names(photograph.parent) == ["photo.png"]

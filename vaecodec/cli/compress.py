@@ -4,31 +4,56 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vaecodec.cli import options
-from vaecodec.cli.failures import for_each
-from vaecodec.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from vaecodec.api import Encoded
+    from vaecodec.api import Codec, Encoded
+    from vaecodec.cli.jobs import Outcome, Task
     from vaecodec.picture import Picture
 
 EXTENSION = ".vaec"
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """Reads a number of bytes with a unit: kB and MB are thousands, KiB and MiB are powers of two."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*([a-z]*)\s*", value.lower())
+    if found is None or found[2] not in _UNITS:
+        raise click.BadParameter(f"{value!r} is not a size such as 100kB, 1.5MB, 64KiB or 2000")
+    return int(float(found[1]) * _UNITS[found[2]])
 
 
 @click.command("compress")
 @options.inputs
 @options.output
 @click.option("-q", "--quality", type=click.FloatRange(0, 100), help="0 (smallest) to 100 (best).")
+@click.option(
+    "--size",
+    callback=_bytes,
+    metavar="BYTES",
+    help="The best file of at most so many bytes: 100kB, 1.5MB, 64KiB, 2000.",
+)
+@click.option("--bpp", type=float, help="The best file of at most so many bits per pixel.")
+@click.option("--psnr", type=float, help="The smallest file of at least so many dB.")
+@click.option("--ms-ssim", type=float, help="The smallest file of at least this MS-SSIM.")
 @options.model
 @options.device
 @click.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
 @click.option("--strip", is_flag=True, help="Drop metadata; turn the picture upright and convert it to sRGB.")
+@click.option("--first-frame", is_flag=True, help="Of animations and documents take the first frame or page.")
+@options.recursive
+@options.jobs
 @options.force
 @options.as_json
 @options.quiet
@@ -36,52 +61,97 @@ def command(
     inputs: tuple[str, ...],
     output: str | None,
     quality: float | None,
+    size: int | None,
+    bpp: float | None,
+    psnr: float | None,
+    ms_ssim: float | None,
     model: str | None,
     device: str,
     check: bool,
     strip: bool,
+    first_frame: bool,
+    recursive: bool,
+    jobs: int,
     force: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Compress pictures: a.png becomes a.vaec, and a.png is kept.
 
-    INPUT is a file, or - for a pipe.
+    INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again.
     """
-    from vaecodec.cli.files import PIPE, check_target, plan_outputs, read_input, write_output
+    from vaecodec.cli.many import run
+    from vaecodec.errors import UsageError
+    from vaecodec.picture import READABLE_EXTENSIONS
 
-    plan = plan_outputs(inputs, output, lambda path: path.stem + EXTENSION, force=force)
+    targets: dict[str, Any] = {"size": size, "bpp": bpp, "psnr": psnr, "ms_ssim": ms_ssim}
+    target = {name: value for name, value in targets.items() if value is not None}
+    if len(target) + (quality is not None) > 1:
+        raise UsageError("-q, --size, --bpp, --psnr and --ms-ssim exclude each other: give one of them")
+    job = CompressJob(quality, target, model, device, check, strip, first_frame, force, as_json, quiet)
+    run(
+        inputs, output, job, READABLE_EXTENSIONS, lambda path: path.stem + EXTENSION, verb="compressed",
+        recursive=recursive, workers=jobs, force=force, quiet=quiet, summary=not as_json,
+    )  # fmt: skip
 
-    from vaecodec.api import DEFAULT_MODEL, DEFAULT_QUALITY, Codec
-    from vaecodec.picture import read_picture, strip_metadata
 
-    codec = Codec(DEFAULT_MODEL if model is None else model, device=device)
+@dataclass
+class CompressJob:
+    """One picture to its file."""
 
-    def compress_one(source: str) -> None:
+    quality: float | None
+    target: dict[str, Any]
+    model: str | None
+    device: str
+    check: bool
+    strip: bool
+    first_frame: bool
+    force: bool
+    as_json: bool
+    quiet: bool
+    codec: Codec | None = field(default=None, repr=False)
+
+    def prepare(self) -> None:
+        """Loads the model."""
+        from vaecodec.api import DEFAULT_MODEL, Codec
+
+        self.codec = Codec(DEFAULT_MODEL if self.model is None else self.model, device=self.device)
+
+    def __call__(self, task: Task) -> Outcome:
+        """Reads, encodes and writes."""
+        from vaecodec.cli.files import PIPE, check_target, read_input, write_output
+        from vaecodec.cli.jobs import Line, Outcome
+        from vaecodec.picture import read_picture, strip_metadata
+
         start = time.perf_counter()
-        target = plan[source]
-        check_target(target, force=force)
+        source, target = task
+        check_target(target, force=self.force)
         if source == PIPE:
             data = read_input(source)
-            picture, source_size = read_picture(data), len(data)
+            picture, source_size = read_picture(data, first_frame=self.first_frame), len(data)
         else:
-            picture, source_size = read_picture(source), Path(source).stat().st_size
-        if strip:
+            picture, source_size = read_picture(source, first_frame=self.first_frame), Path(source).stat().st_size
+        if self.strip:
             picture = strip_metadata(picture)
-        encoded = codec.encode(picture, quality=DEFAULT_QUALITY if quality is None else quality, check=check)
-        write_output(target, encoded.data, source=source, force=force)
-        seconds = time.perf_counter() - start
-        if as_json or not quiet:
-            progress.clear()
-            report = _report(picture, encoded) | {"source_bytes": source_size, "seconds": seconds}
-            line = (
-                json.dumps({"input": source, "output": target} | report) if as_json else _line(source, target, report)
-            )
-            # With the file itself on standard output, the report goes where it does not get into it.
-            click.echo(line, err=target == PIPE)
+        encoded = self._encode(picture)
+        write_output(target, encoded.data, source=source, force=self.force)
+        if self.quiet and not self.as_json:
+            return Outcome(task)
+        report = _report(picture, encoded) | {"source_bytes": source_size, "seconds": time.perf_counter() - start}
+        line = _line(source, target, report)
+        if self.as_json:
+            line = json.dumps({"input": source, "output": target} | report)
+        # With the file itself on standard output, the report goes where it does not get into it.
+        return Outcome(task, (Line(line, to_stderr=target == PIPE),))
 
-    progress = Progress(len(inputs), quiet=quiet)
-    for_each(inputs, compress_one, progress=progress)
+    def _encode(self, picture: Picture) -> Encoded:
+        from vaecodec.api import DEFAULT_QUALITY
+
+        assert self.codec is not None  # prepared
+        if self.target:
+            return self.codec.encode_to(picture, **self.target, check=self.check)
+        quality = DEFAULT_QUALITY if self.quality is None else self.quality
+        return self.codec.encode(picture, quality=quality, check=self.check)
 
 
 def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
@@ -89,10 +159,10 @@ def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
     from vaecodec.errors import MissingExtraError
     from vaecodec.evaluation import MS_SSIM_SHORTEST_SIDE, bits_per_pixel, ms_ssim, psnr
 
-    quality = psnr(picture.samples, encoded.samples)
+    quality = psnr(encoded.source, encoded.samples)
     note = None
     try:
-        similarity = ms_ssim(picture.samples, encoded.samples)
+        similarity = ms_ssim(encoded.source, encoded.samples)
         if similarity is None:
             note = f"shorter side under {MS_SSIM_SHORTEST_SIDE}"
     except MissingExtraError:
@@ -100,6 +170,7 @@ def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
     return {
         "width": picture.width,
         "height": picture.height,
+        "quality": encoded.quality,
         "bytes": len(encoded.data),
         "bpp": bits_per_pixel(len(encoded.data), picture.width, picture.height),
         "estimate_bpp": encoded.estimated_bits / (picture.width * picture.height),
@@ -117,6 +188,6 @@ def _line(source: str, target: str, report: dict[str, Any]) -> str:
     similarity = f"MS-SSIM n/a ({note})" if note else f"MS-SSIM {report['ms_ssim']:.4f}"
     share = 100 * report["bytes"] / report["source_bytes"]
     return (
-        f"{source} -> {target}: {report['bytes']:,} bytes, {report['bpp']:.3f} bpp, {psnr}, {similarity}, "
+        f"{source} -> {target}: {report['bytes']:,} bytes, quality {report['quality']:g}, {report['bpp']:.3f} bpp, {psnr}, {similarity}, "
         f"{share:.1f} % of the source file, {report['seconds']:.2f} s"
     )

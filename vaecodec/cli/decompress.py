@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vaecodec.cli import options
-from vaecodec.cli.failures import for_each, say
-from vaecodec.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from vaecodec.cli.jobs import Line, Outcome, Task
+    from vaecodec.picture import Picture
 
 
 @click.command("decompress")
@@ -24,6 +28,8 @@ from vaecodec.cli.progress import Progress
 @click.option("-t", "--test", is_flag=True, help="Decode and check everything, write nothing.")
 @options.models
 @options.device
+@options.recursive
+@options.jobs
 @options.force
 @options.as_json
 @options.quiet
@@ -34,60 +40,99 @@ def command(
     test: bool,
     models: tuple[str, ...],
     device: str,
+    recursive: bool,
+    jobs: int,
     force: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Turn files back into pictures: a.vaec becomes a.png, and a.vaec is kept.
 
-    INPUT is a file, or - for a pipe.
+    INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again.
     """
-    from vaecodec.cli.files import PIPE, check_target, plan_outputs, read_input, write_output
+    from vaecodec.cli.compress import EXTENSION
+    from vaecodec.cli.files import PIPE
+    from vaecodec.cli.many import run
     from vaecodec.errors import UsageError
-    from vaecodec.picture import encode_picture, lost_metadata, output_format
+    from vaecodec.picture import output_format
 
     if test and output is not None:
         raise UsageError("-t writes nothing: leave -o out")
     extension = output_format(None, format_name).extensions[0]
-    plan = {} if test else plan_outputs(inputs, output, lambda path: path.stem + extension, force=force)
-    # An output with an extension of no format is refused before anything is decoded.
-    formats = {
-        source: output_format(None if target == PIPE else target, format_name) for source, target in plan.items()
-    }
+    if output is not None and output != PIPE and not recursive:
+        # An output with an extension of no format is refused before anything is decoded.
+        output_format(output, format_name)
+    job = DecompressJob(format_name, models, device, force, as_json, quiet)
+    run(
+        inputs, output, job, {EXTENSION}, None if test else lambda path: path.stem + extension,
+        verb="tested" if test else "decompressed", recursive=recursive, workers=jobs, force=force, quiet=quiet,
+        summary=not as_json,
+    )  # fmt: skip
 
-    from vaecodec.api import find_codec_for, info
 
-    def has_checksum(data: bytes) -> bool:
-        return info(data, models=models, device=device)["check"] is not None
+@dataclass
+class DecompressJob:
+    """One file to its picture, or to a test of the file where there is no output."""
 
-    def decompress_one(source: str) -> None:
+    format_name: str | None
+    models: tuple[str, ...]
+    device: str
+    force: bool
+    as_json: bool
+    quiet: bool
+
+    def prepare(self) -> None:
+        """Which model a file needs is in the file; the library keeps those that were loaded."""
+
+    def __call__(self, task: Task) -> Outcome:
+        """Reads, decodes and writes."""
+        from vaecodec.api import find_codec_for
+        from vaecodec.cli.files import PIPE, check_target, read_input, write_output
+        from vaecodec.cli.jobs import Line, Outcome
+        from vaecodec.picture import encode_picture, lost_metadata, output_format
+
         start = time.perf_counter()
-        if not test:
-            check_target(plan[source], force=force)
+        source, target = task
+        if target:
+            check_target(target, force=self.force)
         data = read_input(source)
-        picture = find_codec_for(data, models=models, device=device).decompress(data)
-        target = None if test else plan[source]
+        picture = find_codec_for(data, models=self.models, device=self.device).decompress(data)
+        lines: list[Line] = []
         lost: tuple[str, ...] = ()
-        if target is not None:
-            write_output(target, encode_picture(picture, formats[source]), source=source, force=force)
-            lost = lost_metadata(picture, formats[source])
+        if target:
+            output = output_format(None if target == PIPE else target, self.format_name)
+            write_output(target, encode_picture(picture, output), source=source, force=self.force)
+            lost = lost_metadata(picture, output)
+            if lost and not self.quiet:
+                what = f"{output.name} cannot hold {', '.join(lost)}: use --format png to keep it"
+                lines.append(Line(f"vaecodec: warning: {target}: {what}", to_stderr=True))
+        checked = None if target else self._has_checksum(data)
         seconds = time.perf_counter() - start
-        progress.clear()
-        if lost and not quiet:
-            say(f"warning: {target}: {formats[source].name} cannot hold {', '.join(lost)}: use --format png to keep it")
-        if as_json:
-            size = {"width": picture.width, "height": picture.height, "channels": picture.channels}
-            outcome: dict[str, object] = {"output": target, "lost_metadata": list(lost)}
-            if test:
-                outcome = {"tested": True, "checksum": has_checksum(data)}
-            click.echo(json.dumps({"input": source} | outcome | size | {"seconds": seconds}), err=target == PIPE)
-        elif not quiet:
-            kind = "grey" if picture.channels == 1 else "RGB"
-            line = f"{source} -> {target}: {picture.width} x {picture.height} {kind}, {seconds:.2f} s"
-            if test:
-                checked = "samples match their checksum" if has_checksum(data) else "it has no checksum of its samples"
-                line = f"{source}: ok, {picture.width} x {picture.height} {kind}, {checked}, {seconds:.2f} s"
-            click.echo(line, err=target == PIPE)
+        if self.as_json:
+            report = _report(task, picture, lost, checked) | {"seconds": seconds}
+            lines.append(Line(json.dumps(report), to_stderr=target == PIPE))
+        elif not self.quiet:
+            lines.append(Line(f"{_line(task, picture, checked)}, {seconds:.2f} s", to_stderr=target == PIPE))
+        return Outcome(task, tuple(lines))
 
-    progress = Progress(len(inputs), quiet=quiet)
-    for_each(inputs, decompress_one, progress=progress)
+    def _has_checksum(self, data: bytes) -> bool:
+        from vaecodec.api import info
+
+        return info(data, models=self.models, device=self.device)["check"] is not None
+
+
+def _report(task: Task, picture: Picture, lost: tuple[str, ...], checked: bool | None) -> dict[str, Any]:
+    outcome: dict[str, Any] = {"output": task.target, "lost_metadata": list(lost)}
+    if checked is not None:
+        outcome = {"tested": True, "checksum": checked}
+    size = {"width": picture.width, "height": picture.height, "channels": picture.channels}
+    return {"input": task.source} | outcome | size | {"alpha": picture.alpha is not None}
+
+
+def _line(task: Task, picture: Picture, checked: bool | None) -> str:
+    kind = ("grey" if picture.channels == 1 else "RGB") + (" with alpha" if picture.alpha is not None else "")
+    size = f"{picture.width} x {picture.height} {kind}"
+    if checked is None:
+        return f"{task.source} -> {task.target}: {size}"
+    checksum = "samples match their checksum" if checked else "it has no checksum of its samples"
+    return f"{task.source}: ok, {size}, {checksum}"

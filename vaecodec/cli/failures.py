@@ -42,18 +42,18 @@ def for_each(inputs: Sequence[str], job: Callable[[str], None], *, progress: Pro
             raise
         except (VaecodecError, OSError, MemoryError) as error:
             progress.clear()
-            say(_about(source, error))
+            say(message_about(source, error))
             codes.append(exit_code(error))
     progress.clear()
     if codes:
         raise click.exceptions.Exit(codes[0] if len(inputs) == 1 else SOME_FAILED)
 
 
-def _about(source: str, error: BaseException) -> BaseException | str:
-    """Names the input where the message does not."""
+def message_about(source: str, error: BaseException) -> str:
+    """Returns one line about an error that names the input where the error does not."""
     if isinstance(error, _ABOUT_THE_INPUT) and source not in str(error):
-        return f"{source}: {str(error).removeprefix('the data: ')}"
-    return error
+        return _line(f"{source}: {str(error).removeprefix('the data: ')}")
+    return _line(error)
 
 
 def _line(message: object) -> str:

@@ -29,6 +29,9 @@ def plan_outputs(
     Raises:
         UsageError: several inputs for one output; an output that is its own input.
     """
+    for source in inputs:
+        if source != PIPE and Path(source).is_dir():
+            raise UsageError(f"{source}: is a folder: use -r for what is in it")
     if len(inputs) != len(set(inputs)):
         raise UsageError("an input is named twice: name it once")
     folder = Path(output) if output is not None and output != PIPE and Path(output).is_dir() else None

@@ -26,6 +26,7 @@ class Picture:
         exif: the EXIF block from its TIFF header on (``II*\0`` or ``MM\0*``), without the
             ``Exif\0\0`` prefix that JPEG puts before it, or None.
         xmp: the XMP packet, or None.
+        alpha: uint8 [H, W], 0 transparent to 255 opaque, not premultiplied; None where all is opaque.
 
     Raises:
         BitDepthError: samples of more than 8 bits.
@@ -36,6 +37,7 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    alpha: Samples | None = None
 
     def __post_init__(self) -> None:
         samples = self.samples
@@ -49,6 +51,13 @@ class Picture:
                 f"samples have the shape {samples.shape}: only (height, width, 1) and (height, width, 3) are supported"
             )
         object.__setattr__(self, "samples", np.ascontiguousarray(samples))
+        if self.alpha is not None:
+            if self.alpha.dtype != np.uint8 or self.alpha.shape != samples.shape[:2]:
+                raise UnsupportedPictureError(
+                    f"alpha is {self.alpha.dtype} of the shape {self.alpha.shape}: give uint8 (height, width) as the samples"
+                )
+            opaque = bool((self.alpha == 255).all())
+            object.__setattr__(self, "alpha", None if opaque else np.ascontiguousarray(self.alpha))
 
     @property
     def width(self) -> int:
@@ -62,21 +71,23 @@ class Picture:
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for RGB."""
+        """1 for grey, 3 for RGB; alpha is not counted."""
         return int(self.samples.shape[2])
 
     def to_pil(self) -> Image.Image:
-        """Returns a Pillow image of mode ``L`` or ``RGB`` with the metadata in its ``info``."""
-        image = Image.fromarray(self.samples[:, :, 0] if self.channels == 1 else self.samples)
+        """Returns a Pillow image of mode ``L`` or ``RGB``, with alpha ``LA`` or ``RGBA``, and the metadata in its ``info``."""
+        planes = np.asarray(self)
+        image = Image.fromarray(planes[:, :, 0] if planes.shape[2] == 1 else planes)
         for key, value in (("icc_profile", self.icc), ("exif", self.exif), ("xmp", self.xmp)):
             if value is not None:
                 image.info[key] = value
         return image
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """The samples [H, W, C], for ``np.asarray(picture)``."""
-        if dtype is not None and np.dtype(dtype) != self.samples.dtype:
-            if copy is False:
-                raise ValueError("a picture's samples are uint8: another dtype needs a copy")
-            return self.samples.astype(dtype)
-        return self.samples.copy() if copy else self.samples
+        """The samples and then alpha where there is one, [H, W, C] or [H, W, C + 1], for ``np.asarray(picture)``."""
+        if copy is False and (self.alpha is not None or np.dtype(dtype or np.uint8) != np.uint8):
+            raise ValueError("a picture's samples are uint8 without alpha: anything else needs a copy")
+        planes: npt.NDArray[Any] = self.samples if self.alpha is None else np.dstack([self.samples, self.alpha])
+        if dtype is not None and np.dtype(dtype) != planes.dtype:
+            return planes.astype(dtype)
+        return planes.copy() if copy and planes is self.samples else planes

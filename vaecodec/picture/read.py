@@ -3,7 +3,7 @@
 ::
 
     path ─┐
-    bytes ├─► Pillow image ─► checks: size, frames, depth, transparency, mode ─► samples ─┐
+    bytes ├─► Pillow image ─► checks: size, frames, depth, mode ─► samples, alpha ────────┐
     file ─┘                                                                               ├─► Picture
                               icc, exif, xmp, byte for byte ─────────────────────────────┘
 """
@@ -40,6 +40,7 @@ from vaecodec.errors import (
     UnsupportedPictureError,
 )
 from vaecodec.picture.bit_depth import HEADER_BYTES, bits_per_sample, is_deep_jpeg
+from vaecodec.picture.colour import to_srgb
 from vaecodec.picture.picture import Picture, Samples
 from vaecodec.picture.tiff_metadata import exif_from_tiff
 
@@ -73,30 +74,37 @@ READABLE_EXTENSIONS = frozenset(
     | {".tif", ".tiff", ".webp"}
 )
 
+_GREY_MODES = ("1", "L", "LA", "La")
+_MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa")
+_PNG_DEPTH_BYTE = 24
+
 _EXIF_PREFIX = b"Exif\0\0"
 
 # Python's warning filters are one per process; two threads that change them at once would leave them changed.
 _WARNING_FILTERS = threading.Lock()
 
 
-def read_picture(source: PictureSource, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
-    """Reads a picture of 8 bits, grey or RGB.
+def read_picture(source: PictureSource, *, max_pixels: int = DEFAULT_MAX_PIXELS, first_frame: bool = False) -> Picture:
+    """Reads a picture of 8 bits, grey or RGB, with or without transparency.
 
-    Palettes become RGB, black and white becomes grey. Orientation is not applied. Of an MPO file (a JPEG with further
+    Palettes become RGB, black and white becomes grey; a colour that is declared transparent becomes alpha 0.
+    CMYK becomes sRGB by the ICC profile that the file brings, which is then dropped: it no longer holds. Orientation is not applied. Of an MPO file (a JPEG with further
     views behind it) the first view is read. TIFF has no EXIF block of its own: one is built from its descriptive tags, and
     Pillow has applied its orientation.
 
     Args:
-        source: a path, the bytes of a file, a binary file, a Pillow image, or a uint8 array (H, W), (H, W, 1) or (H, W, 3).
+        source: a path, the bytes of a file, a binary file, a Pillow image, or a uint8 array (H, W) or (H, W, C) with C = 1 grey,
+            2 grey and alpha, 3 RGB, 4 RGB and alpha.
             A `Picture` is given back as it is.
         max_pixels: the largest width × height that is taken. Checked before samples are decoded.
+        first_frame: take the first of several frames or pages, and let the others go.
 
     Raises:
         PictureNotFoundError: there is no such file, or it may not be read.
         UnreadablePictureError: not a picture, or a broken one.
-        AnimatedPictureError: several frames or pages.
+        AnimatedPictureError: several frames or pages, unless the first is asked for.
         BitDepthError: more than 8 bits per sample.
-        UnsupportedPictureError: transparency, CMYK, or another kind that is not supported.
+        UnsupportedPictureError: CMYK without a profile, or another kind that is not supported.
         LimitError: more than max_pixels.
     """
     if isinstance(source, Picture):
@@ -106,14 +114,14 @@ def read_picture(source: PictureSource, *, max_pixels: int = DEFAULT_MAX_PIXELS)
         return _read_array(source, max_pixels)
     if isinstance(source, Image.Image):
         name = str(getattr(source, "filename", "") or "the image")
-        return _read_image(source, _head_of(getattr(source, "fp", None)), name, max_pixels)
+        return _read_image(source, _head_of(getattr(source, "fp", None)), name, max_pixels, first_frame)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _read_file(io.BytesIO(source), "the data", max_pixels)
+        return _read_file(io.BytesIO(source), "the data", max_pixels, first_frame)
     if isinstance(source, (str, Path)):
-        return _read_path(Path(source), max_pixels)
+        return _read_path(Path(source), max_pixels, first_frame)
     if hasattr(source, "read"):
         name = str(getattr(source, "name", "the file"))
-        return _read_file(io.BytesIO(source.read()), name, max_pixels)
+        return _read_file(io.BytesIO(source.read()), name, max_pixels, first_frame)
     raise UnsupportedPictureError(
         f"a {type(source).__name__} is not a picture: give a path, bytes, a binary file, a Pillow image or a uint8 array"
     )
@@ -123,15 +131,14 @@ def _read_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
     if array.ndim == 2:
         array = array[:, :, np.newaxis]
     if array.ndim == 3 and array.shape[2] in (2, 4):
-        raise UnsupportedPictureError(
-            f"the array has {array.shape[2]} channels: transparency is not supported, drop it"
-        )
-    picture = Picture(array)
+        picture = Picture(array[:, :, :-1], alpha=array[:, :, -1])
+    else:
+        picture = Picture(array)
     _check_size(picture.width, picture.height, max_pixels, "the array")
     return picture
 
 
-def _read_path(path: Path, max_pixels: int) -> Picture:
+def _read_path(path: Path, max_pixels: int, first_frame: bool) -> Picture:
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
@@ -140,10 +147,10 @@ def _read_path(path: Path, max_pixels: int) -> Picture:
         raise PictureNotFoundError(f"{path}: cannot be opened: {error.strerror}") from error
     with file:
         # A path can name a pipe.
-        return _read_file(file if file.seekable() else io.BytesIO(file.read()), str(path), max_pixels)
+        return _read_file(file if file.seekable() else io.BytesIO(file.read()), str(path), max_pixels, first_frame)
 
 
-def _read_file(file: BinaryIO, name: str, max_pixels: int) -> Picture:
+def _read_file(file: BinaryIO, name: str, max_pixels: int, first_frame: bool) -> Picture:
     """Opens and decodes a file that can seek."""
     head = _head_of(file)
     if not head:
@@ -164,24 +171,28 @@ def _read_file(file: BinaryIO, name: str, max_pixels: int) -> Picture:
             raise BitDepthError(f"{name}: JPEG with more than 8 bits per sample: convert it to 8 bits first") from error
         raise UnreadablePictureError(f"{name}: not a picture of a known format, or damaged") from error
     with image:
-        return _read_image(image, head, name, max_pixels)
+        return _read_image(image, head, name, max_pixels, first_frame)
 
 
-def _read_image(image: Image.Image, head: bytes, name: str, max_pixels: int) -> Picture:
+def _read_image(image: Image.Image, head: bytes, name: str, max_pixels: int, first_frame: bool) -> Picture:
     _check_size(image.width, image.height, max_pixels, name)
     try:
-        _check_kind(image, head, name)
+        if first_frame and getattr(image, "n_frames", 1) > 1:
+            image.seek(0)
+        _check_kind(image, head, name, first_frame)
         tiff_exif = exif_from_tiff(image) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
         image.load()
-        samples = _samples_of(image)
+        samples, alpha = _planes_of(image, head)
+        icc = None if image.mode == "CMYK" else image.info.get("icc_profile") or None
         # Some formats keep metadata behind the samples, so it is complete only now.
         return Picture(
             samples,
-            icc=image.info.get("icc_profile") or None,
+            icc=icc,
             exif=tiff_exif or _exif_of(image),
             xmp=_as_bytes(image.info.get("xmp")),
+            alpha=alpha,
         )
-    except (UnsupportedPictureError, MemoryError):
+    except (UnsupportedPictureError, UnreadablePictureError, MemoryError):
         raise
     except Exception as error:
         _pass_on_real_input_errors(error)
@@ -195,27 +206,39 @@ def _check_size(width: int, height: int, max_pixels: int, name: str) -> None:
         )
 
 
-def _check_kind(image: Image.Image, head: bytes, name: str) -> None:
+def _check_kind(image: Image.Image, head: bytes, name: str, first_frame: bool) -> None:
     """Refuses, each with its own error, what would lose something if it were read as 8 bit grey or RGB."""
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise AnimatedPictureError(f"{name}: {frames} frames or pages: extract the one to compress first")
+    if frames > 1 and image.format != "MPO" and not first_frame:
+        raise AnimatedPictureError(
+            f"{name}: {frames} frames or pages: ask for the first with --first-frame, or extract one"
+        )
     bits = bits_per_sample(image, head)
     if bits > 8:
         raise BitDepthError(f"{name}: {bits} bits per sample, only 8 are supported: convert it to 8 bits first")
-    if image.has_transparency_data:
-        raise UnsupportedPictureError(
-            f"{name}: transparency ({image.mode}) is not supported: flatten the picture first"
-        )
-    if image.mode not in ("1", "L", "P", "RGB"):
+    if image.mode == "CMYK":
+        if not image.info.get("icc_profile"):
+            raise UnsupportedPictureError(
+                f"{name}: CMYK without an ICC profile, so its colours are not known: convert it to RGB first"
+            )
+    elif image.mode not in _MODES:
         raise UnsupportedPictureError(f"{name}: colour mode {image.mode} is not supported: convert it to RGB first")
 
 
-def _samples_of(image: Image.Image) -> Samples:
-    """Returns uint8 [H, W, 1] for grey and black and white, [H, W, 3] for RGB and palettes."""
-    if image.mode in ("1", "L"):
-        return np.array(image.convert("L"), dtype=np.uint8)[:, :, np.newaxis]
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+def _planes_of(image: Image.Image, head: bytes) -> tuple[Samples, Samples | None]:
+    """Returns samples, uint8 [H, W, 1] for grey and black and white, [H, W, 3] for RGB and palettes, and alpha, uint8 [H, W]."""
+    if image.mode == "CMYK":
+        return to_srgb(image, image.info["icc_profile"]), None
+    grey = image.mode in _GREY_MODES
+    if not image.has_transparency_data:
+        planes = np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
+        return planes.reshape(image.height, image.width, -1), None
+    if image.format == "PNG" and image.mode == "L" and "transparency" in image.info:
+        # Pillow scales samples of two and four bits to eight, but not the one that is declared transparent.
+        image = image.copy()
+        image.info["transparency"] *= {2: 0x55, 4: 0x11}.get(head[_PNG_DEPTH_BYTE] if head else 8, 1)
+    planes = np.array(image.convert("LA" if grey else "RGBA"), dtype=np.uint8)
+    return planes[:, :, :-1], planes[:, :, -1]
 
 
 def _exif_of(image: Image.Image) -> bytes | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
-from vaecodec.errors import UnreadablePictureError
+from vaecodec.picture.colour import to_srgb
 from vaecodec.picture.orientation import apply_orientation, exif_orientation
 from vaecodec.picture.picture import Picture, Samples
 
@@ -21,23 +19,14 @@ def strip_metadata(picture: Picture) -> Picture:
     samples = picture.samples
     if picture.icc is not None:
         samples = _to_srgb(samples, picture.icc)
-    return Picture(apply_orientation(samples, exif_orientation(picture.exif)))
+    orientation = exif_orientation(picture.exif)
+    alpha = None if picture.alpha is None else apply_orientation(picture.alpha[:, :, np.newaxis], orientation)[:, :, 0]
+    return Picture(apply_orientation(samples, orientation), alpha=alpha)
 
 
 def _to_srgb(samples: Samples, icc: bytes) -> Samples:
     """Converts uint8 [H, W, C] from the colour space of a profile to sRGB, C unchanged."""
-    channels = samples.shape[2]
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        if channels == 3 and "sRGB" in ImageCms.getProfileDescription(profile):
-            return samples
-        image = Image.fromarray(samples[:, :, 0] if channels == 1 else samples)
-        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        raise UnreadablePictureError(
-            "the ICC profile is broken or does not fit the picture: remove or replace it, or keep the metadata"
-        ) from error
-    assert converted is not None  # only in-place conversion returns nothing
-    array = np.asarray(converted, dtype=np.uint8)
-    # A neutral grey has three equal channels in sRGB.
-    return array[:, :, 1:2] if channels == 1 else array
+    if samples.shape[2] == 1:
+        # A neutral grey has three equal channels in sRGB.
+        return to_srgb(Image.fromarray(samples[:, :, 0]), icc)[:, :, 1:2]
+    return to_srgb(Image.fromarray(samples), icc)

@@ -32,6 +32,7 @@ class OutputFormat:
         extensions: file name extensions, the usual one first.
         holds: those of "icc", "exif", "xmp" that it has a place for.
         lossless: whether the samples come back unchanged.
+        transparency: whether it holds alpha.
         options: the arguments of Pillow's ``save`` for a picture.
         max_side: the largest width or height, or None.
     """
@@ -43,6 +44,7 @@ class OutputFormat:
     lossless: bool
     options: Callable[[Picture], dict[str, Any]]
     max_side: int | None = None
+    transparency: bool = False
 
 
 def _png_options(picture: Picture) -> dict[str, Any]:
@@ -60,7 +62,8 @@ def _jpeg_options(picture: Picture) -> dict[str, Any]:
 
 
 def _webp_options(picture: Picture) -> dict[str, Any]:
-    return {"lossless": True} | _given(icc_profile=picture.icc, exif=picture.exif, xmp=picture.xmp)
+    # "exact" keeps the colours under full transparency, which are samples too.
+    return {"lossless": True, "exact": True} | _given(icc_profile=picture.icc, exif=picture.exif, xmp=picture.xmp)
 
 
 def _tiff_options(picture: Picture) -> dict[str, Any]:
@@ -81,10 +84,10 @@ _EVERYTHING = frozenset({"icc", "exif", "xmp"})
 OUTPUT_FORMATS: dict[str, OutputFormat] = {
     output.name: output
     for output in (
-        OutputFormat("png", "PNG", (".png",), _EVERYTHING, True, _png_options),
+        OutputFormat("png", "PNG", (".png",), _EVERYTHING, True, _png_options, transparency=True),
         OutputFormat("jpeg", "JPEG", (".jpg", ".jpeg", ".jpe"), _EVERYTHING, False, _jpeg_options, max_side=65535),
-        OutputFormat("webp", "WEBP", (".webp",), _EVERYTHING, True, _webp_options, max_side=16383),
-        OutputFormat("tiff", "TIFF", (".tif", ".tiff"), _EVERYTHING, True, _tiff_options),
+        OutputFormat("webp", "WEBP", (".webp",), _EVERYTHING, True, _webp_options, max_side=16383, transparency=True),
+        OutputFormat("tiff", "TIFF", (".tif", ".tiff"), _EVERYTHING, True, _tiff_options, transparency=True),
         OutputFormat("bmp", "BMP", (".bmp",), frozenset(), True, _no_options),
         OutputFormat("ppm", "PPM", (".ppm", ".pgm", ".pnm"), frozenset(), True, _no_options),
     )
@@ -124,8 +127,10 @@ def encode_picture(picture: Picture, output: OutputFormat) -> bytes:
     TIFF keeps EXIF as tags of its own; all other formats keep it byte for byte.
 
     Raises:
-        UsageError: the picture is too large for the format, or its metadata is.
+        UsageError: the picture is too large for the format, or its metadata is, or it has transparency and the format does not.
     """
+    if picture.alpha is not None and not output.transparency:
+        raise UsageError(f"{output.name} cannot hold the transparency of this picture: use png, webp or tiff")
     if output.max_side is not None and max(picture.width, picture.height) > output.max_side:
         raise UsageError(
             f"{picture.width} × {picture.height} pixels: {output.name} holds at most {output.max_side} a side: use png"

@@ -1,0 +1,97 @@
+"""A size, a rate, a PSNR or an MS-SSIM in place of a quality."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vaecodec.api import Codec
+from vaecodec.errors import UsageError
+from vaecodec.evaluation import bits_per_pixel, ms_ssim, psnr
+from vaecodec.picture import Picture
+from vaecodec.rate_control import LAST, MS_SSIM, PSNR, SIZE, Measure, search
+
+
+def counted(value_at: Callable[[int], float]) -> tuple[Callable[[int], float], list[int]]:
+    points: list[int] = []
+
+    def count(quality: int) -> float:
+        points.append(quality)
+        return value_at(quality)
+
+    return count, points
+
+
+CURVES: list[tuple[Measure, Callable[[int], float]]] = [
+    (SIZE, lambda q: float(round(3000 * math.exp(0.002 * q)))),
+    (SIZE, lambda q: float(4 * round(50 * math.exp(0.0031 * q - 3e-7 * q * q)))),
+    (SIZE, lambda q: min(9000.0, round(5000 * math.exp(0.001 * q)))),
+    (PSNR, lambda q: 24 + 16 * (q / LAST) ** 0.8),
+    (MS_SSIM, lambda q: 1 - 10 ** (-0.7 - 1.6 * q / LAST)),
+]
+
+
+@pytest.mark.parametrize(("measure", "curve"), CURVES)
+def test_the_search_finds_the_quality_next_to_the_target_in_few_points(
+    measure: Measure, curve: Callable[[int], float]
+) -> None:
+    taken = []
+    for quality in range(3, LAST, 97):
+        for target in (curve(quality), (curve(quality) + curve(quality + 1)) / 2):
+            value_at, points = counted(curve)
+            found = search(measure, target, value_at)
+            assert measure.meets(curve(found), target)
+            neighbour = found + 1 if measure.at_most else found - 1
+            # One further is on the wrong side, or no nearer.
+            assert not measure.meets(curve(neighbour), target) or curve(neighbour) == curve(found) or neighbour > LAST
+            taken.append(len(points))
+    assert np.mean(taken) < 7
+    assert max(taken) <= 22
+
+
+def test_what_cannot_be_reached_is_said_with_what_can() -> None:
+    with pytest.raises(UsageError, match=r"a size of 100 bytes cannot be reached: this picture takes at least 3,000"):
+        search(SIZE, 100, CURVES[0][1])
+    with pytest.raises(UsageError, match=r"a PSNR of 50\.00 dB cannot be reached: this picture reaches at most 40\.00"):
+        search(PSNR, 50, CURVES[3][1])
+    assert search(SIZE, 1e9, CURVES[0][1]) == LAST
+    assert search(PSNR, 10, CURVES[3][1]) == 0
+
+
+def test_targets_are_met_closely_and_never_on_the_wrong_side(codec: Codec, photograph: np.ndarray) -> None:
+    picture = Picture(photograph[:256, 100:356], icc=b"profile" * 9)
+    for size in (4000, 9000):
+        data = codec.encode_to(picture, size=size, check=True).data
+        assert 0.985 * size <= len(data) <= size
+        codec.decompress(data)
+    encoded = codec.encode_to(picture, bpp=0.8)
+    assert 0.985 * 0.8 <= bits_per_pixel(len(encoded.data), 256, 256) <= 0.8
+    assert encoded.data == codec.encode(picture, quality=encoded.quality).data
+    encoded = codec.encode_to(picture, psnr=33.3)
+    assert 33.3 <= psnr(picture.samples, encoded.samples) < 33.35
+    encoded = codec.encode_to(picture, ms_ssim=0.97)
+    similarity = ms_ssim(picture.samples, encoded.samples)
+    assert similarity is not None
+    assert 0.97 <= similarity < 0.9705
+
+
+def test_a_picture_without_loss_meets_every_target_of_quality(codec: Codec) -> None:
+    flat = Picture(np.full((300, 300, 3), 9, np.uint8))
+    encoded = codec.encode_to(flat, psnr=60)
+    assert np.array_equal(encoded.samples, flat.samples)
+    assert len(codec.encode_to(flat, size=1000).data) < 1000
+    with pytest.raises(UsageError, match="at least"):
+        codec.encode_to(flat, size=10)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [{}, {"size": 1, "bpp": 1.0}, {"size": 0}, {"bpp": -1.0}, {"psnr": math.nan}, {"ms_ssim": 1.5}, {"ms_ssim": 0.9}],
+)
+def test_targets_that_make_no_sense_are_refused(codec: Codec, target: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        codec.encode_to(Picture(np.zeros((160, 200, 3), np.uint8)), **target)

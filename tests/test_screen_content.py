@@ -1,0 +1,89 @@
+"""Text and flat graphics: never both larger and worse than PNG."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from vaecodec.api import Codec
+from vaecodec.bitstream.container import TILE_LATENTS, read_container
+from vaecodec.evaluation import psnr
+from vaecodec.picture import Picture, looks_like_screen_content
+
+
+def screenshot(width: int, height: int) -> np.ndarray:
+    """Rendered text, uint8 [H, W, 3]."""
+    image = Image.new("RGB", (width, height), (250, 250, 245))
+    draw = ImageDraw.Draw(image)
+    random = np.random.default_rng(0)
+    letters = list("abcdefgh ijklmnop qrstuvw xyz ,.")
+    for top in range(4, height, 14):
+        draw.text(
+            (5, top), "".join(random.choice(letters, width // 7)), fill=tuple(random.integers(0, 120, 3).tolist())
+        )
+    return np.asarray(image)
+
+
+def png_size(samples: np.ndarray) -> int:
+    buffer = io.BytesIO()
+    Image.fromarray(samples.squeeze()).save(buffer, "PNG", optimize=True)
+    return len(buffer.getvalue())
+
+
+def modes(data: bytes) -> list[int]:
+    return [tile.mode for tile in read_container(data).tiles]
+
+
+@pytest.mark.parametrize("quality", [0, 40, 70, 100])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_no_screenshot_comes_out_both_larger_and_worse_than_png(codec: Codec, quality: float, channels: int) -> None:
+    screens = [
+        screenshot(500, 300),
+        screenshot(90, 60),
+        np.tile(np.arange(256, dtype=np.uint8)[:, None, None], (1, 300, 3)),
+        np.full((300, 300, 3), 17, np.uint8),
+        np.indices((280, 270)).sum(0).repeat(3).reshape(280, 270, 3).astype(np.uint8) % 2 * 255,
+    ]
+    for samples in screens:
+        samples = np.ascontiguousarray(samples[:, :, :channels])
+        encoded = codec.encode(Picture(samples), quality=quality)
+        assert np.array_equal(codec.decompress(encoded.data).samples, encoded.samples)
+        # Header, checksums and the picture's size: where PNG itself takes no more than that, nothing can be won.
+        assert len(encoded.data) < png_size(samples) + 60
+        assert len(encoded.data) < png_size(samples) or np.array_equal(encoded.samples, samples)
+
+
+def test_text_beside_a_photograph_is_exact_and_the_photograph_is_not_stored(
+    codec: Codec, photograph: np.ndarray
+) -> None:
+    samples = screenshot(768, 512).copy()
+    samples[:, 512:] = photograph[:, 128:384]
+    encoded = codec.encode(Picture(samples), quality=70, check=True)
+    assert TILE_LATENTS in modes(encoded.data)
+    assert len(set(modes(encoded.data))) > 1
+    assert np.array_equal(encoded.samples[:, :512], samples[:, :512])
+    assert psnr(samples[:, 512:], encoded.samples[:, 512:]) > 33
+    assert np.array_equal(codec.decompress(encoded.data).samples, encoded.samples)
+    assert len(encoded.data) < 0.6 * png_size(samples)
+
+
+def test_photographs_are_latents_in_one_tile(codec: Codec, photograph: np.ndarray) -> None:
+    from skimage import data
+
+    for samples in (photograph, data.chelsea(), data.coffee(), data.camera()[:, :, None]):
+        assert modes(codec.compress(samples)) == [TILE_LATENTS]
+
+
+def test_screen_content_is_told_from_photographs(photograph: np.ndarray) -> None:
+    assert looks_like_screen_content(screenshot(256, 256))
+    assert looks_like_screen_content(screenshot(256, 256)[:, :, :1])
+    assert looks_like_screen_content(np.zeros((256, 256, 3), np.uint8))
+    assert looks_like_screen_content(np.random.default_rng(1).integers(0, 4, (64, 64, 1), dtype=np.uint8))
+    assert not looks_like_screen_content(photograph[:256, :256])
+    assert not looks_like_screen_content(photograph[:1, :1])
+    # A sky: neighbours are equal or nearly so.
+    sky = (np.add.outer(np.arange(256) // 4, np.arange(256) // 5)[:, :, None] % 256).astype(np.uint8)
+    assert not looks_like_screen_content(sky)

@@ -1,0 +1,73 @@
+"""Folders by several processes with the shipped weights, killed half-way and finished by a second run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PICTURES = 12
+
+
+def vaecodec(*arguments: str | Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "vaecodec", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def album(tmp_path: Path, photograph: np.ndarray) -> Path:
+    for number in range(PICTURES):
+        folder = tmp_path / "album" / f"{number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photograph[number : number + 200, : 200 + number]).save(folder / f"{number}.png")
+    (tmp_path / "album/0/broken.png").write_bytes(b"no picture")
+    return tmp_path / "album"
+
+
+def alive(process: int) -> bool:
+    status = Path(f"/proc/{process}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs to see child processes")
+def test_a_run_that_is_killed_leaves_whole_files_and_no_workers_and_a_second_finishes(
+    album: Path, tmp_path: Path
+) -> None:
+    packed = tmp_path / "packed"
+    run = vaecodec("compress", "-r", album, "-o", packed, "-j", "2")
+    deadline = time.monotonic() + 120
+    while len(list(packed.rglob("*.vaec"))) < 2 and time.monotonic() < deadline and run.poll() is None:
+        time.sleep(0.01)
+    children = [int(child) for child in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()]
+    os.kill(run.pid, signal.SIGKILL)
+    run.communicate()
+    while any(map(alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(alive, children))
+    finished = len(list(packed.rglob("*.vaec")))
+    assert 2 <= finished < PICTURES
+
+    out, err = (second := vaecodec("compress", "-r", album, "-o", packed, "-j", "2")).communicate()
+    assert second.returncode == 1
+    skipped = f"{finished} finished before and skipped"
+    assert out.splitlines()[-1] == f"{PICTURES - finished} compressed, {skipped}, 1 failed:"
+    assert err.count("\n") == 1
+    assert "broken.png" in err
+
+    back = tmp_path / "back"
+    out, err = (third := vaecodec("decompress", "-r", packed, "-o", back, "-j", "2")).communicate()
+    assert (third.returncode, err) == (0, "")
+    assert len(list(back.rglob("*.png"))) == PICTURES
+
+
+def test_missing_weights_are_said_once_before_any_worker_starts(album: Path, tmp_path: Path) -> None:
+    run = vaecodec("compress", "-r", album, "-o", tmp_path / "packed", "-j", "2", "--model", "nonesuch")
+    out, err = run.communicate()
+    assert (run.returncode, out, err.count("\n")) == (4, "", 1)

@@ -1,0 +1,84 @@
+"""The frame of the commands that work on many inputs: what goes where, who does it, and what is said at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import click
+
+from vaecodec.cli.failures import SOME_FAILED, say
+from vaecodec.cli.files import PIPE, plan_outputs
+from vaecodec.cli.folders import FolderPlan, plan_folders
+from vaecodec.cli.jobs import Job, Outcome, Task, exit_with, run_all
+from vaecodec.cli.progress import Progress
+
+
+def run(
+    inputs: Sequence[str],
+    output: str | None,
+    job: Job,
+    extensions: Collection[str],
+    name_for: Callable[[Path], str] | None,
+    *,
+    verb: str,
+    recursive: bool,
+    workers: int,
+    force: bool,
+    quiet: bool,
+    summary: bool,
+) -> None:
+    """Runs a job for inputs, or for what is in folders.
+
+    Args:
+        inputs: paths, or PIPE.
+        output: as given by ``-o``.
+        job: what is done for each.
+        extensions: of inputs in folders.
+        name_for: the name of an output for an input, without its folder; None where nothing is written.
+        verb: what has been done to an input, for the summary.
+        recursive: whether inputs may be folders.
+        workers: processes.
+        force: whether outputs may be overwritten.
+        quiet: print nothing but errors.
+        summary: print a last line about folders.
+
+    Raises:
+        click.exceptions.Exit: something failed.
+    """
+    if recursive:
+        plan = plan_folders(inputs, output, extensions, name_for, force=force)
+        _run_folders(plan, job, verb, workers=workers, quiet=quiet, summary=summary and not quiet)
+        return
+    targets = {} if name_for is None else plan_outputs(inputs, output, name_for, force=force)
+    tasks = [Task(source, targets.get(source, "")) for source in inputs]
+    if any(PIPE in task for task in tasks):
+        # A pipe is this process's own.
+        workers = 1
+    exit_with(run_all(tasks, job, workers=workers, progress=Progress(len(tasks), quiet=quiet)))
+
+
+def _run_folders(plan: FolderPlan, job: Job, verb: str, *, workers: int, quiet: bool, summary: bool) -> None:
+    for task in plan.tasks:
+        if task.target:
+            Path(task.target).parent.mkdir(parents=True, exist_ok=True)
+    progress = Progress(len(plan.tasks), quiet=quiet)
+    outcomes = run_all(plan.tasks, job, workers=workers, progress=progress, failures_last=True) if plan.tasks else []
+    failed = [*plan.failures, *(outcome for outcome in outcomes if outcome.code)]
+    if summary:
+        click.echo(_summary(plan, outcomes, failed, verb))
+    for outcome in failed:
+        say(outcome.failure)
+    if failed:
+        raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _summary(plan: FolderPlan, outcomes: Sequence[Outcome], failed: Sequence[Outcome], verb: str) -> str:
+    parts = [f"{sum(not outcome.code for outcome in outcomes)} {verb}"]
+    if plan.finished:
+        parts.append(f"{plan.finished} finished before and skipped")
+    if plan.others:
+        parts.append(f"{plan.others} other files left alone")
+    if failed:
+        parts.append(f"{len(failed)} failed:")
+    return ", ".join(parts)
