@@ -31,7 +31,7 @@ QUALITY_PSNR = 30.0
 OTHERS = ("avif", "jpeg")
 
 # How many pictures of each folder are searched for crops, and how many are shown.
-SEARCHED, SHOWN = 5, 2
+SEARCHED, SHOWN = 3, 2
 
 
 @dataclass(frozen=True)
