@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from vaecodec.picture import Picture
 
 
+def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int, int, int] | None:
+    """Reads four whole numbers with commas between them."""
+    if value is None:
+        return None
+    parts = value.split(",")
+    if len(parts) != 4 or not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
+        raise click.BadParameter(f"{value!r} is not a region such as 100,200,640,480: left, top, width and height")
+    left, top, width, height = map(int, parts)
+    return left, top, width, height
+
+
 @click.command("decompress")
 @options.inputs
 @options.output
@@ -26,6 +37,8 @@ if TYPE_CHECKING:
     help="png, jpeg, webp, tiff, bmp or ppm; else by the name of OUT, else png.",
 )
 @click.option("-t", "--test", is_flag=True, help="Decode and check everything, write nothing.")
+@click.option("--region", callback=_region, metavar="X,Y,W,H", help="Decode a part, from only the tiles that it needs.")
+@click.option("--keep-going", is_flag=True, help="Fill damaged tiles with grey and name them; the exit code is 1.")
 @options.models
 @options.device
 @options.recursive
@@ -38,6 +51,8 @@ def command(
     output: str | None,
     format_name: str | None,
     test: bool,
+    region: tuple[int, int, int, int] | None,
+    keep_going: bool,
     models: tuple[str, ...],
     device: str,
     recursive: bool,
@@ -62,7 +77,9 @@ def command(
     if output is not None and output != PIPE and not recursive:
         # An output with an extension of no format is refused before anything is decoded.
         output_format(output, format_name)
-    job = DecompressJob(format_name, models, device, force, as_json, quiet)
+    if region is not None and (test or keep_going):
+        raise UsageError("--region excludes -t and --keep-going: they are about the whole file")
+    job = DecompressJob(format_name, region, keep_going, models, device, force, as_json, quiet)
     run(
         inputs, output, job, {EXTENSION}, None if test else lambda path: path.stem + extension,
         verb="tested" if test else "decompressed", recursive=recursive, workers=jobs, force=force, quiet=quiet,
@@ -75,6 +92,8 @@ class DecompressJob:
     """One file to its picture, or to a test of the file where there is no output."""
 
     format_name: str | None
+    region: tuple[int, int, int, int] | None
+    keep_going: bool
     models: tuple[str, ...]
     device: str
     force: bool
@@ -86,7 +105,7 @@ class DecompressJob:
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, decodes and writes."""
-        from vaecodec.api import find_codec_for
+        from vaecodec.cli.failures import SOME_FAILED
         from vaecodec.cli.files import PIPE, check_target, read_input, write_output
         from vaecodec.cli.jobs import Line, Outcome
         from vaecodec.picture import encode_picture, lost_metadata, output_format
@@ -96,7 +115,7 @@ class DecompressJob:
         if target:
             check_target(target, force=self.force)
         data = read_input(source)
-        picture = find_codec_for(data, models=self.models, device=self.device).decompress(data)
+        picture, damage = self._decode(data)
         lines: list[Line] = []
         lost: tuple[str, ...] = ()
         if target:
@@ -106,14 +125,31 @@ class DecompressJob:
             if lost and not self.quiet:
                 what = f"{output.name} cannot hold {', '.join(lost)}: use --format png to keep it"
                 lines.append(Line(f"vaecodec: warning: {target}: {what}", to_stderr=True))
-        checked = None if target else self._has_checksum(data)
+        checked = None if target else damage is None and self._has_checksum(data)
         seconds = time.perf_counter() - start
         if self.as_json:
-            report = _report(task, picture, lost, checked) | {"seconds": seconds}
+            report = _report(task, picture, lost, checked) | {"damage": damage, "seconds": seconds}
             lines.append(Line(json.dumps(report), to_stderr=target == PIPE))
-        elif not self.quiet:
+        elif not self.quiet and (target or damage is None):
             lines.append(Line(f"{_line(task, picture, checked)}, {seconds:.2f} s", to_stderr=target == PIPE))
+        if damage is not None:
+            return Outcome(task, tuple(lines), failure=f"{source}: {damage}", code=SOME_FAILED)
         return Outcome(task, tuple(lines))
+
+    def _decode(self, data: bytes) -> tuple[Picture, str | None]:
+        """The picture, and what is damaged about it."""
+        from vaecodec.api import find_codec_for
+
+        codec = find_codec_for(data, models=self.models, device=self.device)
+        if self.region is not None:
+            return codec.decompress_region(data, self.region), None
+        if not self.keep_going:
+            return codec.decompress(data), None
+        salvaged = codec.salvage(data)
+        if not salvaged.damaged:
+            return salvaged.picture, None
+        named = ", ".join(f"{n} ({r.width}x{r.height} at {r.left},{r.top})" for n, r in salvaged.damaged.items())
+        return salvaged.picture, f"damaged and filled with grey, of {salvaged.tiles} tiles from 0: {named}"
 
     def _has_checksum(self, data: bytes) -> bool:
         from vaecodec.api import info
