@@ -186,3 +186,22 @@ def test_the_command_decodes_a_region(
         assert main(["decompress", str(path), "-f", "--region", wrong]) == 2
         assert capfd.readouterr().err.count("\n") == 1
     assert main(["decompress", str(path), "-t", "--region", "0,0,1,1"]) == 2
+
+
+def test_the_limit_of_pixels_is_lowered_and_raised(
+    codec: Codec, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
+    path = tmp_path / "a.png"
+    read_picture(np.full((150, 100), 7, np.uint8)).to_pil().save(path)
+    # More than Pillow takes by itself.
+    assert main(["compress", str(path)]) == 5
+    assert main(["compress", str(path), "--limit", "14999"]) == 5
+    assert "pixels" in capfd.readouterr().err
+    assert main(["compress", str(path), "--limit", "1MP"]) == 0
+    assert main(["decompress", str(tmp_path / "a.vaec"), "-f", "--limit", "14999"]) == 5
+    assert main(["decompress", str(tmp_path / "a.vaec"), "-t", "--limit", "15000"]) == 0
+    for wrong in ("0", "many", "-5", "1kB"):
+        assert main(["compress", str(path), "--limit", wrong]) == 2

@@ -760,18 +760,22 @@ def _shared_codec(path: Path, device: str) -> Codec:
         return _codecs[key]
 
 
-def find_codec_for(data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto") -> Codec:
+def find_codec_for(
+    data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto", limits: Limits = DEFAULT_LIMITS
+) -> Codec:
     """The codec that a file needs, by the model id in its header.
 
     Args:
         data: the file; its first bytes are enough.
         models: weights files or names to look in before the installed ones.
         device: ``auto``, ``cpu`` or ``cuda``.
+        limits: what a file may declare.
 
     Raises:
+        LimitError: the file declares more than the limits allow.
         UnknownModelError: no weights here have this id.
     """
-    wanted = read_header(data).model_id.hex()
+    wanted = read_header(data, limits=limits).model_id.hex()
     for path in [*map(find_weights, models), *installed_weights()]:
         if _named_id(path) == wanted:
             return _shared_codec(path, device)
@@ -800,10 +804,15 @@ def decompress(data: bytes, *, models: Sequence[str | Path] = (), device: str = 
 
 
 def info(
-    data: bytes, *, latents: bool = False, models: Sequence[str | Path] = (), device: str = "auto"
+    data: bytes,
+    *,
+    latents: bool = False,
+    models: Sequence[str | Path] = (),
+    device: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, Any]:
     """What a file says about itself, ready for JSON; nothing is decoded unless ``latents`` asks for the digest."""
-    container = read_container(data)
+    container = read_container(data, limits=limits)
     header = container.header
     names = {_named_id(path): path.stem for path in [*map(find_weights, models), *installed_weights()]}
     facts: dict[str, Any] = {
@@ -830,7 +839,9 @@ def info(
         facts[f"{name}_bytes"] = None if metadata is None else len(metadata)
     facts["check"] = None if container.check is None else f"{container.check:08x}"
     if latents:
-        facts["latents_sha256"] = find_codec_for(data, models=models, device=device).latents_digest(data)
+        facts["latents_sha256"] = find_codec_for(data, models=models, device=device, limits=limits).latents_digest(
+            data, limits=limits
+        )
     return facts
 
 

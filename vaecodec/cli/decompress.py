@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +12,7 @@ import click
 from vaecodec.cli import options
 
 if TYPE_CHECKING:
+    from vaecodec.bitstream.container import Limits
     from vaecodec.cli.jobs import Line, Outcome, Task
     from vaecodec.picture import Picture
 
@@ -41,6 +42,7 @@ def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @click.option("--keep-going", is_flag=True, help="Fill damaged tiles with grey and name them; the exit code is 1.")
 @options.models
 @options.device
+@options.limit
 @options.recursive
 @options.jobs
 @options.force
@@ -55,6 +57,7 @@ def command(
     keep_going: bool,
     models: tuple[str, ...],
     device: str,
+    limit: int | None,
     recursive: bool,
     jobs: int,
     force: bool,
@@ -79,7 +82,7 @@ def command(
         output_format(output, format_name)
     if region is not None and (test or keep_going):
         raise UsageError("--region excludes -t and --keep-going: they are about the whole file")
-    job = DecompressJob(format_name, region, keep_going, models, device, force, as_json, quiet)
+    job = DecompressJob(format_name, region, keep_going, models, device, limit, force, as_json, quiet)
     run(
         inputs, output, job, {EXTENSION}, None if test else lambda path: path.stem + extension,
         verb="tested" if test else "decompressed", recursive=recursive, workers=jobs, force=force, quiet=quiet,
@@ -96,12 +99,16 @@ class DecompressJob:
     keep_going: bool
     models: tuple[str, ...]
     device: str
+    limit: int | None
     force: bool
     as_json: bool
     quiet: bool
 
     def prepare(self) -> None:
-        """Which model a file needs is in the file; the library keeps those that were loaded."""
+        """Which model a file needs is in the file, so it is loaded later; the library keeps those that were loaded."""
+        from vaecodec.cli.files import lift_pillow_limit
+
+        lift_pillow_limit(self.limit)
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, decodes and writes."""
@@ -140,21 +147,27 @@ class DecompressJob:
         """The picture, and what is damaged about it."""
         from vaecodec.api import find_codec_for
 
-        codec = find_codec_for(data, models=self.models, device=self.device)
+        limits = self._limits()
+        codec = find_codec_for(data, models=self.models, device=self.device, limits=limits)
         if self.region is not None:
-            return codec.decompress_region(data, self.region), None
+            return codec.decompress_region(data, self.region, limits=limits), None
         if not self.keep_going:
-            return codec.decompress(data), None
-        salvaged = codec.salvage(data)
+            return codec.decompress(data, limits=limits), None
+        salvaged = codec.salvage(data, limits=limits)
         if not salvaged.damaged:
             return salvaged.picture, None
         named = ", ".join(f"{n} ({r.width}x{r.height} at {r.left},{r.top})" for n, r in salvaged.damaged.items())
         return salvaged.picture, f"damaged and filled with grey, of {salvaged.tiles} tiles from 0: {named}"
 
+    def _limits(self) -> Limits:
+        from vaecodec.bitstream.container import DEFAULT_LIMITS
+
+        return DEFAULT_LIMITS if self.limit is None else replace(DEFAULT_LIMITS, max_pixels=self.limit)
+
     def _has_checksum(self, data: bytes) -> bool:
         from vaecodec.api import info
 
-        return info(data, models=self.models, device=self.device)["check"] is not None
+        return info(data, models=self.models, device=self.device, limits=self._limits())["check"] is not None
 
 
 def _report(task: Task, picture: Picture, lost: tuple[str, ...], checked: bool | None) -> dict[str, Any]:
