@@ -30,6 +30,9 @@ from vaecodec.evaluation import WINDOWS, BDRate, bd_rate, ms_ssim_db
 PUBLISHED_FILE = Path(__file__).parent / "published_kodak.json"
 COSTS_FILE = "cost.json"
 
+# What rows of time say of learned codecs whose weights cannot be had.
+RANDOM_WEIGHTS = "random weights"
+
 # The set that published curves are of.
 PUBLISHED_SET = "kodak"
 
@@ -173,7 +176,7 @@ def compare(
     if min(map(len, curves)) < fewest:
         return None
     try:
-        return bd_rate(*(_filled(curve) for curve in curves), window)
+        return bd_rate(_filled(curves[0]), _filled(curves[1]), window)
     except UsageError:
         return None
 
@@ -302,7 +305,7 @@ class TimeSummary:
     @property
     def label(self) -> str:
         """What people call the codec, with its level where it is a learned one."""
-        return f"{self.codec}, level {self.setting:g}" if self.note else display_name(self.codec)
+        return f"{self.codec}, level {self.setting:g}" if self.note == RANDOM_WEIGHTS else display_name(self.codec)
 
 
 def summarise_times(rows: Sequence[TimeRow]) -> list[TimeSummary]:

@@ -3,6 +3,11 @@
 They run with random weights, which takes as long as with trained ones in the transforms; the entropy coder meets a duller stream
 than a trained model would give it, so that their true time is rather longer than shorter. Their rate–distortion curves come from
 the published file, never from here.
+
+CompressAI asks for an older numpy than it needs, and for a build of torchvision that must not replace torch. This is enough:
+
+    pip install --no-deps compressai einops torch-geometric pandas pytz aiohttp xxhash psutil
+    pip install requests
 """
 
 from __future__ import annotations
@@ -23,8 +28,6 @@ import torch
 from vaecodec.evaluation.peers import CodedFile
 
 Samples = npt.NDArray[np.uint8]
-
-RANDOM_WEIGHTS = "random weights"
 
 # Name and quality level. Level 4 is what the published curves have at 33 dB, level 6 at 37 dB, where the models are wider.
 LEARNED: tuple[tuple[str, int], ...] = (

@@ -328,6 +328,8 @@ def write_times(path: Path, rows: Iterable[TimeRow]) -> None:
         append_time(new, row)
     if new.exists():
         new.replace(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def find_tables(folder: Path) -> dict[str, Path]:

@@ -27,9 +27,9 @@ from tqdm import tqdm
 from bench.codecs import OUR_QUALITIES, OURS, PEERS, OurSettings, model_label, settings_of
 from bench.machine import environment
 from bench.measure import QualityTask, begin, measure_picture
-from bench.rows import TABLE_ENDING, Journal, QualityTable, read_table, write_table
+from bench.rows import TABLE_ENDING, Journal, QualityRow, QualityTable, read_table, write_table
 from vaecodec.errors import UsageError, VaecodecError
-from vaecodec.evaluation import find_pictures
+from vaecodec.evaluation import FEWEST_POINTS, find_pictures
 
 PARTS = ("rate", "time", "learned", "size")
 PERCEPTUAL_POINTS = 8
@@ -77,6 +77,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "-j", "--jobs", type=int, default=1, help="pictures measured at a time, for rates [%(default)s]"
     )
     parser.add_argument("--first", type=int, metavar="N", help="only the first N pictures")
+    parser.add_argument(
+        "--points", type=int, metavar="N", help="at most N settings of each codec, spread over its scale [all]"
+    )
     parser.add_argument("--no-ssimulacra2", action="store_true", help="leave out the metric that takes longest")
     parser.add_argument("--again", action="store_true", help="measure anew what has been measured")
     parser.add_argument("--page", type=Path, help="write the page here, and tables as Markdown beside it")
@@ -89,6 +92,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"unknown part {min(unknown)!r}: use some of {', '.join(PARTS)}")
+    if options.points is not None and options.points < FEWEST_POINTS:
+        parser.error(f"fewer than {FEWEST_POINTS} points give no BD-rate")
     if options.repeats < 1 or options.jobs < 1:
         parser.error("--repeats and --jobs are at least 1")
     return options
@@ -161,7 +166,15 @@ def measure_rates(
                         journal.append(row)
                         bar.update()
     journal.close()
-    write_table(table_path, read_table(table_path))
+    table = read_table(table_path)
+    table.rows = [row for row in table.rows if not of_other_weights(table, row, environments)]
+    write_table(table_path, table)
+
+
+def of_other_weights(table: QualityTable, row: QualityRow, environments: dict[str, dict[str, Any]]) -> bool:
+    """Whether a row is of ours with weights that are not those of this run."""
+    wanted = environments.get(row.codec, {}).get("model_id")
+    return wanted is not None and table.environments[row.environment].get("model_id") != wanted
 
 
 def missing_tasks(
@@ -174,13 +187,15 @@ def missing_tasks(
 ) -> list[QualityTask]:
     """What is not in the table yet; rows of another model of ours do not count."""
     settings = settings_of(key, ours)
+    if options.points:
+        settings = tuple(spread(settings, options.points))
     lossless = key in PEERS and PEERS[key].lossless
     perceptual = frozenset() if lossless else frozenset(spread(settings, PERCEPTUAL_POINTS))
     with_ssimulacra2 = not options.no_ssimulacra2 and find_spec("ssimulacra2") is not None
     done: dict[str, set[float]] = {path.name: set() for path in paths}
     if not options.again:
         for row in table.rows:
-            same_model = table.environments[row.environment].get("model_id") == found.get("model_id")
+            same_model = not of_other_weights(table, row, {key: found})
             complete = row.setting not in perceptual or not with_ssimulacra2 or row.ssimulacra2 is not None
             if row.codec == key and same_model and complete and row.picture in done:
                 done[row.picture].add(row.setting)

@@ -21,9 +21,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.analysis import COSTS_FILE
+from bench.analysis import COSTS_FILE, RANDOM_WEIGHTS
 from bench.codecs import OURS, OurSettings
-from bench.learned import LEARNED, RANDOM_WEIGHTS, learned_cost, our_cost
+from bench.learned import LEARNED, learned_cost, our_cost
 from bench.learned import missing as learned_missing
 from bench.machine import environment, usable_cores
 from bench.rows import (
@@ -81,14 +81,13 @@ def measure_times(
             series += [Series(model, float(level), True, environment() | run) for model, level in LEARNED]
             write_costs(options.output / COSTS_FILE, ours)
     path = options.output / TIMES_FILE
-    done = {} if options.again else {row.key: row for row in read_times(path)}
+    done = forget_stale(path, name, series, again=options.again)
     threads = sorted({1, usable_cores()})
     jobs = [(index, one, count) for index in range(1, ROUNDS + 1) for one in series for count in threads]
     with tqdm(jobs, desc=f"{name}, time", unit="pair") as bar:
         for index, one, count in bar:
             bar.set_postfix_str(one.codec)
-            known = done.get((one.codec, one.setting, "decode", name, picture.name, count, index))
-            if known and known.environment.get("model_id") == one.environment.get("model_id"):
+            if (one.codec, one.setting, "decode", name, picture.name, count, index) in done:
                 continue
             for row in pair(one, (picture,), None, name, count, index, ours, options.repeats, options.budget):
                 append_time(path, row)
@@ -107,21 +106,38 @@ def measure_sizes(
     name = folder.resolve().name
     table = read_table(options.output / f"{name}{TABLE_ENDING}")
     path = options.output / SIZES_FILE
-    done = {} if options.again else {row.key: row for row in read_times(path)}
     chosen = [key for key in keys if key in SIZED]
-    jobs = [(megapixels, key) for megapixels in options.megapixels for key in chosen]
+    every = [Series(key, nearest_setting(table, key, options.psnr), False, environments[key]) for key in chosen]
+    done = forget_stale(path, name, every, again=options.again)
+    jobs = [(megapixels, one) for megapixels in options.megapixels for one in every]
     with tqdm(jobs, desc="sizes", unit="pair") as bar:
-        for megapixels, key in bar:
-            bar.set_postfix_str(f"{megapixels:g} MP, {key}")
-            one = Series(key, nearest_setting(table, key, options.psnr), False, environments[key])
-            known = done.get((key, one.setting, "decode", name, mosaic_name(megapixels), 1, 1))
-            if known and known.environment.get("model_id") == one.environment.get("model_id"):
+        for megapixels, one in bar:
+            bar.set_postfix_str(f"{megapixels:g} MP, {one.codec}")
+            if (one.codec, one.setting, "decode", name, mosaic_name(megapixels), 1, 1) in done:
                 continue
             size = sides(megapixels)
             # Long runs need no repeats to be above the machine's noise.
             for row in pair(one, paths, size, name, 1, 1, ours, 3, 3.0, mosaic_name(megapixels)):
                 append_time(path, row)
     write_times(path, read_times(path))
+
+
+def forget_stale(path: Path, set_name: str, series: Sequence[Series], *, again: bool) -> set[tuple[object, ...]]:
+    """Drops rows that this run replaces: all of its codecs with ``again``, else those of other weights of ours.
+
+    Returns:
+        Keys of the rows that stay.
+    """
+    ids = {one.codec: one.environment.get("model_id") for one in series}
+    kept = [
+        row
+        for row in read_times(path)
+        if row.set != set_name
+        or row.codec not in ids
+        or not (again or row.environment.get("model_id") != ids[row.codec])
+    ]
+    write_times(path, kept)
+    return {row.key for row in kept}
 
 
 def mosaic_name(megapixels: float) -> str:

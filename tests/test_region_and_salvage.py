@@ -95,9 +95,9 @@ def test_a_region_decodes_only_the_tiles_that_it_needs(
     decoded = []
     decode_tile = codec._decode_tile
 
-    def noted(tile: object, r: object, quality16: int) -> object:
+    def noted(tile: object, r: object, *rest: object) -> object:
         decoded.append(r)
-        return decode_tile(tile, r, quality16)  # type: ignore[arg-type]
+        return decode_tile(tile, r, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(codec, "_decode_tile", noted)
     codec.decompress_region(data, (60, 60, 8, 8))

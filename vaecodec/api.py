@@ -11,7 +11,6 @@ that tiles and one piece give the same.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 import zlib
@@ -129,6 +128,14 @@ class Salvaged:
     picture: Picture
     damaged: Mapping[int, TileRectangle]
     tiles: int
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture from a file, and the time it took: ``container``, ``prior``, ``coding``, ``synthesis``, in seconds."""
+
+    picture: Picture
+    seconds: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -427,11 +434,17 @@ class Codec:
             UnknownModelError: the file was made by another model than this codec's.
             LimitError: the file declares more than the limits allow.
         """
-        container = self._open(data, limits)
-        samples = self._decode(container, _whole(container.header))
+        return self.decode(data, verify=verify, limits=limits).picture
+
+    def decode(self, data: bytes, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Decoded:
+        """Like :meth:`decompress`, with the time that each stage took."""
+        watch = Stopwatch()
+        with watch.time("container"):
+            container = self._open(data, limits)
+        samples = self._decode(container, _whole(container.header), watch)
         if verify:
             _verify(container, samples)
-        return _picture_of(container, samples, _whole(container.header))
+        return Decoded(_picture_of(container, samples, _whole(container.header)), watch.seconds)
 
     def decompress_region(
         self, data: bytes, region: tuple[int, int, int, int], *, limits: Limits = DEFAULT_LIMITS
@@ -454,7 +467,7 @@ class Codec:
             raise UsageError(
                 f"the region {','.join(map(str, region))} does not lie inside the {header.width} × {header.height} picture"
             )
-        return _picture_of(container, self._decode(container, r), r)
+        return _picture_of(container, self._decode(container, r, Stopwatch()), r)
 
     def salvage(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
         """What can be had of a file with damaged tiles; those are filled with grey and named.
@@ -467,7 +480,7 @@ class Codec:
         """
         container = self._open(data, limits, keep_damaged=True)
         damaged: set[int] = set()
-        samples = self._decode(container, _whole(container.header), damaged)
+        samples = self._decode(container, _whole(container.header), Stopwatch(), damaged)
         if not damaged:
             _verify(container, samples)
         grid = tile_grid(container.header.width, container.header.height, container.header.tile_exponent)
@@ -482,7 +495,7 @@ class Codec:
         grid = tile_grid(header.width, header.height, header.tile_exponent)
         for tile, rectangle in zip(container.tiles, grid, strict=True):
             if tile.mode == TILE_LATENTS:
-                latents = self._decode_tile(tile, rectangle, header.quality16)
+                latents = self._decode_tile(tile, rectangle, header.quality16, Stopwatch())
                 digest.update_tile(latents.z, latents.y16.permute(2, 0, 1).cpu().numpy())
         return digest.hexdigest()
 
@@ -524,19 +537,31 @@ class Codec:
         bits = sum(self.tables.bits(symbols, indices) for symbols, indices in groups)
         return payload, bits, latents
 
-    def _decode_tile(self, tile: Tile, r: TileRectangle, quality16: int) -> Latents:
+    def _decode_tile(self, tile: Tile, r: TileRectangle, quality16: int, watch: Stopwatch) -> Latents:
         rows, columns = _cells(r)
         decoder = SymbolDecoder(self._symbol_models, tile.payload)
-        latents = decode_tile(self.prior, quality16, rows.stop - rows.start, columns.stop - columns.start, decoder.pop)
+        coding_before = watch.seconds.get("coding", 0.0)
+
+        def pop(indices: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+            with watch.time("coding"):
+                return decoder.pop(indices)
+
+        with watch.time("prior"):
+            latents = decode_tile(self.prior, quality16, rows.stop - rows.start, columns.stop - columns.start, pop)
+        # The coder runs inside the prior's steps: its time is its own.
+        watch.seconds["prior"] -= watch.seconds["coding"] - coding_before
         decoder.close()
         return latents
 
-    def _decode(self, container: Container, region: TileRectangle, damaged: set[int] | None = None) -> Samples:
+    def _decode(
+        self, container: Container, region: TileRectangle, watch: Stopwatch, damaged: set[int] | None = None
+    ) -> Samples:
         """Tiles -> uint8 [h, w, C] of a region.
 
         Args:
             container: the file.
             region: in pixels.
+            watch: takes the time of each stage.
             damaged: takes the numbers of tiles that cannot be decoded, which are grey then; None lets their errors out.
         """
         header = container.header
@@ -553,7 +578,7 @@ class Codec:
                 if tiles[number].damaged:
                     raise DamagedFileError(f"tile {number} has a wrong checksum")
                 if tiles[number].mode == TILE_LATENTS:
-                    latents = self._decode_tile(tiles[number], r, header.quality16).y16
+                    latents = self._decode_tile(tiles[number], r, header.quality16, watch).y16
                     y16[_moved(rows, window[0]), _moved(columns, window[1])] = latents[
                         _moved(rows, cells[0]), _moved(columns, cells[1])
                     ]
@@ -566,7 +591,8 @@ class Codec:
                 tiles[number] = _tile_of(
                     encode_lossless(np.full((r.height, r.width, header.channels), _GREY, np.uint8))
                 )
-        return self._reconstruct(tiles, y16, header, region)
+        with watch.time("synthesis"):
+            return self._reconstruct(tiles, y16, header, region)
 
     def _window(self, region: TileRectangle, height: int, width: int) -> tuple[slice, slice]:
         """The latent cells that the samples of a region depend on: rows, columns."""
@@ -857,8 +883,3 @@ def models() -> list[ModelCard]:
             )
         )  # fmt: skip
     return cards
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

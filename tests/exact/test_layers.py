@@ -17,12 +17,12 @@ CPU = torch.device("cpu")
 rng = np.random.default_rng(3)
 
 
-def linear_data(groups: int, outputs: int, inputs: int, *, parts: int = 1, leaky: bool = False) -> LinearData:
+def linear_data(groups: int, outputs: int, inputs: int, *, digits: bool = False, leaky: bool = False) -> LinearData:
     """Weights that use the whole bound."""
     return round_linear(
         rng.normal(size=(groups, outputs, inputs)), rng.normal(size=(groups, outputs)),
         input_scale=np.full(inputs, 1000 / 3.0), output_scale=np.full(outputs, 1000 / (3 * inputs**0.5)),
-        input_limit=1023, limit=1023, leaky=leaky, parts=parts,
+        input_limit=1023, limit=1023, leaky=leaky, digits=digits,
     )  # fmt: skip
 
 
@@ -35,10 +35,10 @@ def depthwise_data(channels: int, kernel: int) -> DepthwiseData:
 
 
 LINEAR = {
-    "one part": linear_data(1, 40, 96),
+    "one digit": linear_data(1, 40, 96),
     "leaky": linear_data(1, 40, 96, leaky=True),
-    "three parts": linear_data(1, 40, 96, parts=3),
-    "three parts, leaky": linear_data(1, 40, 96, parts=3, leaky=True),
+    "two digits": linear_data(1, 40, 96, digits=True),
+    "two digits, leaky": linear_data(1, 40, 96, digits=True, leaky=True),
     "four positions": linear_data(4, 24, 40),
 }
 
@@ -53,15 +53,8 @@ def inputs_for(data: LinearData, rows: int = 50) -> np.ndarray:
 
 def by_definition(data: LinearData, x: np.ndarray) -> np.ndarray:
     """What docs/format.md says, in int64: [groups, N, in] -> [groups, N, out]."""
-    parts, _, _ = data.bias.shape
-    inputs = data.weight.shape[2]
-    total = np.zeros((x.shape[0], x.shape[1], data.weight.shape[1]), np.int64)
-    for p in range(parts):
-        piece = slice(inputs * p // parts, inputs * (p + 1) // parts)
-        sums = np.einsum("gni,goi->gno", x[:, :, piece], data.weight[:, :, piece].astype(np.int64))
-        total += (sums + data.bias[p][:, None]) >> data.shift[:, None]
-    if parts > 1:
-        total >>= 4
+    sums = np.einsum("gni,goi->gno", x, data.weight.astype(np.int64))
+    total = (sums + data.bias[:, None]) >> data.shift[:, None]
     if data.leaky:
         total = np.maximum(total, total >> 3)
     return np.clip(total, -data.limit, data.limit)
@@ -115,7 +108,7 @@ def summed_in_pieces(weight: torch.Tensor, x: torch.Tensor, pieces: list[np.ndar
 
 
 def test_sums_of_exact_layers_do_not_depend_on_their_order() -> None:
-    data = LINEAR["one part"]
+    data = LINEAR["one digit"]
     x = torch.from_numpy(inputs_for(data)[0]).float()
     weight = torch.ldexp(torch.from_numpy(data.weight[0]).float(), -torch.from_numpy(data.shift[0])[:, None])
     results = [summed_in_pieces(weight, x, pieces) for pieces in orders(x.shape[1])]
@@ -133,39 +126,45 @@ def test_rounding_stays_close_to_the_float_layer() -> None:
     scale_in, scale_out = np.full(64, 250.0), np.full(24, 250.0)
     x = rng.normal(size=(1, 200, 64)).clip(-4, 4)
     exact = (x @ weight[0].T + bias)[0].clip(-1023 / 250, 1023 / 250)
-    for parts in (1, 4):
+    for digits in (False, True):
         data = round_linear(
-            weight, bias, input_scale=scale_in, output_scale=scale_out, input_limit=1023, limit=1023, parts=parts
+            weight, bias, input_scale=scale_in, output_scale=scale_out, input_limit=1023, limit=1023, digits=digits
         )
         rounded = run(data, np.rint(x * 250).astype(np.int64), Arithmetic.FLOAT32)[0] / 250
         assert np.abs(rounded - exact).max() < 0.02
 
 
 def test_a_sum_that_could_reach_the_bound_is_refused() -> None:
-    data = LINEAR["one part"]
+    data = LINEAR["one digit"]
     heavy = data.weight.copy()
-    heavy[0, 5] = BOUND // (1023 * 90)
+    heavy[0, 5] = BOUND // (126 * 96) + 1
     with pytest.raises(DamagedWeightsError, match="layer mine: a sum can reach"):
-        ExactLinear("mine", LinearData(heavy, data.bias, data.shift, 1023, 1023, False), Arithmetic.FLOAT32, CPU)
+        ExactLinear("mine", LinearData(heavy, data.bias, data.shift + 7, 1023, 1023, False), Arithmetic.FLOAT32, CPU)
 
 
-def test_parts_whose_sum_could_reach_the_bound_are_refused() -> None:
-    data = LINEAR["three parts"]
-    with pytest.raises(DamagedWeightsError, match="the parts can add up"):
+def test_digits_are_taken_where_one_does_not_do_and_refused_where_two_do_not() -> None:
+    data = LINEAR["two digits"]
+    assert ExactLinear("mine", data, Arithmetic.FLOAT32, CPU).digits
+    assert not ExactLinear("mine", LINEAR["one digit"], Arithmetic.FLOAT32, CPU).digits
+    with pytest.raises(DamagedWeightsError, match="too small for two digits"):
         ExactLinear(
             "mine", LinearData(data.weight, data.bias, 0 * data.shift, 1023, 1023, False), Arithmetic.FLOAT32, CPU
+        )
+    with pytest.raises(DamagedWeightsError, match="a sum can reach"):
+        ExactLinear(
+            "mine", LinearData(40 * data.weight, data.bias, data.shift, 1023, 1023, False), Arithmetic.FLOAT32, CPU
         )
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int64])
 def test_another_type_than_the_carrying_one_is_an_error(dtype: torch.dtype) -> None:
-    layer = ExactLinear("test", LINEAR["one part"], Arithmetic.FLOAT32, CPU)
+    layer = ExactLinear("test", LINEAR["one digit"], Arithmetic.FLOAT32, CPU)
     with pytest.raises(TypeError, match="exact layers take integers"):
         layer(torch.zeros(1, 96, dtype=dtype))
 
 
 def test_autocast_and_reduced_precision_outside_do_not_reach_inside() -> None:
-    data = LINEAR["one part"]
+    data = LINEAR["one digit"]
     x = inputs_for(data)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaecodec.api import Codec
+from vaecodec.api import DEFAULT_MODEL, Codec, Stopwatch, find_weights
 from vaecodec.bitstream.coder import SymbolDecoder
 from vaecodec.bitstream.container import read_container, read_header, tile_grid
 from vaecodec.models.coding import decode_tile
@@ -57,7 +58,7 @@ def test_the_layout_in_memory_does_not_matter(codec: Codec, name: str) -> None:
     header = read_header(data)
     tile = read_container(data).tiles[0]
     first = tile_grid(header.width, header.height, header.tile_exponent)[0]
-    latents = codec._decode_tile(tile, first, header.quality16).y16
+    latents = codec._decode_tile(tile, first, header.quality16, Stopwatch()).y16
     channels_last = latents.contiguous()
     channels_first = latents.permute(2, 0, 1).contiguous().permute(1, 2, 0)
     assert channels_first.numel() == 320 or channels_last.stride() != channels_first.stride()
@@ -66,13 +67,23 @@ def test_the_layout_in_memory_does_not_matter(codec: Codec, name: str) -> None:
     )
 
 
-def reference() -> Any:
-    spec = importlib.util.spec_from_file_location("range_decoder", FOLDER.parent / "reference" / "range_decoder.py")
+def reference(name: str = "range_decoder") -> Any:
+    spec = importlib.util.spec_from_file_location(name, FOLDER.parent / "reference" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_second_reader_written_from_the_specification_gives_the_same(name: str) -> None:
+    reader = reference("reader")
+    weights = reader.Weights(find_weights(DEFAULT_MODEL))
+    samples, digest = reader.read((FOLDER / f"{name}.vaec").read_bytes(), weights, reference())
+    assert list(samples.shape) == EXPECTED[name]["shape"]
+    assert digest == EXPECTED[name]["latents_sha256"]
+    assert hashlib.sha256(samples.tobytes()).hexdigest() == EXPECTED[name]["samples_sha256"]
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -99,9 +110,9 @@ def test_a_plain_python_decoder_reads_the_golden_files_given_the_table_indices(c
     assert symbols_read > 0
 
 
-def test_the_noise_has_escapes_and_the_tiles_are_several(codec: Codec) -> None:
+def test_there_are_escapes_and_several_tiles(codec: Codec) -> None:
     """Otherwise the golden files would not show what they are there for."""
-    data = (FOLDER / "noise.vaec").read_bytes()
+    data = (FOLDER / "escapes.vaec").read_bytes()
     header = read_header(data)
     escapes = 0
     tile = read_container(data).tiles[0]

@@ -1,9 +1,7 @@
 """Exact layers: integers in, integers out, the same on every machine.
 
 A layer computes ``clamp(act(floor((W·x + b) · 2^−s)), −limit, limit)`` with integer W, b, x, and s per output channel; rounding is folded
-into b, and the activation, if any, is max(t, floor(t/8)). A linear layer may be cut into parts over its inputs where the
-precision needs more than the bound allows: each part is shifted and floored, four fractional bits kept, then the integers are
-added, and the sum is shifted by those four bits and floored. Activations are channels last and hold integers in the carrying type.
+into b, and the activation, if any, is max(t, floor(t/8)). Activations are channels last and hold integers in the carrying type.
 """
 
 from __future__ import annotations
@@ -21,8 +19,8 @@ from vaecodec.exact.arithmetic import BOUND, Arithmetic, IntArray, prove_bound
 LEAK_SHIFT = 3
 """The leaky ReLU is max(x, floor(x / 2^3))."""
 
-GUARD_SHIFT = 4
-"""Parts of a split layer are added with this many more fractional bits than its outputs have."""
+DIGIT_SHIFT = 7
+"""Inputs that are too large for float32 sums are taken as 128·high + low."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,8 @@ class LinearData:
 
     Attributes:
         weight: [groups, out, in]; one group, or four for the positions of a 2×2 cell.
-        bias: [parts, groups, out]; the inputs are cut into that many equal parts.
-        shift: [groups, out], 0..30; with several parts, the shift of each, which leaves four fractional bits.
+        bias: [groups, out].
+        shift: [groups, out], 0..30.
         limit: outputs are within ±limit.
         input_limit: inputs are within ±input_limit.
         leaky: whether the leaky ReLU follows.
@@ -80,56 +78,55 @@ def require_integers(x: Tensor, arithmetic: Arithmetic) -> None:
 
 
 class ExactLinear:
-    """A 1×1 convolution or, with four groups, one matrix for each position of a 2×2 cell."""
+    """A 1×1 convolution or, with four groups, one matrix for each position of a 2×2 cell.
+
+    Where inputs are so large that W·x could pass 2^24, floats take them in two digits, x = 128·high + low: both sums stay below, and
+    floor((128·W·high + W·low + b)·2^−s) = floor((W·high + floor((W·low + b)·2^−7))·2^(7−s)), integer for integer.
+    """
 
     def __init__(self, name: str, data: LinearData, arithmetic: Arithmetic, device: torch.device) -> None:
         self.name, self.data, self.arithmetic = name, data, arithmetic
-        groups, _, inputs = data.weight.shape
-        self.parts = data.bias.shape[0]
-        self.slices = [slice(inputs * p // self.parts, inputs * (p + 1) // self.parts) for p in range(self.parts)]
-        self.worst = max(
-            prove_bound(name, data.weight[g][:, part], data.bias[p, g], data.input_limit)
-            for g in range(groups)
-            for p, part in enumerate(self.slices)
-        )
-        if self.parts > 1:
-            prove_sum_of_parts(name, data, self.slices)
-        weight = carried(data.weight, data.shift[:, :, None], arithmetic, device)
-        bias = carried(data.bias, data.shift[None], arithmetic, device)
-        self.shift = torch.from_numpy(data.shift.astype(np.int64)).to(device)
-        if groups == 1:
-            self.weight = [weight[0][:, part].T.contiguous() for part in self.slices]
-            self.bias = [bias[p, 0] for p in range(self.parts)]
-            self.shift = self.shift[0]
+        self.digits, self.worst = prove_linear(name, data)
+        one = data.weight.shape[0] == 1
+
+        def matrices(shift: IntArray) -> Tensor:
+            """W·2^−shift, as [in, out] or [4, in, out]."""
+            weight = carried(data.weight, shift[:, :, None], arithmetic, device).transpose(1, 2).contiguous()
+            return weight[0] if one else weight
+
+        def rows(values: IntArray, shift: IntArray) -> Tensor:
+            """One number for each output."""
+            carrying = carried(values, shift, arithmetic, device)
+            return carrying[0] if one else carrying[:, None]
+
+        self.shift = rows(data.shift, np.zeros_like(data.shift)).to(torch.int64)
+        if self.digits and arithmetic is not Arithmetic.INT64:
+            digit = np.full_like(data.shift, DIGIT_SHIFT)
+            self.weight, self.low = matrices(0 * digit), matrices(digit)
+            self.bias, self.rest = rows(data.bias, digit), rows(np.ones_like(data.bias), data.shift - digit)
         else:
-            self.weight = [weight[:, :, part].transpose(1, 2).contiguous() for part in self.slices]
-            self.bias = [bias[p][:, None] for p in range(self.parts)]
-            self.shift = self.shift[:, None]
+            self.weight, self.bias = matrices(data.shift), rows(data.bias, data.shift)
 
     def __call__(self, x: Tensor) -> Tensor:
         """[..., in] -> [..., out]; with four groups [4, N, in] -> [4, N, out]."""
         require_integers(x, self.arithmetic)
-        total = self._part(x if self.parts == 1 else x[..., self.slices[0]], 0)
-        if self.parts > 1:
-            for p in range(1, self.parts):
-                total += self._part(x[..., self.slices[p]], p)
-            total = shift_down(total, GUARD_SHIFT, self.arithmetic)
-            if self.data.leaky:
-                total = leaky_integers(total, self.arithmetic)
-        return total.clamp_(-self.data.limit, self.data.limit)
-
-    def _part(self, x: Tensor, p: int) -> Tensor:
-        if self.weight[p].ndim == 2:
-            y = torch.addmm(self.bias[p], x.reshape(-1, x.shape[-1]), self.weight[p]).reshape(*x.shape[:-1], -1)
-        else:
-            y = torch.baddbmm(self.bias[p], x, self.weight[p])
+        rows = x.reshape(-1, x.shape[-1]) if self.weight.ndim == 2 else x
+        product = torch.addmm if self.weight.ndim == 2 else torch.baddbmm
         if self.arithmetic is Arithmetic.INT64:
-            y = y >> self.shift
-            return leaky_integers(y, self.arithmetic) if self.data.leaky and self.parts == 1 else y
-        if self.data.leaky and self.parts == 1:
-            # floor(max(a, a/8)) = max(floor(a), floor(floor(a)/8)): one pass less over memory.
-            y = F.leaky_relu_(y, 1 / (1 << LEAK_SHIFT))
-        return y.floor_()
+            y = product(self.bias, rows, self.weight) >> self.shift
+            y = leaky_integers(y, self.arithmetic) if self.data.leaky else y
+        else:
+            if self.digits:
+                high = torch.floor(rows * 2.0**-DIGIT_SHIFT)
+                y = product(self.bias, torch.add(rows, high, alpha=-(2**DIGIT_SHIFT)), self.low).floor_()
+                y = product(y, high, self.weight).mul_(self.rest)
+            else:
+                y = product(self.bias, rows, self.weight)
+            if self.data.leaky:
+                # floor(max(a, a/8)) = max(floor(a), floor(floor(a)/8)): one pass less over memory.
+                y = F.leaky_relu_(y, 1 / (1 << LEAK_SHIFT))
+            y = y.floor_()
+        return y.clamp_(-self.data.limit, self.data.limit).reshape(*x.shape[:-1], -1)
 
 
 class ExactDepthwise:
@@ -176,23 +173,26 @@ class ExactBlock:
         return self.project(self.expand(self.depthwise(x))).add_(x).clamp_(-self.limit, self.limit)
 
 
-def prove_sum_of_parts(name: str, data: LinearData, slices: list[slice]) -> None:
-    """Checks that the integers which the parts of a split layer add up to stay below 2^24 as well."""
-    total = np.zeros(data.shift.shape, np.int64)
-    for p, part in enumerate(slices):
-        weight = np.abs(data.weight[:, :, part].astype(np.int64)).sum(axis=2)
-        total += ((weight * data.input_limit + np.abs(data.bias[p].astype(np.int64))) >> data.shift) + 1
-    if int(total.max()) >= BOUND:
-        raise DamagedWeightsError(
-            f"layer {name}: the parts can add up to {int(total.max())}, which float32 cannot hold"
+def prove_linear(name: str, data: LinearData) -> tuple[bool, float]:
+    """Proves the bound of a linear layer: whether it needs digits, and the largest sum as a part of 2^24.
+
+    Raises:
+        DamagedWeightsError: the bound does not hold with two digits either.
+    """
+    weight = np.abs(data.weight.astype(np.int64)).sum(axis=2)
+    bias = np.abs(data.bias.astype(np.int64))
+    if int((weight * data.input_limit + bias).max()) < BOUND:
+        return False, max(
+            prove_bound(name, w, b, data.input_limit) for w, b in zip(data.weight, data.bias, strict=True)
         )
-
-
-def shift_down(x: Tensor, shift: int, arithmetic: Arithmetic) -> Tensor:
-    """floor(x · 2^−shift) on integers; may change ``x``."""
-    if arithmetic is Arithmetic.INT64:
-        return x >> shift
-    return x.mul_(2.0**-shift).floor_()
+    digit = 1 << DIGIT_SHIFT
+    if int(data.shift.min()) < DIGIT_SHIFT:
+        raise DamagedWeightsError(f"layer {name}: a sum can pass {BOUND}, and its shift is too small for two digits")
+    # high is within ±ceil(limit/128), low within 0..127; the carry of the low sum is added to the high one.
+    low = max(prove_bound(name, w, b, digit - 1) for w, b in zip(data.weight, data.bias, strict=True))
+    carry = ((weight * (digit - 1) + bias) >> DIGIT_SHIFT) + 1
+    high = max(prove_bound(name, w, c, -(-data.input_limit // digit)) for w, c in zip(data.weight, carry, strict=True))
+    return True, max(low, high)
 
 
 def leaky_integers(x: Tensor, arithmetic: Arithmetic) -> Tensor:

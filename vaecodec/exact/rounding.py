@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaecodec.exact.arithmetic import BOUND, IntArray
-from vaecodec.exact.layers import GUARD_SHIFT, DepthwiseData, LinearData
+from vaecodec.exact.layers import DIGIT_SHIFT, DepthwiseData, LinearData
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def round_linear(
     input_limit: int,
     limit: int,
     leaky: bool = False,
-    parts: int = 1,
+    digits: bool = False,
 ) -> LinearData:
     """Rounds a float linear layer.
 
@@ -58,35 +58,27 @@ def round_linear(
         input_limit: inputs are within ±input_limit.
         limit: outputs will be clamped to ±limit.
         leaky: the leaky ReLU follows.
-        parts: pieces over the inputs, each within the bound by itself.
+        digits: floats shall take the inputs in two digits, which leaves more bits for the weights.
+
+    Raises:
+        ScaleTooFineError: some outputs need a coarser scale.
     """
     groups, outputs, inputs = weight.shape
     s_in = np.broadcast_to(input_scale, (groups, inputs))
     s_out = np.broadcast_to(output_scale, (groups, outputs))
     w = weight * s_out[:, :, None] / s_in[:, None, :]
     b = bias * s_out
-    slices = [slice(inputs * p // parts, inputs * (p + 1) // parts) for p in range(parts)]
-    lowest = 0 if parts == 1 else GUARD_SHIFT
-    # The first part carries the bias; every part carries its own half for rounding.
-    share = np.stack([b if p == 0 else np.zeros_like(b) for p in range(parts)])
-    shift = np.stack(
-        [
-            np.min(
-                [_largest_shift(w[g][:, part], share[p, g], input_limit, lowest) for p, part in enumerate(slices)],
-                axis=0,
-            )
-            for g in range(groups)
-        ]
-    )
+    if digits:
+        largest_digit = max((1 << DIGIT_SHIFT) - 1, -(-input_limit >> DIGIT_SHIFT)) + 1
+        rows = [_largest_shift(w[g], b[g], largest_digit, lowest=DIGIT_SHIFT) for g in range(groups)]
+    else:
+        rows = [_largest_shift(w[g], b[g], input_limit) for g in range(groups)]
+    shift = np.stack(rows)
     factor = 2.0**shift
     half = np.where(shift > 0, 2.0 ** (shift - 1), 0.0)
-    if parts > 1:
-        shift = shift - GUARD_SHIFT
-        # Rounding is half a unit of the sum, less the mean of what the floors of the parts take.
-        half = half / parts + np.where(shift > 0, 2.0 ** (shift - 1), 0.0)
     return LinearData(
         weight=np.rint(w * factor[:, :, None]).astype(np.int32),
-        bias=np.rint(share * factor + half).astype(np.int32),
+        bias=np.rint(b * factor + half).astype(np.int32),
         shift=shift.astype(np.int32),
         limit=limit,
         input_limit=input_limit,

@@ -58,8 +58,11 @@ HYPER_LIMIT = 255
 """Symbols of z are clamped to ±255 before the network."""
 LATENT_CLAMP = 32767
 """Latents are clamped to ±32767 sixteenths of a step before the synthesis."""
-FEATURE_SHIFT = 11
+FEATURE_SHIFT = 14
 """``feature_factor`` has this many fractional bits."""
+FEATURE_LIMIT = 65535
+STREAM_LIMIT = 32767
+"""Products of features and factors stay below 2^31."""
 SAMPLE_LIMIT = 1023
 
 
@@ -85,7 +88,7 @@ def table_shapes(s: ImageSettings) -> dict[str, tuple[tuple[int, ...], int]]:
     return {
         "latent_factor": ((Q, M), LATENT_CLAMP),
         "latent_shift": ((M,), 24),
-        "feature_factor": ((Q, s.features), 4095),
+        "feature_factor": ((Q, s.features), FEATURE_LIMIT),
         "mean_factor": ((Q, M), (1 << 20) - 1),
         "index_offset": ((Q, M), 4 * INDEX_LIMIT),
         "hyper_index": ((Q, s.hyper_latents), INDEX_LIMIT),
@@ -303,7 +306,7 @@ class ExactSynthesis:
         self.half = (torch.ones_like(self.shift) << self.shift) >> 1
         self.limit16 = self.pairs.data.input_limit
         self.limit8 = self.patches.data.input_limit
-        if self.limit16 > 4095 or self.limit8 > 4095:
+        if max(self.limit16, self.limit8, self.pairs.data.limit) > STREAM_LIMIT:
             raise DamagedWeightsError("the streams of the synthesis are wider than its factors allow")
 
     @property
@@ -326,11 +329,8 @@ class ExactSynthesis:
                 f = block(f)
             f = depth_to_space(self.pairs(f), 2)
             factor = self.quality.at("feature_factor", quality16).to(self.device)
-            if self.arithmetic is Arithmetic.INT64:
-                f = (f * factor + (1 << (FEATURE_SHIFT - 1))) >> FEATURE_SHIFT
-            else:
-                # |f| ≤ 4095 and factor ≤ 4095: the product stays below 2^24.
-                f = f.mul_(factor.to(dtype)).add_(1 << (FEATURE_SHIFT - 1)).mul_(2.0**-FEATURE_SHIFT).floor_()
+            # Beyond 2^24: in 32-bit integers, whatever carries the rest.
+            f = ((f.to(torch.int32) * factor + (1 << (FEATURE_SHIFT - 1))) >> FEATURE_SHIFT).to(dtype)
             f = f.clamp_(-self.limit8, self.limit8)
             for block in self.blocks8:
                 f = block(f)

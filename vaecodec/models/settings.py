@@ -48,7 +48,7 @@ class ImageSettings:
     prior_kernel: int = 5
     hyper_latents: int = 64
     lambda_min: float = 0.0007
-    lambda_max: float = 0.4
+    lambda_max: float = 0.6
     anchors: int = 6
 
     def check(self) -> None:

@@ -204,7 +204,7 @@ def _assemble(
             layers[name] = DepthwiseData(weight, bias, shift, limit, input_limit)
         else:
             shift = integers(f"exact/{name}/shift", shape[:2])
-            if bias.ndim != 3 or bias.shape[1:] != shape[:2] or not 1 <= bias.shape[0] <= 16:
+            if bias.shape != shape[:2]:
                 raise ValueError(f"the bias of {name} has a wrong shape")
             layers[name] = LinearData(weight, bias, shift, limit, input_limit, bool(clamps["leaky"]))
         if shift.size and (shift.min() < 0 or shift.max() > 30):

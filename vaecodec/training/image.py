@@ -330,12 +330,12 @@ def train(settings: TrainSettings) -> None:
 
         recent.append(float(loss.detach()))
         now = time.perf_counter()
-        if rank == 0 and now - shown_at > 10:
+        if rank == 0 and sys.stderr.isatty() and now - shown_at > 2:
             speed = (step - shown_step) * s.batch * world / (now - shown_at)
             filled = round(20 * done)
             print(
                 f"\r[{'#' * filled:<20}] {100 * done:5.1f} %  step {step}  loss {sum(recent) / len(recent):.4f}  "
-                f"rate {float(parts.bpp.mean()):.3f} bpp  distortion {float(parts.mse.mean()):.1f} MSE  "
+                f"rate {float(parts.bpp.detach().mean()):.3f} bpp  distortion {float(parts.mse.detach().mean()):.1f} MSE  "
                 f"gradient {float(norm):.2f}  skipped {skipped}  {speed:.1f} pictures/s ",
                 end="", file=sys.stderr, flush=True,
             )  # fmt: skip

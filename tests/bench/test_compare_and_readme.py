@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import compare, readme_results
+from bench.analysis import load_results
+from bench.rows import read_table, write_table
+from vaecodec.errors import UsageError
+
+from .conftest import FACTORS, ROOT, write_results
+
+
+def test_equal_results_are_no_worse(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main([str(results), str(results)]) == 0
+    assert "nothing is worse" in capsys.readouterr().out
+
+
+def test_more_bytes_on_a_whole_set_are_seen(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = write_results(tmp_path / "new", FACTORS | {"vaecodec": 0.51})
+    assert compare.main([str(results), str(new)]) == 1
+    assert "WORSE: kodak, main window: +2.00 %" in capsys.readouterr().out
+    # The other way round it is a gain.
+    assert compare.main([str(new), str(results)]) == 0
+
+
+def test_one_picture_that_got_worse_is_seen_though_the_mean_is_better(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = write_results(tmp_path / "new", FACTORS | {"vaecodec": 0.45})
+    table = read_table(new / "val.tsv.gz")
+    for index, row in enumerate(table.rows):
+        if row.codec == "vaecodec" and row.picture == "3.png":
+            table.rows[index] = type(row)(**{**vars(row), "bytes": round(row.bytes * 1.2)})
+    write_table(new / "val.tsv.gz", table)
+    assert compare.main([str(results), str(new)]) == 1
+    said = capsys.readouterr().out
+    assert "WORSE: val, 3.png" in said and "main window" not in said.split("WORSE", 1)[1]
+
+
+def test_a_picture_that_is_not_measured_any_more_is_seen(results: Path, tmp_path: Path) -> None:
+    new = write_results(tmp_path / "new")
+    table = read_table(new / "val.tsv.gz")
+    table.rows = [row for row in table.rows if row.picture != "2.png"]
+    write_table(new / "val.tsv.gz", table)
+    changes = compare.compare_sets(load_results(results), load_results(new), "vaecodec")
+    assert compare.worse(changes, 1, 3) == ["val, 2.png: not measured any more"]
+
+
+def test_results_without_the_codec_cannot_be_compared(results: Path) -> None:
+    with pytest.raises(UsageError, match="heic"):
+        compare.main([str(results), str(results), "--codec", "heic"])
+
+
+def test_the_readme_gets_its_section_between_the_marks_and_drift_is_seen(results: Path, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("# Name\n\n<!-- results:begin -->\nold\n<!-- results:end -->\n\n## After\n")
+    command = ["--results", str(results), "--readme", str(readme)]
+    assert readme_results.main([*command, "--check"]) == 1
+    assert readme_results.main(command) == 0
+    assert readme_results.main([*command, "--check"]) == 0
+    text = readme.read_text()
+    assert text.startswith("# Name\n\n<!-- results:begin -->\n") and text.endswith("<!-- results:end -->\n\n## After\n")
+    assert "| **vaecodec** | −50.0 / −50.0 / −50.0 / −50.0 | −50.0 / −50.0 / −50.0 / −50.0 |" in text
+    assert "*VTM, published*" in text and "old" not in text
+    write_results(results, FACTORS | {"vaecodec": 0.6})
+    assert readme_results.main([*command, "--check"]) == 1
+
+
+@pytest.mark.parametrize("text", ["none", "<!-- results:end --> <!-- results:begin -->", "<!-- results:begin -->" * 2])
+def test_a_readme_without_both_marks_in_order_is_left_alone(text: str) -> None:
+    with pytest.raises(UsageError, match="results:begin"):
+        readme_results.with_section(text, "new")
+
+
+def test_the_readme_shows_the_results_of_the_newest_release() -> None:
+    readme = ROOT / "README.md"
+    if not readme.is_file() or readme_results.BEGIN not in readme.read_text(encoding="utf-8"):
+        pytest.skip("the README has no results section")
+    if not readme_results.RELEASES.is_dir():
+        pytest.skip("no release has results yet")
+    assert readme_results.main(["--check"]) == 0

@@ -1,0 +1,219 @@
+"""A second reader, whole: from bytes to samples, written from docs/format.md alone; to be read, not to be fast.
+
+numpy for arrays of int64, the plain range decoder beside it, and nothing of vaecodec, torch or constriction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+DecodeGroup = Callable[[Any, dict[int, list[int]], list[int]], list[int]]
+
+
+class Weights:
+    """Section 6: tensors and clamps of a weights file."""
+
+    def __init__(self, path: Path) -> None:
+        data = path.read_bytes()
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size])
+        metadata = header.pop("__metadata__")
+        self.config = json.loads(metadata["decoder"])
+        self.tensors = {}
+        for name, entry in header.items():
+            if not name.startswith("encoder/"):
+                start, end = entry["data_offsets"]
+                dtype = {"I16": "<i2", "I32": "<i4"}[entry["dtype"]]
+                values = np.frombuffer(data[8 + size + start : 8 + size + end], dtype).reshape(entry["shape"])
+                self.tensors[name] = values.astype(np.int64)
+        digest = hashlib.sha256(metadata["decoder"].encode() + b"\0")
+        for name, values in sorted(self.tensors.items()):
+            shape = "x".join(str(n) for n in values.shape)
+            digest.update(name.encode() + b"\0" + shape.encode() + b"\0" + values.astype("<i4").tobytes())
+        self.id = digest.digest()[:8]
+        self.tables = {}
+        position = 0
+        for index, half_width in enumerate(self.tensors["coder/half_widths"].tolist(), start=1):
+            length = 2 * half_width + 2
+            self.tables[index] = self.tensors["coder/counts"][position : position + length].tolist()
+            position += length
+
+    def table(self, name: str, quality16: int) -> Array:
+        """Section 5.1: a row at quality."""
+        rows = self.tensors[f"exact/table/{name}"]
+        i, r = divmod(quality16, 16)
+        return (rows[i] * (16 - r) + rows[min(i + 1, 100)] * r + 8) >> 4
+
+    def layer(self, name: str) -> tuple[Array, Array, Array, dict[str, int]]:
+        """Weight, bias, shift and clamps."""
+        weight, bias, shift = (self.tensors[f"exact/{name}/{part}"] for part in ("weight", "bias", "shift"))
+        return weight, bias, shift, self.config["layers"][name]
+
+    def count(self, prefix: str) -> int:
+        """How many numbered blocks there are."""
+        return len({name[len(prefix) + 1 :].split(".")[0] for name in self.config["layers"] if name.startswith(prefix)})
+
+
+def linear(weights: Weights, name: str, x: Array, group: int = 0) -> Array:
+    """[..., in] -> [..., out]."""
+    weight, bias, shift, clamps = weights.layer(name)
+    t = (x @ weight[group].T + bias[group]) >> shift[group]
+    if clamps["leaky"]:
+        t = np.maximum(t, t >> 3)
+    return np.clip(t, -clamps["limit"], clamps["limit"])
+
+
+def positional(weights: Weights, name: str, x: Array) -> Array:
+    """A matrix for each position of a 2×2 cell."""
+    out = np.zeros((*x.shape[:2], weights.layer(name)[0].shape[1]), np.int64)
+    for p in range(4):
+        out[p // 2 :: 2, p % 2 :: 2] = linear(weights, name, x[p // 2 :: 2, p % 2 :: 2], p)
+    return out
+
+
+def depthwise(weights: Weights, name: str, x: Array) -> Array:
+    """Each channel by itself, zeros outside."""
+    weight, bias, shift, clamps = weights.layer(name)
+    k = weight.shape[1]
+    padded = np.pad(x, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)))
+    total = sum(padded[i : i + x.shape[0], j : j + x.shape[1]] * weight[:, i, j] for i in range(k) for j in range(k))
+    return np.clip((total + bias) >> shift, -clamps["limit"], clamps["limit"])
+
+
+def block(weights: Weights, name: str, x: Array) -> Array:
+    """A residual block."""
+    inner = linear(weights, f"{name}.expand", depthwise(weights, f"{name}.depthwise", x))
+    limit = weights.layer(f"{name}.depthwise")[3]["input_limit"]
+    return np.clip(x + linear(weights, f"{name}.project", inner), -limit, limit)
+
+
+def unfold(x: Array, n: int) -> Array:
+    """Cells to n × n cells."""
+    h, w, c = x.shape
+    return x.reshape(h, w, n, n, c // n**2).transpose(0, 2, 1, 3, 4).reshape(h * n, w * n, c // n**2)
+
+
+def level(a: Array) -> Array:
+    """A table index from 32nds of a level."""
+    index = np.clip((a + 16) >> 5, 0, 63)
+    return np.where(index < 3, 0, index)
+
+
+def decode_latents(
+    weights: Weights, decoder: Any, decode_group: DecodeGroup, q: int, h: int, w: int
+) -> tuple[Array, Array]:
+    """Section 5.2: z [Z, rows, columns] and ŷ in sixteenths of a step [M, h, w]."""
+    rows, columns = -(-h // 4), -(-w // 4)
+    H, W = 4 * rows, 4 * columns
+    index = level(weights.table("hyper_index", q))
+    indices = np.broadcast_to(index[:, None, None], (len(index), rows, columns))
+    z = np.array(decode_group(decoder, weights.tables, indices.reshape(-1).tolist()), np.int64).reshape(indices.shape)
+
+    f = unfold(linear(weights, "h_s.up32", np.clip(z, -255, 255).transpose(1, 2, 0)), 2)
+    f = unfold(linear(weights, "h_s.up16", block(weights, "h_s.block32", f)), 2)
+    limit = weights.layer("h_s.up16")[3]["limit"]
+    f = np.clip(f + weights.table("prior_vector", q), -limit, limit)
+
+    mean_factor, index_offset = weights.table("mean_factor", q), weights.table("index_offset", q)
+    group = len(mean_factor) // 4
+    y = np.zeros((H, W, 4 * group), np.int64)
+    position = 2 * (np.arange(H)[:, None] % 2) + np.arange(W)[None] % 2
+    decoded = np.zeros((H, W, group), np.int64)
+    for k in range(4):
+        if k > 0:
+            u = weights.tensors["exact/table/asinh"][np.clip(decoded, -16383, 16383) + 16383]
+            f = np.clip(f + positional(weights, f"context.{k}.enter", u), -limit, limit)
+        for i in range(weights.count(f"context.{k}.blocks")):
+            f = block(weights, f"context.{k}.blocks.{i}", f)
+        out = positional(weights, f"context.{k}.leave", np.maximum(f, f >> 3))
+        channels = (position ^ (0, 3, 1, 2)[k])[:, :, None] * group + np.arange(group)
+        mean = (out[:, :, :group] * mean_factor[channels] + 2048) >> 12
+        index = level(out[:, :, group:] + index_offset[channels])[:h, :w].transpose(2, 0, 1)
+        symbols = np.array(decode_group(decoder, weights.tables, index.reshape(-1).tolist()), np.int64)
+        decoded[:] = 0
+        decoded[:h, :w] = 16 * symbols.reshape(index.shape).transpose(1, 2, 0) + mean[:h, :w]
+        np.put_along_axis(y, channels, decoded, axis=2)
+    return z, y[:h, :w].transpose(2, 0, 1)
+
+
+def synthesise(weights: Weights, y: Array, q: int) -> Array:
+    """Section 5.3: ŷ [M, h, w] -> RGB [16h, 16w, 3]."""
+    shift = weights.tensors["exact/table/latent_shift"]
+    limit = weights.layer("g_s.pairs")[3]["input_limit"]
+    f = np.clip(y.transpose(1, 2, 0), -32767, 32767) * weights.table("latent_factor", q)
+    f = np.clip((f + (2**shift // 2)) >> shift, -limit, limit)
+    for i in range(weights.count("g_s.blocks16")):
+        f = block(weights, f"g_s.blocks16.{i}", f)
+    f = unfold(linear(weights, "g_s.pairs", f), 2)
+    limit = weights.layer("g_s.patches")[3]["input_limit"]
+    f = np.clip((f * weights.table("feature_factor", q) + 2**13) >> 14, -limit, limit)
+    for i in range(weights.count("g_s.blocks8")):
+        f = block(weights, f"g_s.blocks8.{i}", f)
+    return np.clip(unfold(linear(weights, "g_s.patches", f), 8) + 128, 0, 255)
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """Unsigned LEB128."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+
+
+def read(data: bytes, weights: Weights, range_decoder: Any) -> tuple[Array, str]:
+    """Sections 1 to 3 and 7: samples uint8 [height, width, channels], and the digest of the integers. Latents only."""
+    assert data[:6] == b"\x89VAEC\x01"
+    at, sections = 6, {}
+    while data[at] != 0x80:
+        tag = data[at]
+        length, start = varint(data, at + 1)
+        end = start + length
+        assert zlib.crc32(data[at:end]) == int.from_bytes(data[end : end + 4], "little")
+        sections[tag] = data[start:end]
+        at = end + 4
+    at += 1
+    header = sections[0x81]
+    assert header[0] == 0
+    assert header[1:9] == weights.id
+    width, i = varint(header, 9)
+    height, i = varint(header, i)
+    channels, depth = header[i], header[i + 1]
+    q, i = varint(header, i + 2)
+    exponent = header[i]
+    assert depth == 8
+    side = 2**exponent if exponent else max(width, height)
+
+    y = None
+    digest = hashlib.sha256()
+    entry, table = 0, sections[0x82]
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            assert table[entry] == 0
+            length, entry = varint(table, entry + 1)
+            payload = data[at : at + length]
+            assert zlib.crc32(payload) == int.from_bytes(table[entry : entry + 4], "little")
+            entry, at = entry + 4, at + length
+            h, w = -(-min(side, height - top) // 16), -(-min(side, width - left) // 16)
+            decoder = range_decoder.RangeDecoder(payload)
+            z, tile = decode_latents(weights, decoder, range_decoder.decode_group, q, h, w)
+            decoder.close()
+            digest.update(z.astype("<i4").tobytes() + tile.astype("<i4").tobytes())
+            if y is None:
+                y = np.zeros((len(tile), -(-height // 16), -(-width // 16)), np.int64)
+            y[:, top // 16 : top // 16 + h, left // 16 : left // 16 + w] = tile
+    assert at == len(data)
+    assert y is not None
+    rgb = synthesise(weights, y, q)[:height, :width]
+    samples = rgb if channels == 3 else (rgb.sum(axis=2, keepdims=True) + 1) // 3
+    return samples.astype(np.uint8), digest.hexdigest()

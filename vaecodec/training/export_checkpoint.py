@@ -1,0 +1,59 @@
+"""Makes a weights file of a checkpoint's moving average, without training on.
+
+    python -m vaecodec.training.export_checkpoint RUN.best photos/ -o mine.safetensors --card card.json
+    python -m vaecodec.training.export_checkpoint RUN.best --average average.safetensors
+
+``--average`` keeps the moving average alone, in half precision: enough to start a fresh schedule from on another machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from vaecodec.models.export import export_weights
+from vaecodec.models.image import ImageModel
+from vaecodec.models.settings import ImageSettings
+from vaecodec.training.image import read_checkpoint
+from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
+
+CALIBRATION_CROPS = 160
+CALIBRATION_SIZE = 256
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="vaecodec.training.export_checkpoint", description=__doc__.split("\n")[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("data", type=Path, nargs="?", help="pictures that set ranges and tables: those of the training")
+    parser.add_argument("-o", "--out", type=Path, help="weights file to write")
+    parser.add_argument("--card", type=Path, help="JSON object to put on the weights' card")
+    parser.add_argument("--average", type=Path, help="file for the moving average in half precision")
+    options = parser.parse_args(arguments)
+    if bool(options.out) != bool(options.data) or not (options.out or options.average):
+        parser.error("name DATA and -o for a weights file, or --average")
+    state = read_checkpoint(options.checkpoint, torch.device("cpu"))
+    if options.average:
+        half = {name: value.half() if value.is_floating_point() else value for name, value in state["average"].items()}
+        safetensors.torch.save_file(
+            half, options.average, {"sizes": json.dumps(state["sizes"]), "step": str(state["step"])}
+        )
+    if options.out:
+        model = ImageModel(ImageSettings.from_dict(state["sizes"]))
+        model.load_state_dict(state["average"])
+        pictures = [load_rgb(path) for path in find_pictures(options.data)]
+        sampler = CropSampler(pictures, smallest=CALIBRATION_SIZE, device=torch.device("cpu"))
+        crops = sampler.draw(CALIBRATION_CROPS, CALIBRATION_SIZE, torch.Generator().manual_seed(1))
+        card = json.loads(options.card.read_text()) if options.card else {}
+        card |= {"steps": state["step"], "processor_minutes": round(state["minutes"], 1)}
+        weights = export_weights(model, crops, options.out, card=card)
+        print(f"{options.out}: model id {weights.model_id().hex()}")
+
+
+if __name__ == "__main__":
+    main()
