@@ -71,7 +71,7 @@ _saved: list[tuple[Any, str, object]] = []
 
 def _precision_settings() -> list[tuple[Any, str, object]]:
     """(where, attribute, exact value) of every setting of the process that lets float32 products be computed with less."""
-    backends = torch.backends
+    backends: Any = torch.backends
     if hasattr(backends.mkldnn, "conv"):  # torch 2.9 and later
         places = (backends.mkldnn.conv, backends.mkldnn.matmul, backends.cuda.matmul, backends.cudnn.conv)
         return [(place, "fp32_precision", "ieee") for place in places]
