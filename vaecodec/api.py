@@ -83,6 +83,8 @@ TILE_EXPONENT = 10
 """Larger ones are cut into tiles of 1024 × 1024."""
 SCREEN_TILE_EXPONENT = 8
 """Pictures with text or flat graphics may be cut into tiles of 256 × 256, each in latents or without loss."""
+_GREY = 128
+"""What a damaged tile is filled with."""
 _TILE_ENTRY_BYTES = 7
 """Mode, a length of two bytes, checksum."""
 
@@ -111,6 +113,21 @@ class Encoded:
     quality: float
     estimated_bits: float
     seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """What could be had of a damaged file.
+
+    Attributes:
+        picture: with grey in place of the damaged tiles.
+        damaged: number and rectangle of each of those, in raster order.
+        tiles: how many tiles there are.
+    """
+
+    picture: Picture
+    damaged: Mapping[int, TileRectangle]
+    tiles: int
 
 
 @dataclass(frozen=True)
@@ -424,21 +441,51 @@ class Codec:
         watch = Stopwatch()
         with watch.time("container"):
             container = self._open(data, limits)
-        header = container.header
-        grid = tile_grid(header.width, header.height, header.tile_exponent)
-        rows, columns = -(-header.height // STRIDE), -(-header.width // STRIDE)
-        y16 = torch.zeros((rows, columns, self.model.weights.settings.latents), dtype=torch.int32, device=self.device)
-        for tile, rectangle in zip(container.tiles, grid, strict=True):
-            if tile.mode == TILE_LATENTS:
-                y16[_cells(rectangle)] = self._decode_tile(tile, rectangle, header.quality16, watch).y16
-        with watch.time("synthesis"):
-            samples = self._reconstruct(container.tiles, y16, header)
-        if verify and container.check is not None and zlib.crc32(samples.tobytes()) != container.check:
-            raise DamagedFileError("the decoded samples do not match the file's checksum: the file is damaged")
-        picture = Picture(
-            samples, icc=container.icc, exif=container.exif, xmp=container.xmp, alpha=_unpacked_alpha(container)
-        )
-        return Decoded(picture, watch.seconds)
+        samples = self._decode(container, _whole(container.header), watch)
+        if verify:
+            _verify(container, samples)
+        return Decoded(_picture_of(container, samples, _whole(container.header)), watch.seconds)
+
+    def decompress_region(
+        self, data: bytes, region: tuple[int, int, int, int], *, limits: Limits = DEFAULT_LIMITS
+    ) -> Picture:
+        """A part of the picture, the same samples as in the whole, from the tiles that it needs.
+
+        Args:
+            data: the file.
+            region: left, top, width and height in pixels, as the samples are stored, before any EXIF orientation.
+            limits: what a file may declare.
+
+        Raises:
+            UsageError: the region is empty or does not lie inside the picture.
+            FileFormatError, UnknownModelError, LimitError: as :meth:`decompress`.
+        """
+        container = self._open(data, limits)
+        r, header = TileRectangle(*region), container.header
+        inside = 0 <= r.left < r.left + r.width <= header.width and 0 <= r.top < r.top + r.height <= header.height
+        if not inside:
+            raise UsageError(
+                f"the region {','.join(map(str, region))} does not lie inside the {header.width} × {header.height} picture"
+            )
+        return _picture_of(container, self._decode(container, r, Stopwatch()), r)
+
+    def salvage(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
+        """What can be had of a file with damaged tiles; those are filled with grey and named.
+
+        Samples next to a damaged tile are synthesised without its latents, and differ a little from the original's.
+
+        Raises:
+            FileFormatError: not a file of ours, or damaged outside of its tiles.
+            UnknownModelError, LimitError: as :meth:`decompress`.
+        """
+        container = self._open(data, limits, keep_damaged=True)
+        damaged: set[int] = set()
+        samples = self._decode(container, _whole(container.header), Stopwatch(), damaged)
+        if not damaged:
+            _verify(container, samples)
+        grid = tile_grid(container.header.width, container.header.height, container.header.tile_exponent)
+        picture = _picture_of(container, samples, _whole(container.header))
+        return Salvaged(picture, {number: grid[number] for number in sorted(damaged)}, len(grid))
 
     def latents_digest(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
         """SHA-256 over the decoded integers, hexadecimal; two readers agree when it agrees (docs/format.md)."""
@@ -452,8 +499,8 @@ class Codec:
                 digest.update_tile(latents.z, latents.y16.permute(2, 0, 1).cpu().numpy())
         return digest.hexdigest()
 
-    def _open(self, data: bytes, limits: Limits) -> Container:
-        container = read_container(data, limits=limits)
+    def _open(self, data: bytes, limits: Limits, *, keep_damaged: bool = False) -> Container:
+        container = read_container(data, limits=limits, keep_damaged=keep_damaged)
         header = container.header
         if header.kind != KIND_PICTURE:
             raise FileFormatError("this file holds an array, not a picture; this version reads pictures only")
@@ -506,31 +553,134 @@ class Codec:
         decoder.close()
         return latents
 
-    def _reconstruct(self, tiles: Sequence[Tile], y16: torch.Tensor, header: Header) -> Samples:
-        """Latents and lossless tiles -> uint8 [H, W, C]."""
+    def _decode(
+        self, container: Container, region: TileRectangle, watch: Stopwatch, damaged: set[int] | None = None
+    ) -> Samples:
+        """Tiles -> uint8 [h, w, C] of a region.
+
+        Args:
+            container: the file.
+            region: in pixels.
+            watch: takes the time of each stage.
+            damaged: takes the numbers of tiles that cannot be decoded, which are grey then; None lets their errors out.
+        """
+        header = container.header
+        window = self._window(region, header.height, header.width)
+        shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
+        y16 = torch.zeros((*shape, self.model.weights.settings.latents), dtype=torch.int32, device=self.device)
+        tiles = list(container.tiles)
+        for number, r in enumerate(tile_grid(header.width, header.height, header.tile_exponent)):
+            cells = _cells(r)
+            rows, columns = _overlap(cells[0], window[0]), _overlap(cells[1], window[1])
+            if rows.start >= rows.stop or columns.start >= columns.stop:
+                continue
+            try:
+                if tiles[number].damaged:
+                    raise DamagedFileError(f"tile {number} has a wrong checksum")
+                if tiles[number].mode == TILE_LATENTS:
+                    latents = self._decode_tile(tiles[number], r, header.quality16, watch).y16
+                    y16[_moved(rows, window[0]), _moved(columns, window[1])] = latents[
+                        _moved(rows, cells[0]), _moved(columns, cells[1])
+                    ]
+                elif damaged is not None:
+                    _lossless_tile(tiles[number], r, header.channels)
+            except DamagedFileError:
+                if damaged is None:
+                    raise
+                damaged.add(number)
+                tiles[number] = _tile_of(
+                    encode_lossless(np.full((r.height, r.width, header.channels), _GREY, np.uint8))
+                )
+        with watch.time("synthesis"):
+            return self._reconstruct(tiles, y16, header, region)
+
+    def _window(self, region: TileRectangle, height: int, width: int) -> tuple[slice, slice]:
+        """The latent cells that the samples of a region depend on: rows, columns."""
+        rows, columns = _cells(region)
+        halo = self.synthesis.halo
+        return (
+            slice(max(0, rows.start - halo), min(-(-height // STRIDE), rows.stop + halo)),
+            slice(max(0, columns.start - halo), min(-(-width // STRIDE), columns.stop + halo)),
+        )
+
+    def _reconstruct(
+        self, tiles: Sequence[Tile], y16: torch.Tensor, header: Header, region: TileRectangle | None = None
+    ) -> Samples:
+        """Latents of a region's window and lossless tiles -> uint8 [h, w, C] of the region, by default the picture."""
         grid = tile_grid(header.width, header.height, header.tile_exponent)
         coded = [r for tile, r in zip(tiles, grid, strict=True) if tile.mode == TILE_LATENTS]
-        samples = self._synthesise(y16, coded, header.quality16, header.height, header.width, header.channels)
+        region = region or _whole(header)
+        size = (header.height, header.width, header.channels)
+        samples = self._synthesise(y16, coded, header.quality16, *size, region=region)
         for tile, r in zip(tiles, grid, strict=True):
-            if tile.mode != TILE_LATENTS:
-                samples[r.top : r.top + r.height, r.left : r.left + r.width] = _lossless_tile(tile, r, header.channels)
+            part = _intersection(r, region)
+            if tile.mode != TILE_LATENTS and part is not None:
+                samples[_inside(part, region)] = _lossless_tile(tile, r, header.channels)[_inside(part, r)]
         return samples
 
     def _synthesise(
-        self, y16: torch.Tensor, grid: Sequence[TileRectangle], quality16: int, height: int, width: int, channels: int
+        self,
+        y16: torch.Tensor,
+        grid: Sequence[TileRectangle],
+        quality16: int,
+        height: int,
+        width: int,
+        channels: int,
+        *,
+        region: TileRectangle | None = None,
     ) -> Samples:
-        samples = np.zeros((height, width, channels), np.uint8)
-        halo = self.synthesis.halo
+        region = region or TileRectangle(0, 0, width, height)
+        samples = np.zeros((region.height, region.width, channels), np.uint8)
+        window = self._window(region, height, width)
         for r in grid:
-            rows, columns = _cells(r)
-            y0, x0 = max(0, rows.start - halo), max(0, columns.start - halo)
-            piece = self.synthesis(y16[y0 : rows.stop + halo, x0 : columns.stop + halo], quality16)
-            top, left = (rows.start - y0) * STRIDE, (columns.start - x0) * STRIDE
-            rgb = piece[top : top + r.height, left : left + r.width].cpu().numpy()
+            part = _intersection(r, region)
+            if part is None:
+                continue
+            needed = self._window(part, height, width)
+            piece = self.synthesis(y16[_moved(needed[0], window[0]), _moved(needed[1], window[1])], quality16)
+            top, left = part.top - needed[0].start * STRIDE, part.left - needed[1].start * STRIDE
+            rgb = piece[top : top + part.height, left : left + part.width].cpu().numpy()
             if channels == 1:
                 rgb = ((rgb.sum(axis=2, dtype=np.int32, keepdims=True) + 1) // 3).astype(np.uint8)
-            samples[r.top : r.top + r.height, r.left : r.left + r.width] = rgb
+            samples[_inside(part, region)] = rgb
         return samples
+
+
+def _whole(header: Header) -> TileRectangle:
+    return TileRectangle(0, 0, header.width, header.height)
+
+
+def _overlap(a: slice, b: slice) -> slice:
+    return slice(max(a.start, b.start), min(a.stop, b.stop))
+
+
+def _moved(cells: slice, origin: slice) -> slice:
+    """The same cells, counted from where ``origin`` starts."""
+    return slice(cells.start - origin.start, cells.stop - origin.start)
+
+
+def _intersection(a: TileRectangle, b: TileRectangle) -> TileRectangle | None:
+    left, top = max(a.left, b.left), max(a.top, b.top)
+    width, height = min(a.left + a.width, b.left + b.width) - left, min(a.top + a.height, b.top + b.height) - top
+    return TileRectangle(left, top, width, height) if width > 0 and height > 0 else None
+
+
+def _inside(part: TileRectangle, whole: TileRectangle) -> tuple[slice, slice]:
+    """Where in the samples of ``whole`` those of ``part`` lie: rows, columns."""
+    top, left = part.top - whole.top, part.left - whole.left
+    return slice(top, top + part.height), slice(left, left + part.width)
+
+
+def _verify(container: Container, samples: Samples) -> None:
+    if container.check is not None and zlib.crc32(samples.tobytes()) != container.check:
+        raise DamagedFileError("the decoded samples do not match the file's checksum: the file is damaged")
+
+
+def _picture_of(container: Container, samples: Samples, region: TileRectangle) -> Picture:
+    alpha = _unpacked_alpha(container)
+    if alpha is not None:
+        alpha = alpha[_inside(region, _whole(container.header))]
+    return Picture(samples, icc=container.icc, exif=container.exif, xmp=container.xmp, alpha=alpha)
 
 
 def _cells(r: TileRectangle) -> tuple[slice, slice]:
@@ -636,18 +786,22 @@ def _shared_codec(path: Path, device: str) -> Codec:
         return _codecs[key]
 
 
-def find_codec_for(data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto") -> Codec:
+def find_codec_for(
+    data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto", limits: Limits = DEFAULT_LIMITS
+) -> Codec:
     """The codec that a file needs, by the model id in its header.
 
     Args:
         data: the file; its first bytes are enough.
         models: weights files or names to look in before the installed ones.
         device: ``auto``, ``cpu`` or ``cuda``.
+        limits: what a file may declare.
 
     Raises:
+        LimitError: the file declares more than the limits allow.
         UnknownModelError: no weights here have this id.
     """
-    wanted = read_header(data).model_id.hex()
+    wanted = read_header(data, limits=limits).model_id.hex()
     for path in [*map(find_weights, models), *installed_weights()]:
         if _named_id(path) == wanted:
             return _shared_codec(path, device)
@@ -676,10 +830,15 @@ def decompress(data: bytes, *, models: Sequence[str | Path] = (), device: str = 
 
 
 def info(
-    data: bytes, *, latents: bool = False, models: Sequence[str | Path] = (), device: str = "auto"
+    data: bytes,
+    *,
+    latents: bool = False,
+    models: Sequence[str | Path] = (),
+    device: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, Any]:
     """What a file says about itself, ready for JSON; nothing is decoded unless ``latents`` asks for the digest."""
-    container = read_container(data)
+    container = read_container(data, limits=limits)
     header = container.header
     names = {_named_id(path): path.stem for path in [*map(find_weights, models), *installed_weights()]}
     facts: dict[str, Any] = {
@@ -706,7 +865,9 @@ def info(
         facts[f"{name}_bytes"] = None if metadata is None else len(metadata)
     facts["check"] = None if container.check is None else f"{container.check:08x}"
     if latents:
-        facts["latents_sha256"] = find_codec_for(data, models=models, device=device).latents_digest(data)
+        facts["latents_sha256"] = find_codec_for(data, models=models, device=device, limits=limits).latents_digest(
+            data, limits=limits
+        )
     return facts
 
 

@@ -64,7 +64,7 @@ class FakeApi:
                 calls.append({"target": target, "check": check})
                 return self.encode(picture, check=check)
 
-            def decompress(self, data: bytes) -> Picture:
+            def decompress(self, data: bytes, *, limits: Any = None) -> Picture:
                 height, width, channels = np.frombuffer(data[4:16], "<u4")
                 size = int(height * width * channels)
                 if len(data) < 17 + size:
@@ -72,7 +72,9 @@ class FakeApi:
                 samples = np.frombuffer(data[17 : 17 + size], np.uint8).reshape(height, width, channels)
                 return Picture(samples.copy(), xmp=b"<x/>")
 
-        def find_codec_for(data: bytes, *, models: Sequence[str] = (), device: str = "auto") -> Codec:
+        def find_codec_for(
+            data: bytes, *, models: Sequence[str] = (), device: str = "auto", limits: Any = None
+        ) -> Codec:
             if not data.startswith(MARK):
                 raise NotVaecodecFileError("the data: not a .vaec file")
             if data[4:8] == b"\xff\xff\xff\xff" and not models:
@@ -81,7 +83,7 @@ class FakeApi:
             return Codec()
 
         def info(
-            data: bytes, *, latents: bool = False, models: Sequence[str] = (), device: str = "auto"
+            data: bytes, *, latents: bool = False, models: Sequence[str] = (), device: str = "auto", limits: Any = None
         ) -> dict[str, object]:
             if not data.startswith(MARK):
                 raise NotVaecodecFileError("the data: not a .vaec file")

@@ -52,6 +52,7 @@ def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 @click.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
 @click.option("--strip", is_flag=True, help="Drop metadata; turn the picture upright and convert it to sRGB.")
 @click.option("--first-frame", is_flag=True, help="Of animations and documents take the first frame or page.")
+@options.limit
 @options.recursive
 @options.jobs
 @options.force
@@ -70,6 +71,7 @@ def command(
     check: bool,
     strip: bool,
     first_frame: bool,
+    limit: int | None,
     recursive: bool,
     jobs: int,
     force: bool,
@@ -88,7 +90,7 @@ def command(
     target = {name: value for name, value in targets.items() if value is not None}
     if len(target) + (quality is not None) > 1:
         raise UsageError("-q, --size, --bpp, --psnr and --ms-ssim exclude each other: give one of them")
-    job = CompressJob(quality, target, model, device, check, strip, first_frame, force, as_json, quiet)
+    job = CompressJob(quality, target, model, device, check, strip, first_frame, limit, force, as_json, quiet)
     run(
         inputs, output, job, READABLE_EXTENSIONS, lambda path: path.stem + EXTENSION, verb="compressed",
         recursive=recursive, workers=jobs, force=force, quiet=quiet, summary=not as_json,
@@ -106,6 +108,7 @@ class CompressJob:
     check: bool
     strip: bool
     first_frame: bool
+    limit: int | None
     force: bool
     as_json: bool
     quiet: bool
@@ -114,23 +117,27 @@ class CompressJob:
     def prepare(self) -> None:
         """Loads the model."""
         from vaecodec.api import DEFAULT_MODEL, Codec
+        from vaecodec.cli.files import lift_pillow_limit
 
+        lift_pillow_limit(self.limit)
         self.codec = Codec(DEFAULT_MODEL if self.model is None else self.model, device=self.device)
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, encodes and writes."""
         from vaecodec.cli.files import PIPE, check_target, read_input, write_output
         from vaecodec.cli.jobs import Line, Outcome
-        from vaecodec.picture import read_picture, strip_metadata
+        from vaecodec.picture import DEFAULT_MAX_PIXELS, read_picture, strip_metadata
 
         start = time.perf_counter()
         source, target = task
         check_target(target, force=self.force)
         if source == PIPE:
             data = read_input(source)
-            picture, source_size = read_picture(data, first_frame=self.first_frame), len(data)
+            source_size = len(data)
         else:
-            picture, source_size = read_picture(source, first_frame=self.first_frame), Path(source).stat().st_size
+            data, source_size = None, Path(source).stat().st_size if Path(source).exists() else 0
+        most = DEFAULT_MAX_PIXELS if self.limit is None else self.limit
+        picture = read_picture(source if data is None else data, max_pixels=most, first_frame=self.first_frame)
         if self.strip:
             picture = strip_metadata(picture)
         encoded = self._encode(picture)

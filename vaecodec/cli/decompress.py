@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,8 +12,20 @@ import click
 from vaecodec.cli import options
 
 if TYPE_CHECKING:
+    from vaecodec.bitstream.container import Limits
     from vaecodec.cli.jobs import Line, Outcome, Task
     from vaecodec.picture import Picture
+
+
+def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int, int, int] | None:
+    """Reads four whole numbers with commas between them."""
+    if value is None:
+        return None
+    parts = value.split(",")
+    if len(parts) != 4 or not all(part.strip().isascii() and part.strip().isdigit() for part in parts):
+        raise click.BadParameter(f"{value!r} is not a region such as 100,200,640,480: left, top, width and height")
+    left, top, width, height = map(int, parts)
+    return left, top, width, height
 
 
 @click.command("decompress")
@@ -26,8 +38,11 @@ if TYPE_CHECKING:
     help="png, jpeg, webp, tiff, bmp or ppm; else by the name of OUT, else png.",
 )
 @click.option("-t", "--test", is_flag=True, help="Decode and check everything, write nothing.")
+@click.option("--region", callback=_region, metavar="X,Y,W,H", help="Decode a part, from only the tiles that it needs.")
+@click.option("--keep-going", is_flag=True, help="Fill damaged tiles with grey and name them; the exit code is 1.")
 @options.models
 @options.device
+@options.limit
 @options.recursive
 @options.jobs
 @options.force
@@ -38,8 +53,11 @@ def command(
     output: str | None,
     format_name: str | None,
     test: bool,
+    region: tuple[int, int, int, int] | None,
+    keep_going: bool,
     models: tuple[str, ...],
     device: str,
+    limit: int | None,
     recursive: bool,
     jobs: int,
     force: bool,
@@ -62,7 +80,9 @@ def command(
     if output is not None and output != PIPE and not recursive:
         # An output with an extension of no format is refused before anything is decoded.
         output_format(output, format_name)
-    job = DecompressJob(format_name, models, device, force, as_json, quiet)
+    if region is not None and (test or keep_going):
+        raise UsageError("--region excludes -t and --keep-going: they are about the whole file")
+    job = DecompressJob(format_name, region, keep_going, models, device, limit, force, as_json, quiet)
     run(
         inputs, output, job, {EXTENSION}, None if test else lambda path: path.stem + extension,
         verb="tested" if test else "decompressed", recursive=recursive, workers=jobs, force=force, quiet=quiet,
@@ -75,18 +95,24 @@ class DecompressJob:
     """One file to its picture, or to a test of the file where there is no output."""
 
     format_name: str | None
+    region: tuple[int, int, int, int] | None
+    keep_going: bool
     models: tuple[str, ...]
     device: str
+    limit: int | None
     force: bool
     as_json: bool
     quiet: bool
 
     def prepare(self) -> None:
-        """Which model a file needs is in the file; the library keeps those that were loaded."""
+        """Which model a file needs is in the file, so it is loaded later; the library keeps those that were loaded."""
+        from vaecodec.cli.files import lift_pillow_limit
+
+        lift_pillow_limit(self.limit)
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, decodes and writes."""
-        from vaecodec.api import find_codec_for
+        from vaecodec.cli.failures import SOME_FAILED
         from vaecodec.cli.files import PIPE, check_target, read_input, write_output
         from vaecodec.cli.jobs import Line, Outcome
         from vaecodec.picture import encode_picture, lost_metadata, output_format
@@ -96,7 +122,7 @@ class DecompressJob:
         if target:
             check_target(target, force=self.force)
         data = read_input(source)
-        picture = find_codec_for(data, models=self.models, device=self.device).decompress(data)
+        picture, damage = self._decode(data)
         lines: list[Line] = []
         lost: tuple[str, ...] = ()
         if target:
@@ -106,19 +132,42 @@ class DecompressJob:
             if lost and not self.quiet:
                 what = f"{output.name} cannot hold {', '.join(lost)}: use --format png to keep it"
                 lines.append(Line(f"vaecodec: warning: {target}: {what}", to_stderr=True))
-        checked = None if target else self._has_checksum(data)
+        checked = None if target else damage is None and self._has_checksum(data)
         seconds = time.perf_counter() - start
         if self.as_json:
-            report = _report(task, picture, lost, checked) | {"seconds": seconds}
+            report = _report(task, picture, lost, checked) | {"damage": damage, "seconds": seconds}
             lines.append(Line(json.dumps(report), to_stderr=target == PIPE))
-        elif not self.quiet:
+        elif not self.quiet and (target or damage is None):
             lines.append(Line(f"{_line(task, picture, checked)}, {seconds:.2f} s", to_stderr=target == PIPE))
+        if damage is not None:
+            return Outcome(task, tuple(lines), failure=f"{source}: {damage}", code=SOME_FAILED)
         return Outcome(task, tuple(lines))
+
+    def _decode(self, data: bytes) -> tuple[Picture, str | None]:
+        """The picture, and what is damaged about it."""
+        from vaecodec.api import find_codec_for
+
+        limits = self._limits()
+        codec = find_codec_for(data, models=self.models, device=self.device, limits=limits)
+        if self.region is not None:
+            return codec.decompress_region(data, self.region, limits=limits), None
+        if not self.keep_going:
+            return codec.decompress(data, limits=limits), None
+        salvaged = codec.salvage(data, limits=limits)
+        if not salvaged.damaged:
+            return salvaged.picture, None
+        named = ", ".join(f"{n} ({r.width}x{r.height} at {r.left},{r.top})" for n, r in salvaged.damaged.items())
+        return salvaged.picture, f"damaged and filled with grey, of {salvaged.tiles} tiles from 0: {named}"
+
+    def _limits(self) -> Limits:
+        from vaecodec.bitstream.container import DEFAULT_LIMITS
+
+        return DEFAULT_LIMITS if self.limit is None else replace(DEFAULT_LIMITS, max_pixels=self.limit)
 
     def _has_checksum(self, data: bytes) -> bool:
         from vaecodec.api import info
 
-        return info(data, models=self.models, device=self.device)["check"] is not None
+        return info(data, models=self.models, device=self.device, limits=self._limits())["check"] is not None
 
 
 def _report(task: Task, picture: Picture, lost: tuple[str, ...], checked: bool | None) -> dict[str, Any]:

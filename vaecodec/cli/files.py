@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from vaecodec.errors import PictureNotFoundError, UsageError
 from vaecodec.picture import check_output, write_atomically
 
@@ -55,6 +57,12 @@ def plan_outputs(
     if PIPE in plan.values() and not force and sys.stdout.isatty():
         raise UsageError("the output would go to the terminal: name a file with -o, or use -f to send it there")
     return plan
+
+
+def lift_pillow_limit(pixels: int | None) -> None:
+    """Lets Pillow decode as many pixels as were allowed; by itself it refuses more than its own limit, whoever asks."""
+    if pixels is not None and Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, pixels)
 
 
 def read_input(source: str) -> bytes:

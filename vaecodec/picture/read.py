@@ -202,7 +202,7 @@ def _read_image(image: Image.Image, head: bytes, name: str, max_pixels: int, fir
 def _check_size(width: int, height: int, max_pixels: int, name: str) -> None:
     if width * height > max_pixels:
         raise LimitError(
-            f"{name}: {width} × {height} pixels, more than the limit of {max_pixels}: scale it down, or raise max_pixels"
+            f"{name}: {width} × {height} pixels, more than the limit of {max_pixels}: scale it down, or raise the limit (max_pixels, --limit)"
         )
 
 
