@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import statistics
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +114,20 @@ def load_results(folder: Path) -> Results:
     names = sorted(paths, key=lambda name: (_SET_ORDER.get(name, len(_SET_ORDER)), name))
     costs_path = folder / COSTS_FILE
     costs = json.loads(costs_path.read_text(encoding="utf-8")) if costs_path.exists() else {}
-    tables = {name: read_table(paths[name]).latest() for name in names}
+    tables = {name: complete(read_table(paths[name]).latest(), name) for name in names}
     return Results(tables, read_times(folder / TIMES_FILE), read_times(folder / SIZES_FILE), costs)
+
+
+def complete(table: QualityTable, name: str) -> QualityTable:
+    """Leaves out codecs that were not measured on every picture: means over different pictures cannot be compared."""
+    pictures: dict[str, set[str]] = {}
+    for row in table.rows:
+        pictures.setdefault(row.codec, set()).add(row.picture)
+    every = set().union(*pictures.values())
+    for codec, found in pictures.items():
+        if found != every:
+            print(f"{name}: {codec} was measured on {len(found)} of {len(every)} pictures, left out", file=sys.stderr)
+    return QualityTable([row for row in table.rows if pictures[row.codec] == every], table.environments)
 
 
 def load_published(path: Path = PUBLISHED_FILE) -> list[Published]:

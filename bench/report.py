@@ -228,14 +228,12 @@ def cards(results: Results) -> list[dict[str, str]]:
     for ours in [one for one in times if one.codec == OURS][:1]:
         text = f"to decode {ours.megapixels:.2f} megapixels at {ours.psnr:.0f} dB on one thread"
         same = [one for one in times if one.set == ours.set]
-        ratios = [f"{one.median / ours.median:.1f} × for {one.codec}" for one in same if one.codec == "mbt2018-mean"][
+        takes = [f"{o.codec} takes {o.median / ours.median:.1f} × as long" for o in same if o.codec == "mbt2018-mean"][
             :1
         ]
-        ratios += [
-            f"{one.median / ours.median:.2f} × for {display_name(one.codec)}" for one in same if one.codec == "avif"
-        ]
-        if ratios:
-            text += "; " + ", ".join(ratios)
+        takes += [f"{display_name(o.codec)} {o.median / ours.median:.2f} ×" for o in same if o.codec == "avif"]
+        if takes:
+            text += "; " + ", ".join(takes)
         found.append({"figure": markdown.duration(ours.median), "text": text})
     if OURS in results.costs:
         cost = results.costs[OURS]

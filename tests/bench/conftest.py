@@ -62,9 +62,12 @@ def write_results(folder: Path, factors: dict[str, float] | None = None) -> Path
     """A folder of results with two sets, times, sizes and costs."""
     for name in ("kodak", "val"):
         rows = [row for codec, factor in (factors or FACTORS).items() for row in quality_rows(codec, factor)]
-        rows.append(
-            QualityRow("png", 0.0, "0.png", 512, 512, 300000, None, float("inf"), None, None, 0.1, 0.1, 90, 1, 0)
-        )
+        rows += [
+            QualityRow(
+                "png", 0.0, f"{picture}.png", 512, 512, 300000, None, float("inf"), None, None, 0.1, 0.1, 90, 1, 0
+            )
+            for picture in range(6)
+        ]
         write_table(folder / f"{name}{TABLE_ENDING}", QualityTable(rows, [ENVIRONMENT, OUR_ENVIRONMENT]))
     for index in (1, 2):
         for codec, seconds in (("vaecodec", 0.1), ("jpeg", 0.01), ("avif", 0.02)):

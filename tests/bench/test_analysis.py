@@ -20,6 +20,7 @@ from bench.analysis import (
     summarise_times,
 )
 from bench.readme_results import RELEASES, newest_release
+from bench.rows import read_table, write_table
 from vaecodec.evaluation import WINDOWS
 
 from .conftest import ROOT, quality_rows
@@ -100,6 +101,18 @@ def test_a_setting_that_was_not_measured_on_every_picture_is_no_point_of_the_cur
     rows = quality_rows("jpeg", 1.0)
     assert len(mean_curve(rows, "jpeg", "psnr")) == 10
     assert len(mean_curve(rows[:-1], "jpeg", "psnr")) == 9
+
+
+def test_a_codec_that_lacks_a_picture_is_left_out_of_every_figure(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = read_table(results / "val.tsv.gz")
+    table.rows = [row for row in table.rows if (row.codec, row.picture) != ("avif", "2.png")]
+    write_table(results / "val.tsv.gz", table)
+    loaded = load_results(results)
+    assert {row.codec for row in loaded.tables["val"].rows} == {"vaecodec", "jpeg", "webp", "png"}
+    assert {row.codec for row in loaded.tables["kodak"].rows} == {"vaecodec", "jpeg", "webp", "avif", "png"}
+    assert "val: avif was measured on 5 of 6 pictures" in capsys.readouterr().err
 
 
 def test_too_few_points_give_no_figure_unless_they_are_let_through() -> None:
