@@ -41,18 +41,23 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def hold_to_threads(threads: int) -> None:
+def hold_to_threads(threads: int, index: int = 0) -> None:
     """Binds this process to so many of its cores, and torch to so many threads where it is loaded; 0: all of them.
 
     Binding holds every codec to the same rule, also those without a setting for threads. Call it before a codec is loaded.
     Where the system cannot bind, only the environment variables of OpenMP are set.
+
+    Args:
+        threads: how many.
+        index: of this process among those that work side by side, each on cores of its own as far as there are enough.
     """
     if threads <= 0:
         return
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     if sys.platform == "linux":
         # The last cores rather than the first: systems put their own work on the first.
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+        cores = sorted(os.sched_getaffinity(0), reverse=True)
+        os.sched_setaffinity(0, {cores[(index * threads + step) % len(cores)] for step in range(threads)})
     if "torch" in sys.modules:
         import torch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from dataclasses import dataclass
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +47,12 @@ class _Worker:
     codec: CodecAdapter
 
 
-def begin(key: str, ours: OurSettings, threads: int) -> None:
-    """Gets a worker process ready for one codec."""
-    hold_to_threads(threads)
+def begin(key: str, ours: OurSettings, threads: int, begun: Synchronized[int]) -> None:
+    """Gets a worker process ready for one codec; ``begun`` counts the workers, so that each gets cores of its own."""
+    with begun.get_lock():
+        index = begun.value
+        begun.value += 1
+    hold_to_threads(threads, index)
     _Worker.key = key
     _Worker.codec = build_codec(key, ours)
     if threads > 0:

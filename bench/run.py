@@ -160,7 +160,8 @@ def measure_rates(
             bar.set_postfix_str(key)
             # A new process for each codec: none finds the memory or the caches of another.
             spawn = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(options.jobs, spawn, begin, (key, ours, 1)) as pool:
+            begun = spawn.Value("i", 0)
+            with ProcessPoolExecutor(options.jobs, spawn, begin, (key, ours, 1, begun)) as pool:
                 for done in as_completed([pool.submit(measure_picture, task) for task in listed]):
                     for row in done.result():
                         journal.append(row)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bench import machine
 from bench.measure import rgb_samples
 from bench.rows import append_time, read_table, read_times
 from bench.run import chosen_codecs, main, of_other_weights, spread
@@ -78,6 +79,20 @@ def test_times_without_rates_are_refused_with_what_to_do(pictures: Path, tmp_pat
 def test_a_codec_that_is_not_known_is_refused_before_anything_is_measured() -> None:
     with pytest.raises(UsageError, match="gif"):
         chosen_codecs(["jpeg", "gif"])
+
+
+def test_processes_side_by_side_get_cores_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[set[int]] = []
+    monkeypatch.setattr(machine.sys, "platform", "linux")
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(machine.os, "sched_setaffinity", lambda _, cores: bound.append(cores), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MKL_NUM_THREADS", "1")
+    monkeypatch.delitem(machine.sys.modules, "torch", raising=False)
+    for index in range(4):
+        machine.hold_to_threads(1, index)
+    machine.hold_to_threads(2)
+    assert bound == [{2}, {1}, {0}, {2}, {2, 1}]
 
 
 def test_perceptual_metrics_are_measured_at_settings_spread_over_the_scale() -> None:
