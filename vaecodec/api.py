@@ -255,7 +255,9 @@ class Codec:
         self.device = pick_device(device)
         path = find_weights(model)
         weights = load_weights(path)
-        self.model = LoadedModel(path.stem, weights, weights.model_id(), macs_per_pixel(weights.settings))
+        self.model = LoadedModel(
+            path.stem, weights, weights.model_id(), macs_per_pixel(weights.settings, weights.data.layers)
+        )
         self.tables = FrozenTables.from_arrays(weights.half_widths, weights.counts)
         self._symbol_models = SymbolModels(self.tables)
         layers = build_layers(weights.data, self.device, arithmetic)
@@ -878,7 +880,7 @@ def models() -> list[ModelCard]:
         weights = load_weights(path)
         cards.append(
             ModelCard(
-                path.stem, weights.model_id().hex(), path, weights.settings.to_dict(), macs_per_pixel(weights.settings),
+                path.stem, weights.model_id().hex(), path, weights.settings.to_dict(), macs_per_pixel(weights.settings, weights.data.layers),
                 path.stat().st_size, weights.card,
             )
         )  # fmt: skip

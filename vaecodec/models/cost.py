@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
+from vaecodec.exact.layers import DepthwiseData, LinearData, prove_linear
 from vaecodec.models.exact_image import layer_shapes
 from vaecodec.models.image import ImageEncoder
 from vaecodec.models.layers import DepthwiseConv
@@ -15,18 +17,27 @@ HYPER = {"up32": 64**2, "block32": 32**2, "up16": 32**2}
 HYPER_ANALYSIS = {"enter": 16**2, "block16": 16**2, "down32": 32**2, "block32": 32**2, "down64": 64**2}
 
 
-def macs_per_pixel(settings: ImageSettings) -> dict[str, float]:
-    """KMAC per pixel of ``analysis`` (h_a included), ``synthesis`` and ``prior``; decoding is the sum of the last two."""
+def macs_per_pixel(
+    settings: ImageSettings, layers: Mapping[str, LinearData | DepthwiseData] | None = None
+) -> dict[str, float]:
+    """Thousands of MAC per pixel of ``analysis`` (h_a included), ``synthesis`` and ``prior``; decoding is the last two.
+
+    Args:
+        settings: sizes.
+        layers: of the exact decoder; those that float32 computes in two digits count twice.
+    """
     macs = {"analysis": 0.0, "synthesis": 0.0, "prior": 0.0}
     for name, shape in layer_shapes(settings).items():
         half, part, *rest = name.split(".")
+        layer = (layers or {}).get(name)
+        count = prod(shape) * (2 if isinstance(layer, LinearData) and prove_linear(name, layer)[0] else 1)
         if half == "g_s":
-            macs["synthesis"] += prod(shape) / PER_PIXEL[part]
+            macs["synthesis"] += count / PER_PIXEL[part]
         elif half == "h_s":
-            macs["prior"] += prod(shape) / HYPER[part]
+            macs["prior"] += count / HYPER[part]
         else:
             # Layers with a matrix for each position of a cell use one of the four at each.
-            macs["prior"] += prod(shape) / (4 if rest[0] in ("enter", "leave") else 1) / STRIDE**2
+            macs["prior"] += count / (4 if rest[0] in ("enter", "leave") else 1) / STRIDE**2
     for name, module in ImageEncoder(settings).named_modules():
         half, _, rest = name.partition(".")
         pixels = (PER_PIXEL if half == "g_a" else HYPER_ANALYSIS).get(rest.split(".")[0])
