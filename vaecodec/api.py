@@ -74,8 +74,8 @@ from vaecodec.picture import (
 )
 
 DEFAULT_MODEL = "fast"
-DEFAULT_QUALITY = 70.0
-"""Looks like JPEG 85; see bench/results."""
+DEFAULT_QUALITY = 61.0
+"""The MS-SSIM of JPEG 85 on validation pictures: 0.9915, at 0.85 bits per pixel for 1.46."""
 
 ONE_TILE_PIXELS = 2_000_000
 """Pictures up to this size are one tile."""

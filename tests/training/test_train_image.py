@@ -18,6 +18,7 @@ import vaecodec
 from vaecodec.api import Codec
 from vaecodec.errors import UsageError
 from vaecodec.models.settings import ImageSettings
+from vaecodec.training import export_checkpoint
 from vaecodec.training import image as trainer
 from vaecodec.training.image import TrainSettings, read_checkpoint, train
 from vaecodec.training.pictures import CropSampler
@@ -104,6 +105,21 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
         assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
     assert [row["validation_loss"] for row in one["history"]] == [row["validation_loss"] for row in other["history"]]
     assert Codec(whole).model.id == Codec(broken).model.id
+
+
+def test_a_fresh_schedule_starts_from_a_moving_average(photographs: Path, tmp_path: Path) -> None:
+    first, average = tmp_path / "first.safetensors", tmp_path / "average.safetensors"
+    train(settings(photographs, first, steps=6, lr=1e-2))
+    checkpoint = first.with_suffix(".checkpoint")
+    export_checkpoint.main([str(checkpoint), "--average", str(average)])
+    losses = []
+    for init in (checkpoint, average):
+        train(settings(photographs, tmp_path / "second.safetensors", steps=1, init=str(init)))
+        state = read_checkpoint(tmp_path / "second.checkpoint", torch.device("cpu"))
+        losses.append(state["history"][0]["validation_loss"])
+    before = read_checkpoint(checkpoint, torch.device("cpu"))["history"]
+    assert losses[0] == before[-1]["validation_loss"] != before[0]["validation_loss"]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
 
 
 def test_steps_without_a_finite_gradient_are_skipped(

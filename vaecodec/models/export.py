@@ -64,15 +64,13 @@ class Ranges:
 
     Attributes:
         stream: residual streams of the prior.
-        synthesis_stream16: residual stream of the synthesis at 1/16.
-        synthesis_stream8: residual stream of the synthesis at 1/8, which the last layer reads in two digits.
+        synthesis_stream: residual streams of the synthesis; the layers that leave them read them in two digits.
         inner: inside residual blocks of the prior.
         synthesis_inner: inside residual blocks of the synthesis.
     """
 
     stream: int = 2047
-    synthesis_stream16: int = 2047
-    synthesis_stream8: int = 16383
+    synthesis_stream: int = 16383
     inner: int = 1023
     synthesis_inner: int = 2047
 
@@ -130,7 +128,7 @@ class ChannelMaxima:
         largest[rows.reshape(-1, len(largest)).any(axis=0)] *= 2
 
     def scale(self, limit: int, *names: str) -> FloatArray:
-        """Integers per unit, per channel, so that ±limit holds the largest of all ``names``."""
+        """Integers per unit, per channel, so that ±limit holds the largest of all ``names``, with the margin."""
         largest = np.max([self.largest[name] for name in names], axis=0)
         scale: FloatArray = limit / np.maximum(MARGIN * largest, 1e-3)
         return scale
@@ -261,26 +259,27 @@ def _round_layers(model: ImageModel, maxima: ChannelMaxima, r: Ranges) -> Rounde
     # Synthesis.
     blocks16 = [f"g_s.blocks16.{i}" for i in range(s.synthesis_blocks16)]
     blocks8 = [f"g_s.blocks8.{i}" for i in range(s.synthesis_blocks8)]
-    wide16, wide8, inner = r.synthesis_stream16, r.synthesis_stream8, r.synthesis_inner
-    scale16 = maxima.scale(wide16, "g_s.pairs.input", *(f"{name}.stream" for name in blocks16))
-    scale8 = maxima.scale(wide8, "g_s.patches.input", *(f"{name}.stream" for name in blocks8))
+    wide, inner = r.synthesis_stream, r.synthesis_inner
+    scale16 = maxima.scale(wide, "g_s.pairs.input", *(f"{name}.stream" for name in blocks16))
+    scale8 = maxima.scale(wide, "g_s.patches.input", *(f"{name}.stream" for name in blocks8))
     before = np.max(maxima.largest["g_s.pairs"].reshape(4, -1), axis=0)
-    before_scale = wide8 / np.maximum(MARGIN * before, 1e-3)
-    rounder.blocks(blocks16, scale16, stream=wide16, inner=inner)
+    before_scale = wide / np.maximum(MARGIN * before, 1e-3)
+    rounder.blocks(blocks16, scale16, stream=wide, inner=inner)
     rounder.linear(
         "g_s.pairs",
         ranged_by="g_s.pairs",
         input_scale=scale16,
         output_scale=np.tile(before_scale, 4),
-        input_limit=wide16,
-        limit=wide8,
+        input_limit=wide,
+        limit=wide,
+        digits=True,
     )
-    rounder.blocks(blocks8, scale8, stream=wide8, inner=inner)
+    rounder.blocks(blocks8, scale8, stream=wide, inner=inner)
     rounder.linear(
         "g_s.patches",
         input_scale=scale8,
         output_scale=np.full(3 * 64, SAMPLE_SCALE),
-        input_limit=wide8,
+        input_limit=wide,
         limit=SAMPLE_LIMIT,
         digits=True,
     )

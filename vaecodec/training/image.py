@@ -21,6 +21,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ class TrainSettings:
     threads: int = setting(1, "threads; two that share cores with other work are slower than one")
     device: str = setting("auto", "auto, cpu or cuda")
     resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
-    init: str = setting("", "checkpoint to take only the moving average of, for a fresh schedule")
+    init: str = setting("", "checkpoint, or .safetensors of a moving average, to start a fresh schedule from")
     save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
     judge_every: int = setting(1000, "steps between validations")
     judge_pictures: int = setting(16, "crops that a validation looks at, of each of the two sets")
@@ -221,7 +222,7 @@ def train(settings: TrainSettings) -> None:
     model.to(device)
     average = ImageModel(model.settings).to(device)
     if s.init:
-        model.load_state_dict(read_checkpoint(Path(s.init), device)["average"])
+        model.load_state_dict(read_average(Path(s.init), device))
     average.load_state_dict(model.state_dict())
     slow = linear_path(model)
     taken = {id(p) for p in slow}
@@ -367,6 +368,16 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
         raise UsageError(f"{path}: no such checkpoint")
     state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     return state
+
+
+def read_average(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """The moving average of a checkpoint, or of a file that ``export_checkpoint --average`` wrote."""
+    if path.suffix != ".safetensors":
+        average: dict[str, Tensor] = read_checkpoint(path, device)["average"]
+        return average
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    return {name: value.float() for name, value in safetensors.torch.load_file(path, device=str(device)).items()}
 
 
 def write_history(out: Path, history: Sequence[dict[str, float]]) -> None:
