@@ -254,6 +254,7 @@ def test_the_installed_models_are_listed_with_their_cost() -> None:
     cards = {card.name: card for card in api.models()}
     fast = cards["fast"]
     assert fast.macs["synthesis"] + fast.macs["prior"] <= 10
+    assert fast.macs["decode_as_executed"] >= fast.macs["synthesis"] + fast.macs["prior"]
     assert fast.id_hex == Codec("fast").model.id_hex
     assert sum(card.size for card in cards.values()) < 20 << 20
 

@@ -147,7 +147,7 @@ class ModelCard:
         id_hex: the model id in files, 16 hexadecimal digits.
         path: the weights file.
         settings: sizes of the model.
-        macs: kMAC per pixel of ``analysis``, ``synthesis`` and ``prior``.
+        macs: kMAC per pixel of ``analysis``, ``synthesis`` and ``prior`` as networks, and ``decode_as_executed``.
         size: of the weights file, in bytes.
         card: who made it, of what, how long.
     """
@@ -255,9 +255,7 @@ class Codec:
         self.device = pick_device(device)
         path = find_weights(model)
         weights = load_weights(path)
-        self.model = LoadedModel(
-            path.stem, weights, weights.model_id(), macs_per_pixel(weights.settings, weights.data.layers)
-        )
+        self.model = LoadedModel(path.stem, weights, weights.model_id(), count_macs(weights))
         self.tables = FrozenTables.from_arrays(weights.half_widths, weights.counts)
         self._symbol_models = SymbolModels(self.tables)
         layers = build_layers(weights.data, self.device, arithmetic)
@@ -873,6 +871,12 @@ def info(
     return facts
 
 
+def count_macs(weights: Weights) -> dict[str, float]:
+    """Thousands of MAC per pixel of the networks, and of decoding as float32 executes it: layers in two digits count twice there."""
+    executed = macs_per_pixel(weights.settings, weights.data.layers)
+    return macs_per_pixel(weights.settings) | {"decode_as_executed": executed["synthesis"] + executed["prior"]}
+
+
 def models() -> list[ModelCard]:
     """The installed models."""
     cards = []
@@ -880,7 +884,7 @@ def models() -> list[ModelCard]:
         weights = load_weights(path)
         cards.append(
             ModelCard(
-                path.stem, weights.model_id().hex(), path, weights.settings.to_dict(), macs_per_pixel(weights.settings, weights.data.layers),
+                path.stem, weights.model_id().hex(), path, weights.settings.to_dict(), count_macs(weights),
                 path.stat().st_size, weights.card,
             )
         )  # fmt: skip

@@ -95,7 +95,7 @@ class FakeApi:
             } | ({"latents": "ab"} if latents else {})
 
         def models() -> list[SimpleNamespace]:
-            macs = {"analysis": 5.0, "synthesis": 5.5, "prior": 4.1}
+            macs = {"analysis": 5.0, "synthesis": 5.5, "prior": 4.1, "decode_as_executed": 10.5}
             card = {"name": "fast", "id_hex": "0123456789abcdef", "path": Path("fast.safetensors")}
             return [SimpleNamespace(**card, macs=macs, settings={"width": 192}, size=2_500_000)]
 

@@ -75,7 +75,7 @@ def test_info_for_people_and_for_programs(api: Any, tmp_path: Path, capsys: pyte
 def test_models_are_listed(api: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split() == [
-        "fast", "0123456789abcdef", "14.6", "9.6", "2.5", "fast.safetensors"
+        "fast", "0123456789abcdef", "14.6", "9.6", "10.5", "2.5", "fast.safetensors"
     ]  # fmt: skip
     assert main(["models", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["kmac_per_pixel"]["prior"] == 4.1

@@ -22,11 +22,12 @@ def command(as_json: bool) -> None:
             facts = {"name": card.name, "id": card.id_hex, "path": str(card.path), "bytes": card.size}
             click.echo(json.dumps(facts | {"kmac_per_pixel": dict(card.macs), "settings": dict(card.settings)}))
         return
-    header = ("name", "id", "encode kMAC/px", "decode kMAC/px", "MB", "file")
+    header = ("name", "id", "encode kMAC/px", "decode kMAC/px", "as executed", "MB", "file")
     rows = []
     for card in cards:
         decode = card.macs["synthesis"] + card.macs["prior"]
         encode = card.macs["analysis"] + decode
-        costs = (number(encode, 1), number(decode, 1), number(card.size / 1e6, 1))
+        executed = card.macs["decode_as_executed"]
+        costs = (*(number(cost, 1) for cost in (encode, decode, executed)), number(card.size / 1e6, 1))
         rows.append((card.name, card.id_hex, *costs, str(card.path)))
     click.echo(text_table(header, rows))
