@@ -102,9 +102,10 @@ class ChannelMaxima:
                 self._hook(handles, f"{name}.expand", module.expand, leaky=True)
                 self._hook(handles, f"{name}.stream", module, inputs=True)
                 self._hook(handles, f"{name}.stream", module)
-            elif name in ("g_s.pairs", "h_s.up32", "h_s.up16", "g_s.patches"):
-                self._hook(handles, name, module, leaky=name == "h_s.up32")
+            elif name in ("g_s.pairs", "g_s.patches"):
                 self._hook(handles, f"{name}.input", module, inputs=True)
+                if name == "g_s.pairs":
+                    self._hook(handles, name, module)
         return handles
 
     def _hook(
