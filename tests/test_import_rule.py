@@ -24,6 +24,8 @@ FORBIDDEN = {
     "training": {"constriction", "click", "tqdm", "vaecodec.bitstream", "vaecodec.picture", "vaecodec.api",
                  "vaecodec.cli", "vaecodec.evaluation"},
     "evaluation": {"click", "vaecodec.cli", "vaecodec.training"},
+    "tiling": {"torch", "constriction", "click", "PIL", "vaecodec.picture", "vaecodec.api", "vaecodec.cli",
+               "vaecodec.training", "vaecodec.evaluation"},
     "rate_control": {"torch", "click", "vaecodec.api", "vaecodec.cli", "vaecodec.training"},
     "api": {"click", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
 }  # fmt: skip

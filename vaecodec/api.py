@@ -25,6 +25,7 @@ import numpy.typing as npt
 import safetensors
 import torch
 
+from vaecodec import tiling
 from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder, SymbolModels
 from vaecodec.bitstream.container import (
     ALPHA_CONSTANT,
@@ -43,6 +44,7 @@ from vaecodec.bitstream.container import (
     TileRectangle,
     read_container,
     read_header,
+    tile_count,
     tile_grid,
     write_container,
 )
@@ -58,7 +60,7 @@ from vaecodec.errors import (
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols, quality_in_units, quality_of_units
 from vaecodec.models.cost import macs_per_pixel
-from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.exact_image import LATENT_CLAMP, ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights, load_weights
 from vaecodec.picture import (
@@ -208,6 +210,7 @@ class _Coded:
 
     quality16: int
     exponent: int
+    grid: tuple[TileRectangle, ...]
     tiles: tuple[Tile, ...]
     y16: torch.Tensor
     estimated_bits: float
@@ -322,9 +325,9 @@ class Codec:
             if sum(len(planes.data) for planes in prepared.tiles.values()) < 2 * share * best.size:
                 best = min(best, self._code_tiles(prepared, quality16, small, prepared.tiles, watch), key=_size)
         if prepared.whole is not None:
-            tile = _tile_of(prepared.whole)
+            tile, one = _tile_of(prepared.whole), tuple(tile_grid(width, height, 0))
             best = min(
-                best, _Coded(quality16, 0, (tile,), torch.zeros_like(best.y16), 8.0 * len(tile.payload)), key=_size
+                best, _Coded(quality16, 0, one, (tile,), torch.zeros_like(best.y16), 8.0 * len(tile.payload)), key=_size
             )
         return best
 
@@ -339,22 +342,23 @@ class Codec:
         height, width = prepared.source.shape[:2]
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         y16 = torch.zeros((rows, columns, self.model.weights.settings.latents), dtype=torch.int32, device=self.device)
+        grid = tuple(tile_grid(width, height, exponent))
         tiles, estimate = [], 0.0
-        for number, rectangle in enumerate(tile_grid(width, height, exponent)):
+        for number, rectangle in enumerate(grid):
             payload, bits, latents = self._encode_tile(prepared.x, rectangle, quality16, watch)
             tile = Tile(TILE_LATENTS, payload)
             planes = lossless.get(number)
             if planes is not None and len(planes.data) < len(payload):
                 tile, bits = _tile_of(planes), 8.0 * len(planes.data)
             else:
-                y16[_cells(rectangle)] = latents.y16
+                y16[tiling.cells(rectangle)] = latents.y16
             tiles.append(tile)
             estimate += bits
-        return _Coded(quality16, exponent, tuple(tiles), y16, estimate)
+        return _Coded(quality16, exponent, grid, tuple(tiles), y16, estimate)
 
     def _finish(self, prepared: _Prepared, coded: _Coded, *, check: bool, watch: Stopwatch) -> Encoded:
         with watch.time("synthesis"):
-            samples = self._reconstruct(coded.tiles, coded.y16, self._header(prepared, coded))
+            samples = self._reconstruct(coded.tiles, coded.grid, coded.y16, self._header(prepared, coded))
         with watch.time("container"):
             data = self._pack(prepared, coded, zlib.crc32(samples.tobytes()) if check else None)
         return Encoded(data, prepared.source, samples, coded.quality16 / 16, coded.estimated_bits, watch.seconds)
@@ -407,7 +411,7 @@ class Codec:
             coded = self._code(prepared, quality16, watch)
             if measure.of_samples:
                 with watch.time("synthesis"):
-                    samples = self._reconstruct(coded.tiles, coded.y16, self._header(prepared, coded))
+                    samples = self._reconstruct(coded.tiles, coded.grid, coded.y16, self._header(prepared, coded))
                 value = quality_of_samples(measure, prepared.source, samples)
             else:
                 # The checksum takes its place whatever it is.
@@ -441,10 +445,10 @@ class Codec:
         watch = Stopwatch()
         with watch.time("container"):
             container = self._open(data, limits)
-        samples = self._decode(container, _whole(container.header), watch)
+        samples = self._decode(container, tiling.whole(container.header), watch)
         if verify:
             _verify(container, samples)
-        return Decoded(_picture_of(container, samples, _whole(container.header)), watch.seconds)
+        return Decoded(_picture_of(container, samples, tiling.whole(container.header)), watch.seconds)
 
     def decompress_region(
         self, data: bytes, region: tuple[int, int, int, int], *, limits: Limits = DEFAULT_LIMITS
@@ -480,11 +484,11 @@ class Codec:
         """
         container = self._open(data, limits, keep_damaged=True)
         damaged: set[int] = set()
-        samples = self._decode(container, _whole(container.header), Stopwatch(), damaged)
+        samples = self._decode(container, tiling.whole(container.header), Stopwatch(), damaged)
         if not damaged:
             _verify(container, samples)
         grid = tile_grid(container.header.width, container.header.height, container.header.tile_exponent)
-        picture = _picture_of(container, samples, _whole(container.header))
+        picture = _picture_of(container, samples, tiling.whole(container.header))
         return Salvaged(picture, {number: grid[number] for number in sorted(damaged)}, len(grid))
 
     def latents_digest(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> str:
@@ -514,7 +518,7 @@ class Codec:
     def _encode_tile(
         self, x: torch.Tensor, r: TileRectangle, quality16: int, watch: Stopwatch
     ) -> tuple[bytes, float, Latents]:
-        cells, halo = _cells(r), self.encoder.halo
+        cells, halo = tiling.cells(r), self.encoder.halo
         with watch.time("analysis"), torch.inference_mode():
             top, left = cells[0].start * STRIDE, cells[1].start * STRIDE
             bottom, right = cells[0].stop * STRIDE, cells[1].stop * STRIDE
@@ -538,7 +542,7 @@ class Codec:
         return payload, bits, latents
 
     def _decode_tile(self, tile: Tile, r: TileRectangle, quality16: int, watch: Stopwatch) -> Latents:
-        rows, columns = _cells(r)
+        rows, columns = tiling.cells(r)
         decoder = SymbolDecoder(self._symbol_models, tile.payload)
         coding_before = watch.seconds.get("coding", 0.0)
 
@@ -556,7 +560,20 @@ class Codec:
     def _decode(
         self, container: Container, region: TileRectangle, watch: Stopwatch, damaged: set[int] | None = None
     ) -> Samples:
-        """Tiles -> uint8 [h, w, C] of a region.
+        """Tiles -> uint8 [h, w, C] of a region; arguments as for :meth:`_decode_rows`."""
+        samples = np.empty((region.height, region.width, container.header.channels), np.uint8)
+        top = 0
+        for rows in self._decode_rows(container, region, watch, damaged):
+            samples[top : top + len(rows)] = rows
+            top += len(rows)
+        return samples
+
+    def _decode_rows(
+        self, container: Container, region: TileRectangle, watch: Stopwatch, damaged: set[int] | None = None
+    ) -> Iterator[Samples]:
+        """Tiles -> the rows of a region, uint8 [n, w, C], from the top, one row of tiles after the other.
+
+        No more latents are kept than those of a row of tiles and of what its halo touches.
 
         Args:
             container: the file.
@@ -565,23 +582,63 @@ class Codec:
             damaged: takes the numbers of tiles that cannot be decoded, which are grey then; None lets their errors out.
         """
         header = container.header
-        window = self._window(region, header.height, header.width)
-        shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
-        y16 = torch.zeros((*shape, self.model.weights.settings.latents), dtype=torch.int32, device=self.device)
+        exponent = header.tile_exponent
+        grid = tile_grid(header.width, header.height, exponent)
+        across = tile_count(header.width, 1, exponent)
         tiles = list(container.tiles)
-        for number, r in enumerate(tile_grid(header.width, header.height, header.tile_exponent)):
-            cells = _cells(r)
-            rows, columns = _overlap(cells[0], window[0]), _overlap(cells[1], window[1])
-            if rows.start >= rows.stop or columns.start >= columns.stop:
+        columns = self._window(region, header.height, header.width)[1]
+        known: dict[int, torch.Tensor] = {}
+        for start in range(0, len(grid), across):
+            row = grid[start : start + across]
+            part = tiling.intersection(region, TileRectangle(0, row[0].top, header.width, row[0].height))
+            if part is None:
+                continue
+            needed = self._window(part, header.height, header.width)[0]
+            first = needed.start * STRIDE >> exponent if exponent else 0
+            last = (needed.stop * STRIDE - 1) >> exponent if exponent else 0
+            known = {number: latents for number, latents in known.items() if number >= first}
+            for number in range(first, min(last, (len(grid) - 1) // across) + 1):
+                if number not in known:
+                    at = range(number * across, (number + 1) * across)
+                    known[number] = self._decode_tile_row(tiles, grid, at, columns, header, watch, damaged)
+            with watch.time("synthesis"):
+                pieces = []
+                for number in sorted(known):
+                    lies = tiling.cells(grid[number * across])[0]
+                    there = tiling.moved(tiling.overlap(lies, needed), lies)
+                    pieces.append(known[number][there])
+                y16 = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+                samples = self._reconstruct(tiles[start : start + across], row, y16, header, part)
+            yield samples
+
+    def _decode_tile_row(
+        self,
+        tiles: list[Tile],
+        grid: Sequence[TileRectangle],
+        at: range,
+        columns: slice,
+        header: Header,
+        watch: Stopwatch,
+        damaged: set[int] | None,
+    ) -> torch.Tensor:
+        """The latents of a row of tiles in some columns, int16 [rows, columns, M], clamped as the synthesis clamps them."""
+        rows = tiling.cells(grid[at[0]])[0]
+        shape = (rows.stop - rows.start, columns.stop - columns.start, self.model.weights.settings.latents)
+        y16 = torch.zeros(shape, dtype=torch.int16, device=self.device)
+        for number in at:
+            r = grid[number]
+            lies = tiling.cells(r)[1]
+            wanted = tiling.overlap(lies, columns)
+            if wanted.start >= wanted.stop:
                 continue
             try:
                 if tiles[number].damaged:
                     raise DamagedFileError(f"tile {number} has a wrong checksum")
                 if tiles[number].mode == TILE_LATENTS:
                     latents = self._decode_tile(tiles[number], r, header.quality16, watch).y16
-                    y16[_moved(rows, window[0]), _moved(columns, window[1])] = latents[
-                        _moved(rows, cells[0]), _moved(columns, cells[1])
-                    ]
+                    y16[:, tiling.moved(wanted, columns)] = latents[:, tiling.moved(wanted, lies)].clamp(
+                        -LATENT_CLAMP, LATENT_CLAMP
+                    )
                 elif damaged is not None:
                     _lossless_tile(tiles[number], r, header.channels)
             except DamagedFileError:
@@ -591,12 +648,11 @@ class Codec:
                 tiles[number] = _tile_of(
                     encode_lossless(np.full((r.height, r.width, header.channels), _GREY, np.uint8))
                 )
-        with watch.time("synthesis"):
-            return self._reconstruct(tiles, y16, header, region)
+        return y16
 
     def _window(self, region: TileRectangle, height: int, width: int) -> tuple[slice, slice]:
         """The latent cells that the samples of a region depend on: rows, columns."""
-        rows, columns = _cells(region)
+        rows, columns = tiling.cells(region)
         halo = self.synthesis.halo
         return (
             slice(max(0, rows.start - halo), min(-(-height // STRIDE), rows.stop + halo)),
@@ -604,18 +660,22 @@ class Codec:
         )
 
     def _reconstruct(
-        self, tiles: Sequence[Tile], y16: torch.Tensor, header: Header, region: TileRectangle | None = None
+        self,
+        tiles: Sequence[Tile],
+        grid: Sequence[TileRectangle],
+        y16: torch.Tensor,
+        header: Header,
+        region: TileRectangle | None = None,
     ) -> Samples:
-        """Latents of a region's window and lossless tiles -> uint8 [h, w, C] of the region, by default the picture."""
-        grid = tile_grid(header.width, header.height, header.tile_exponent)
+        """Latents of a region's window and its tiles -> uint8 [h, w, C] of the region, by default the picture."""
         coded = [r for tile, r in zip(tiles, grid, strict=True) if tile.mode == TILE_LATENTS]
-        region = region or _whole(header)
+        region = region or tiling.whole(header)
         size = (header.height, header.width, header.channels)
         samples = self._synthesise(y16, coded, header.quality16, *size, region=region)
         for tile, r in zip(tiles, grid, strict=True):
-            part = _intersection(r, region)
+            part = tiling.intersection(r, region)
             if tile.mode != TILE_LATENTS and part is not None:
-                samples[_inside(part, region)] = _lossless_tile(tile, r, header.channels)[_inside(part, r)]
+                samples[tiling.inside(part, region)] = _lossless_tile(tile, r, header.channels)[tiling.inside(part, r)]
         return samples
 
     def _synthesise(
@@ -633,42 +693,18 @@ class Codec:
         samples = np.zeros((region.height, region.width, channels), np.uint8)
         window = self._window(region, height, width)
         for r in grid:
-            part = _intersection(r, region)
+            part = tiling.intersection(r, region)
             if part is None:
                 continue
             needed = self._window(part, height, width)
-            piece = self.synthesis(y16[_moved(needed[0], window[0]), _moved(needed[1], window[1])], quality16)
+            latents = y16[tiling.moved(needed[0], window[0]), tiling.moved(needed[1], window[1])].to(torch.int32)
+            piece = self.synthesis(latents, quality16)
             top, left = part.top - needed[0].start * STRIDE, part.left - needed[1].start * STRIDE
             rgb = piece[top : top + part.height, left : left + part.width].cpu().numpy()
             if channels == 1:
                 rgb = ((rgb.sum(axis=2, dtype=np.int32, keepdims=True) + 1) // 3).astype(np.uint8)
-            samples[_inside(part, region)] = rgb
+            samples[tiling.inside(part, region)] = rgb
         return samples
-
-
-def _whole(header: Header) -> TileRectangle:
-    return TileRectangle(0, 0, header.width, header.height)
-
-
-def _overlap(a: slice, b: slice) -> slice:
-    return slice(max(a.start, b.start), min(a.stop, b.stop))
-
-
-def _moved(cells: slice, origin: slice) -> slice:
-    """The same cells, counted from where ``origin`` starts."""
-    return slice(cells.start - origin.start, cells.stop - origin.start)
-
-
-def _intersection(a: TileRectangle, b: TileRectangle) -> TileRectangle | None:
-    left, top = max(a.left, b.left), max(a.top, b.top)
-    width, height = min(a.left + a.width, b.left + b.width) - left, min(a.top + a.height, b.top + b.height) - top
-    return TileRectangle(left, top, width, height) if width > 0 and height > 0 else None
-
-
-def _inside(part: TileRectangle, whole: TileRectangle) -> tuple[slice, slice]:
-    """Where in the samples of ``whole`` those of ``part`` lie: rows, columns."""
-    top, left = part.top - whole.top, part.left - whole.left
-    return slice(top, top + part.height), slice(left, left + part.width)
 
 
 def _verify(container: Container, samples: Samples) -> None:
@@ -679,16 +715,8 @@ def _verify(container: Container, samples: Samples) -> None:
 def _picture_of(container: Container, samples: Samples, region: TileRectangle) -> Picture:
     alpha = _unpacked_alpha(container)
     if alpha is not None:
-        alpha = alpha[_inside(region, _whole(container.header))]
+        alpha = alpha[tiling.inside(region, tiling.whole(container.header))]
     return Picture(samples, icc=container.icc, exif=container.exif, xmp=container.xmp, alpha=alpha)
-
-
-def _cells(r: TileRectangle) -> tuple[slice, slice]:
-    """The latent cells of a tile: rows, columns."""
-    return (
-        slice(r.top // STRIDE, -(-(r.top + r.height) // STRIDE)),
-        slice(r.left // STRIDE, -(-(r.left + r.width) // STRIDE)),
-    )
 
 
 _ALPHA_KINDS: Mapping[int, Literal["PNG", "WEBP"]] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP"}
