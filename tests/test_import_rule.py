@@ -27,6 +27,8 @@ FORBIDDEN = {
     "tiling": {"torch", "constriction", "click", "PIL", "vaecodec.picture", "vaecodec.api", "vaecodec.cli",
                "vaecodec.training", "vaecodec.evaluation"},
     "rate_control": {"torch", "click", "vaecodec.api", "vaecodec.cli", "vaecodec.training"},
+    "pillow": {"torch", "constriction", "click", "vaecodec.models", "vaecodec.cli", "vaecodec.training",
+               "vaecodec.evaluation"},
     "api": {"click", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
 }  # fmt: skip
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
-from vaecodec.bitstream.varint import read_varint, write_varint
+from vaecodec.bitstream.varint import MAX_BYTES, read_varint, write_varint
 from vaecodec.errors import (
     DamagedFileError,
     FileFormatError,
@@ -60,6 +60,8 @@ MAX_TILE_EXPONENT: Final = 15
 # mode(1), the shortest length(1), crc(4): what one tile takes in TILES at least.
 _MIN_TILE_ENTRY_BYTES: Final = 6
 _CRC_BYTES: Final = 4
+# A section may declare 32 GiB: so much is asked for at a time.
+_READ_BYTES: Final = 1 << 16
 
 _NAMES: Final = {
     TAG_HEADER: "HEADER",
@@ -154,6 +156,25 @@ class Container:
     alpha: tuple[int, bytes] | None = None
     check: int | None = None
     array: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Front:
+    """What lies before the tiles, for those who show a file without decoding it.
+
+    Attributes:
+        header: the HEADER section.
+        icc: colour profile, inflated.
+        exif: EXIF block from the TIFF header on, inflated.
+        xmp: XMP packet, inflated.
+        has_alpha: whether there is an ALPHA section.
+    """
+
+    header: Header
+    icc: bytes | None
+    exif: bytes | None
+    xmp: bytes | None
+    has_alpha: bool
 
 
 class TileRectangle(NamedTuple):
@@ -288,6 +309,47 @@ def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Header:
     """
     view = memoryview(data)
     return _read_header_section(view, _read_magic(view), limits)[0]
+
+
+def read_front(file: BinaryIO, *, limits: Limits = DEFAULT_LIMITS) -> Front:
+    """Read what lies before the tiles, and no further; the tiles need not be there.
+
+    Args:
+        file: an open file at the start of a .vaec file; left behind the DATA tag.
+        limits: declared sizes over these are refused.
+
+    Raises:
+        FileFormatError, LimitError: as ``read_container``, as far as the front goes.
+    """
+    front = bytearray(file.read(len(MAGIC) + 1))
+    position = _read_magic(memoryview(bytes(front)))
+    _copy_section(file, front)
+    # A file that is not to be read is refused before its other sections are copied.
+    header, position = _read_header_section(memoryview(bytes(front)), position, limits)
+    while _copy_section(file, front):
+        pass
+    sections, _ = _read_sections(memoryview(bytes(front)), position)
+    icc, exif, xmp = (_read_metadata(tag, sections, limits) for tag in (TAG_ICC, TAG_EXIF, TAG_XMP))
+    return Front(header, icc, exif, xmp, TAG_ALPHA in sections)
+
+
+def _copy_section(file: BinaryIO, front: bytearray) -> bool:
+    """Append the next section, or the DATA tag; return whether another may follow."""
+    tag = file.read(1)
+    front += tag
+    if not tag or tag[0] == TAG_DATA:
+        return False
+    start = len(front)
+    while True:
+        byte = file.read(1)
+        front += byte
+        if not byte or byte[0] < 0x80 or len(front) - start == MAX_BYTES:
+            break
+    missing = read_varint(bytes(front), start)[0] + _CRC_BYTES
+    while missing and (piece := file.read(min(missing, _READ_BYTES))):
+        front += piece
+        missing -= len(piece)
+    return missing == 0
 
 
 def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged: bool = False) -> Container:

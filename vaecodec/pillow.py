@@ -1,0 +1,216 @@
+"""A Pillow plugin: after ``import vaecodec.pillow`` whatever is built on Pillow opens and writes ``.vaec``.
+
+    >>> from PIL import Image
+    >>> import vaecodec.pillow
+    >>> Image.linear_gradient("L").save("gradient.vaec", quality=90)
+    >>> with Image.open("gradient.vaec") as image:
+    ...     print(image.format, image.size, image.mode)
+    VAEC (256, 256) L
+
+::
+
+    open ─► magic, header, metadata          (no torch)
+    load ─► the codec of the file's model ─► samples
+    crop ─► before load: only the tiles that it needs
+    save ─► planes of the image ─► codec ─► file
+
+As with Pillow's own plugins the orientation is left to ``ImageOps.exif_transpose``, and EXIF and XMP are written only where
+``save`` is given them: an image that was turned upright and saved is not turned a second time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from vaecodec.bitstream.container import (
+    KIND_PICTURE,
+    MAGIC,
+    VERSION,
+    Limits,
+    is_vaecodec_file,
+    read_front,
+    tile_count,
+)
+from vaecodec.errors import FileFormatError, UsageError, VaecodecError
+
+if TYPE_CHECKING:
+    from vaecodec.api import Codec
+    from vaecodec.picture import Picture
+
+FORMAT = "VAEC"
+EXTENSION = ".vaec"
+MIME_TYPE = "image/x-vaec"
+
+# How many pixels are too many is said by Image.MAX_IMAGE_PIXELS, for this format as for the others.
+_LIMITS = Limits(max_pixels=sys.maxsize)
+_EXIF_PREFIX = b"Exif\0\0"
+_MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
+
+
+class VaecImageFile(ImageFile.ImageFile):
+    """A ``.vaec`` file that Pillow has opened; ``info`` has ``icc_profile``, ``exif`` and ``xmp`` as bytes."""
+
+    format = FORMAT
+    format_description = "vaecodec picture"
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        try:
+            front = read_front(cast(BinaryIO, self.fp), limits=_LIMITS)
+        except FileFormatError as error:
+            raise UnidentifiedImageError(str(error)) from error
+        except VaecodecError as error:
+            raise OSError(str(error)) from error
+        header = front.header
+        if header.kind != KIND_PICTURE:
+            raise UnidentifiedImageError("this .vaec file holds an array, not a picture")
+        self._size = (header.width, header.height)
+        self._mode = _MODES[header.channels, front.has_alpha]
+        for key, value in (("icc_profile", front.icc), ("exif", front.exif), ("xmp", front.xmp)):
+            if value is not None:
+                self.info[key] = value
+        self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+        self._tiled = tile_count(header.width, header.height, header.tile_exponent) > 1
+        self._cropped_pixels = 0
+
+    def load(self) -> Any:
+        """Decodes the picture, once.
+
+        Raises:
+            OSError: the file is damaged, or no weights here have the id that it names. With
+                ``ImageFile.LOAD_TRUNCATED_IMAGES`` damaged tiles are grey in place of that.
+        """
+        if self.tile and self._im is None:
+            data = self._bytes()
+            with _errors_of_pillow():
+                picture = _decode(data)
+            if self._exclusive_fp and self.fp:
+                self.fp.close()
+            self.fp = BytesIO(_planes(picture, self.mode).tobytes())
+        return super().load()
+
+    def load_seek(self, pos: int) -> None:
+        """Nothing: the samples are in memory; without this Pillow would map the file and take it for samples."""
+
+    def crop(self, box: tuple[float, float, float, float] | None = None) -> Image.Image:
+        """As in Pillow; before ``load`` it decodes only the tiles that it needs.
+
+        Once the parts that were asked for add up to the whole picture, that is decoded and kept.
+        """
+        if box is not None and self.tile and self._im is None and self._tiled:
+            left, top, right, bottom = (round(edge) for edge in box)
+            inside = 0 <= left < right <= self.width and 0 <= top < bottom <= self.height
+            self._cropped_pixels += (right - left) * (bottom - top)
+            if inside and self._cropped_pixels < self.width * self.height:
+                data, region = self._bytes(), (left, top, right - left, bottom - top)
+                with _errors_of_pillow():
+                    part = _codec_for(data).decompress_region(data, region, limits=_LIMITS)
+                image = Image.frombytes(self.mode, region[2:], _planes(part, self.mode).tobytes())
+                image.info = self.info.copy()
+                return image
+        return super().crop(box)
+
+    def _bytes(self) -> bytes:
+        assert self.fp is not None
+        self.fp.seek(0)
+        return self.fp.read()
+
+
+def register() -> None:
+    """Makes Pillow open and write ``.vaec``; importing this module has done it already, and twice does no harm."""
+    Image.register_open(FORMAT, VaecImageFile, _accept)
+    Image.register_save(FORMAT, _save)
+    Image.register_extension(FORMAT, EXTENSION)
+    Image.register_mime(FORMAT, MIME_TYPE)
+
+
+def _accept(prefix: bytes) -> bool | str:
+    if is_vaecodec_file(prefix) and prefix[len(MAGIC) :][:1] > bytes((VERSION,)):
+        return "a .vaec file of a newer format version: update vaecodec"
+    return is_vaecodec_file(prefix)
+
+
+def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
+    """Writes an image for ``Image.save``.
+
+    Options: ``quality`` (0 to 100), ``model`` (name or weights file), ``effort``, ``check``, ``icc_profile`` (by default the
+    image's own), ``exif`` (bytes or ``Image.Exif``), ``xmp``.
+    """
+    with _errors_of_pillow():
+        data = _encode(image, image.encoderinfo)
+    file.write(data)
+
+
+def _encode(image: Image.Image, options: dict[str, Any]) -> bytes:
+    from vaecodec.api import compress
+    from vaecodec.errors import PictureError
+    from vaecodec.picture import read_picture
+
+    if isinstance(options.get("quality", 0.0), str):
+        raise UsageError(f"quality {options['quality']!r} is not a number: it goes from 0 to 100")
+    # A frame of several is written by itself, as the other formats without animation do.
+    frame = image.copy() if getattr(image, "n_frames", 1) > 1 else image
+    try:
+        picture = read_picture(frame, max_pixels=sys.maxsize)
+    except PictureError as error:
+        raise OSError(f"cannot write mode {image.mode} as {FORMAT}: {error}") from error
+    picture = dataclasses.replace(
+        picture,
+        icc=options.get("icc_profile", picture.icc) or None,
+        exif=_exif_bytes(options.get("exif")),
+        xmp=_xmp_bytes(options.get("xmp")),
+    )
+    given = {name: options[name] for name in ("quality", "model", "effort", "check") if name in options}
+    return compress(picture, **given)
+
+
+def _decode(data: bytes) -> Picture:
+    codec = _codec_for(data)
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        return codec.salvage(data, limits=_LIMITS).picture
+    return codec.decompress(data, limits=_LIMITS)
+
+
+def _codec_for(data: bytes) -> Codec:
+    from vaecodec.api import find_codec_for
+
+    return find_codec_for(data, limits=_LIMITS)
+
+
+def _planes(picture: Picture, mode: str) -> Any:
+    """Samples as Pillow packs them: uint8 [H, W, C], with alpha where the mode has it, opaque if all of it is."""
+    import numpy as np
+
+    if mode.endswith("A") and picture.alpha is None:
+        return np.dstack([picture.samples, np.full(picture.samples.shape[:2], 255, np.uint8)])
+    return np.asarray(picture)
+
+
+def _exif_bytes(exif: bytes | Image.Exif | None) -> bytes | None:
+    block = exif.tobytes() if isinstance(exif, Image.Exif) else exif
+    return block.removeprefix(_EXIF_PREFIX) or None if block else None
+
+
+def _xmp_bytes(xmp: bytes | str | None) -> bytes | None:
+    return xmp.encode() if isinstance(xmp, str) else xmp or None
+
+
+@contextmanager
+def _errors_of_pillow() -> Iterator[None]:
+    """What callers of Pillow catch: ValueError for an argument, OSError for all else."""
+    try:
+        yield
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    except VaecodecError as error:
+        raise OSError(str(error)) from error
+
+
+register()
