@@ -29,6 +29,8 @@ FORBIDDEN = {
     "rate_control": {"torch", "click", "vaecodec.api", "vaecodec.cli", "vaecodec.training"},
     "pillow": {"torch", "constriction", "click", "vaecodec.models", "vaecodec.cli", "vaecodec.training",
                "vaecodec.evaluation"},
+    "numcodecs": {"torch", "constriction", "PIL", "click", "vaecodec.models", "vaecodec.cli", "vaecodec.training"},
+    "zarr": {"torch", "constriction", "PIL", "click", "vaecodec.models", "vaecodec.cli", "vaecodec.training"},
     "api": {"click", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
 }  # fmt: skip
 

@@ -814,6 +814,11 @@ def _shared_codec(path: Path, device: str) -> Codec:
         return _codecs[key]
 
 
+def shared_codec(model: str | Path = DEFAULT_MODEL, device: str = "auto") -> Codec:
+    """The codec of this process for a model, loaded when it is first asked for."""
+    return _shared_codec(find_weights(model), device)
+
+
 def find_codec_for(
     data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto", limits: Limits = DEFAULT_LIMITS
 ) -> Codec:

@@ -1,0 +1,134 @@
+"""A numcodecs codec: chunks of pictures in zarr stores and wherever else numcodecs are used.
+
+    >>> import numpy as np, numcodecs
+    >>> codec = numcodecs.get_codec({"id": "vaecodec", "psnr": 40})
+    >>> pictures = np.tile(np.arange(64, dtype=np.uint8)[:, None, None], (4, 1, 48, 3))
+    >>> codec.decode(codec.encode(pictures)).shape
+    (4, 64, 48, 3)
+
+The codec is found through its entry point where the package is installed; importing this module registers it too.
+
+A chunk (H, W) or (H, W, 3) becomes a ``.vaec`` file as it is; a chunk (N, H, W, 3) becomes N of them behind a table::
+
+    56 41 45 4e | N (4 bytes, little-endian) | N lengths (4 bytes each, little-endian) | the files
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numcodecs.abc import Codec
+from numcodecs.compat import ensure_bytes, ndarray_copy
+from numcodecs.registry import register_codec
+
+from vaecodec.bitstream.container import is_vaecodec_file
+from vaecodec.errors import DamagedFileError, UsageError
+
+_STACK_MAGIC = b"VAEN"
+
+Chunk = npt.NDArray[np.uint8]
+
+
+class Vaecodec(Codec):
+    """uint8 chunks (H, W), (H, W, 3) or (N, H, W, 3) to bytes, with loss."""
+
+    codec_id = "vaecodec"
+
+    def __init__(self, quality: float | None = None, psnr: float | None = None, model: str = "fast") -> None:
+        """Sets what every picture is compressed to.
+
+        Args:
+            quality: 0 (smallest) to 100 (best); by default vaecodec's own default.
+            psnr: in place of a quality: every picture gets the smallest file of at least so many dB.
+            model: name of installed weights, or path of a weights file.
+
+        Raises:
+            UsageError: both a quality and a PSNR, or a quality out of range.
+        """
+        if quality is not None and psnr is not None:
+            raise UsageError("quality and psnr exclude each other: give one of them")
+        if quality is not None and not 0 <= quality <= 100:
+            raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
+        self.quality = quality
+        self.psnr = psnr
+        self.model = model
+
+    def encode(self, buf: Any) -> bytes:
+        """Compresses a chunk.
+
+        Args:
+            buf: uint8 [H, W], [H, W, 3] or [N, H, W, 3], C order.
+
+        Raises:
+            UsageError: another dtype, shape or order, or a PSNR that cannot be reached.
+        """
+        chunk = np.asarray(buf)
+        check_chunk(chunk.shape, chunk.dtype)
+        if chunk.flags.f_contiguous and not chunk.flags.c_contiguous:
+            # What decodes would be taken for columns first.
+            raise UsageError("the chunk is not in C order: create the array with order='C'")
+        if chunk.ndim < 4:
+            return self._compress(chunk)
+        files = [self._compress(picture) for picture in chunk]
+        lengths = [len(files), *map(len, files)]
+        return b"".join([_STACK_MAGIC, struct.pack(f"<{len(lengths)}I", *lengths), *files])
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        """Restores a chunk in the shape that it was given in.
+
+        Raises:
+            FileFormatError: the bytes are not those of a chunk, or damaged.
+            UnknownModelError: no weights here have the id that the chunk was made with.
+        """
+        data = ensure_bytes(buf)
+        if is_vaecodec_file(data[:5]):
+            chunk = self._decompress(data)
+            chunk = chunk[:, :, 0] if chunk.shape[2] == 1 else chunk
+        else:
+            chunk = np.stack([self._decompress(file) for file in _files_of(data)])
+        return chunk if out is None else ndarray_copy(chunk, out)
+
+    def _compress(self, picture: Chunk) -> bytes:
+        from vaecodec.api import DEFAULT_QUALITY, shared_codec
+        from vaecodec.picture import Picture
+
+        codec = shared_codec(self.model)
+        samples = Picture(picture if picture.ndim == 3 else picture[:, :, np.newaxis])
+        if self.psnr is not None:
+            return codec.encode_to(samples, psnr=self.psnr).data
+        return codec.encode(samples, quality=DEFAULT_QUALITY if self.quality is None else self.quality).data
+
+    def _decompress(self, data: bytes) -> Chunk:
+        from vaecodec.api import find_codec_for
+
+        return find_codec_for(data, models=[self.model]).decompress(data).samples
+
+
+def check_chunk(shape: Sequence[int], dtype: npt.DTypeLike) -> None:
+    """Refuses what is not pictures.
+
+    Raises:
+        UsageError: not uint8, or a shape other than (H, W), (H, W, 3) and (N, H, W, 3), or an empty one.
+    """
+    if np.dtype(dtype) != np.uint8:
+        raise UsageError(f"chunks of {np.dtype(dtype)}: vaecodec takes uint8 only")
+    if not (len(shape) == 2 or (len(shape) in (3, 4) and shape[-1] == 3)) or 0 in shape:
+        raise UsageError(f"chunks of the shape {tuple(shape)}: vaecodec takes (H, W), (H, W, 3) and (N, H, W, 3)")
+
+
+def _files_of(data: bytes) -> list[bytes]:
+    if data[:4] != _STACK_MAGIC:
+        raise DamagedFileError("the chunk is not one of vaecodec's, or damaged")
+    if len(data) < 8 or len(data) < 8 + 4 * (count := int.from_bytes(data[4:8], "little")) or count == 0:
+        raise DamagedFileError("the chunk ends inside its table: it is damaged")
+    ends = 8 + 4 * count + np.cumsum(np.frombuffer(data, "<u4", count, 8), dtype=np.int64)
+    if ends[-1] != len(data):
+        raise DamagedFileError(f"the chunk has {len(data)} bytes where its table says {ends[-1]}: it is damaged")
+    return [data[start:end] for start, end in zip([8 + 4 * count, *ends[:-1]], ends, strict=True)]
+
+
+register_codec(Vaecodec)
