@@ -18,8 +18,9 @@ from torch import Tensor
 
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.evaluation import psnr
-from vaecodec.exact.arithmetic import IntArray
-from vaecodec.models.coding import encode_tile, hyper_symbols, quality_in_units
+from vaecodec.exact.integers import IntArray
+from vaecodec.models.coding import encode_tile, hyper_symbols
+from vaecodec.models.decoder_data import quality_in_units
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings

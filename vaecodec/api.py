@@ -17,13 +17,13 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
-import torch
 
 from vaecodec import tiling
 from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder, SymbolModels
@@ -54,26 +54,32 @@ from vaecodec.errors import (
     DamagedFileError,
     DamagedWeightsError,
     FileFormatError,
+    MissingExtraError,
     UnknownModelError,
     UsageError,
 )
-from vaecodec.exact.arithmetic import Arithmetic
-from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols, quality_in_units, quality_of_units
+from vaecodec.models.backend import TileLatents, open_backend
 from vaecodec.models.cost import macs_per_pixel
-from vaecodec.models.exact_image import LATENT_CLAMP, ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.decoder_data import LATENT_CLAMP, quality_in_units
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights, load_weights
 from vaecodec.picture import (
     LosslessPlanes,
     Picture,
     PictureSource,
+    check_output,
     decode_lossless,
     encode_lossless,
     fill_transparent,
     looks_like_screen_content,
     read_picture,
     strip_metadata,
+    write_atomically,
 )
+
+if TYPE_CHECKING:
+    from vaecodec.exact.arithmetic import Arithmetic
+    from vaecodec.models.torch_backend import TorchBackend
 
 DEFAULT_MODEL = "fast"
 DEFAULT_QUALITY = 61.0
@@ -198,7 +204,7 @@ class _Prepared:
 
     picture: Picture
     source: Samples
-    x: torch.Tensor
+    x: Samples
     alpha: tuple[int, bytes] | None
     whole: LosslessPlanes | None
     tiles: Mapping[int, LosslessPlanes]
@@ -212,7 +218,7 @@ class _Coded:
     exponent: int
     grid: tuple[TileRectangle, ...]
     tiles: tuple[Tile, ...]
-    y16: torch.Tensor
+    y16: npt.NDArray[np.int32]
     estimated_bits: float
 
     @property
@@ -243,29 +249,42 @@ class Codec:
     """One model, loaded once; may be used from many threads at the same time."""
 
     def __init__(
-        self, model: str | Path = DEFAULT_MODEL, *, device: str = "auto", arithmetic: Arithmetic | None = None
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        backend: str = "auto",
+        arithmetic: Arithmetic | None = None,
     ) -> None:
         """Loads a model and checks that this machine computes it exactly.
 
         Args:
             model: name of installed weights, or path of a weights file.
             device: ``auto``, ``cpu`` or ``cuda``.
-            arithmetic: what carries the integers of the decoder; None picks the fastest that passes the self-test.
+            backend: ``auto`` (torch where it is installed), ``torch``, or ``onnx``, which only decodes.
+            arithmetic: what carries the integers of the decoder in torch; None picks the fastest that passes the self-test.
 
         Raises:
             WeightsError: no such weights, damaged ones, or none that can be computed exactly here.
+            MissingExtraError: the packages of the backend are not installed.
         """
-        self.device = pick_device(device)
         path = find_weights(model)
         weights = load_weights(path)
         self.model = LoadedModel(path.stem, weights, weights.model_id(), count_macs(weights))
         self.tables = FrozenTables.from_arrays(weights.half_widths, weights.counts)
         self._symbol_models = SymbolModels(self.tables)
-        layers = build_layers(weights.data, self.device, arithmetic)
-        self.arithmetic = layers.arithmetic
-        self.prior = ExactPrior(layers)
-        self.synthesis = ExactSynthesis(layers)
-        self.encoder = weights.build_encoder(self.device)
+        self.backend = open_backend(weights, backend=backend, device=device, arithmetic=arithmetic)
+
+    @property
+    def torch(self) -> TorchBackend:
+        """The model in torch, encoder included.
+
+        Raises:
+            MissingExtraError: this codec decodes with onnxruntime.
+        """
+        if self.backend.name != "torch":
+            raise MissingExtraError(f"the {self.backend.name} backend only decodes; compressing needs torch")
+        return cast("TorchBackend", self.backend)
 
     def compress(
         self,
@@ -305,8 +324,7 @@ class Codec:
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         with watch.time("analysis"):
             rgb = np.broadcast_to(source, (height, width, 3))
-            padded = np.pad(rgb, ((0, rows * STRIDE - height), (0, columns * STRIDE - width), (0, 0)), mode="edge")
-            x = torch.from_numpy(padded).to(self.device)
+            x = np.pad(rgb, ((0, rows * STRIDE - height), (0, columns * STRIDE - width), (0, 0)), mode="edge")
         with watch.time("lossless"):
             whole, tiles = _lossless_planes(source)
         alpha = None if picture.alpha is None else _packed_alpha(picture.alpha)
@@ -327,7 +345,7 @@ class Codec:
         if prepared.whole is not None:
             tile, one = _tile_of(prepared.whole), tuple(tile_grid(width, height, 0))
             best = min(
-                best, _Coded(quality16, 0, one, (tile,), torch.zeros_like(best.y16), 8.0 * len(tile.payload)), key=_size
+                best, _Coded(quality16, 0, one, (tile,), np.zeros_like(best.y16), 8.0 * len(tile.payload)), key=_size
             )
         return best
 
@@ -341,7 +359,7 @@ class Codec:
     ) -> _Coded:
         height, width = prepared.source.shape[:2]
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-        y16 = torch.zeros((rows, columns, self.model.weights.settings.latents), dtype=torch.int32, device=self.device)
+        y16 = np.zeros((rows, columns, self.model.weights.settings.latents), np.int32)
         grid = tuple(tile_grid(width, height, exponent))
         tiles, estimate = [], 0.0
         for number, rectangle in enumerate(grid):
@@ -500,7 +518,7 @@ class Codec:
         for tile, rectangle in zip(container.tiles, grid, strict=True):
             if tile.mode == TILE_LATENTS:
                 latents = self._decode_tile(tile, rectangle, header.quality16, Stopwatch())
-                digest.update_tile(latents.z, latents.y16.permute(2, 0, 1).cpu().numpy())
+                digest.update_tile(latents.z, latents.y16.transpose(2, 0, 1))
         return digest.hexdigest()
 
     def _open(self, data: bytes, limits: Limits, *, keep_damaged: bool = False) -> Container:
@@ -516,24 +534,16 @@ class Codec:
         return container
 
     def _encode_tile(
-        self, x: torch.Tensor, r: TileRectangle, quality16: int, watch: Stopwatch
-    ) -> tuple[bytes, float, Latents]:
-        cells, halo = tiling.cells(r), self.encoder.halo
-        with watch.time("analysis"), torch.inference_mode():
-            top, left = cells[0].start * STRIDE, cells[1].start * STRIDE
-            bottom, right = cells[0].stop * STRIDE, cells[1].stop * STRIDE
-            y0, x0 = max(0, top - halo), max(0, left - halo)
-            piece = x[y0 : bottom + halo, x0 : right + halo]
-            q = torch.tensor([quality_of_units(quality16)], device=self.device)
-            v = self.encoder.analyse(piece[None], q)
-            inside = v[:, (top - y0) // STRIDE :, (left - x0) // STRIDE :]
-            inside = inside[:, : (bottom - top) // STRIDE, : (right - left) // STRIDE]
-            z = hyper_symbols(self.encoder, inside)
+        self, x: Samples, r: TileRectangle, quality16: int, watch: Stopwatch
+    ) -> tuple[bytes, float, TileLatents]:
+        rows, columns = tiling.cells(r)
+        with watch.time("analysis"):
+            analysed = self.torch.analyse(x, (rows.start, rows.stop), (columns.start, columns.stop), quality16)
         coder = SymbolEncoder(self._symbol_models)
         groups: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
 
         with watch.time("prior"):
-            latents = encode_tile(inside[0], z, self.prior, quality16, lambda s, i: groups.append((s, i)))
+            latents = self.torch.encode_tile(analysed, quality16, lambda s, i: groups.append((s, i)))
         with watch.time("coding"):
             for symbols, indices in groups:
                 coder.push(symbols, indices)
@@ -541,7 +551,7 @@ class Codec:
         bits = sum(self.tables.bits(symbols, indices) for symbols, indices in groups)
         return payload, bits, latents
 
-    def _decode_tile(self, tile: Tile, r: TileRectangle, quality16: int, watch: Stopwatch) -> Latents:
+    def _decode_tile(self, tile: Tile, r: TileRectangle, quality16: int, watch: Stopwatch) -> TileLatents:
         rows, columns = tiling.cells(r)
         decoder = SymbolDecoder(self._symbol_models, tile.payload)
         coding_before = watch.seconds.get("coding", 0.0)
@@ -551,7 +561,7 @@ class Codec:
                 return decoder.pop(indices)
 
         with watch.time("prior"):
-            latents = decode_tile(self.prior, quality16, rows.stop - rows.start, columns.stop - columns.start, pop)
+            latents = self.backend.decode_tile(quality16, rows.stop - rows.start, columns.stop - columns.start, pop)
         # The coder runs inside the prior's steps: its time is its own.
         watch.seconds["prior"] -= watch.seconds["coding"] - coding_before
         decoder.close()
@@ -587,7 +597,7 @@ class Codec:
         across = tile_count(header.width, 1, exponent)
         tiles = list(container.tiles)
         columns = self._window(region, header.height, header.width)[1]
-        known: dict[int, torch.Tensor] = {}
+        known: dict[int, npt.NDArray[np.int16]] = {}
         for start in range(0, len(grid), across):
             row = grid[start : start + across]
             part = tiling.intersection(region, TileRectangle(0, row[0].top, header.width, row[0].height))
@@ -607,7 +617,7 @@ class Codec:
                     lies = tiling.cells(grid[number * across])[0]
                     there = tiling.moved(tiling.overlap(lies, needed), lies)
                     pieces.append(known[number][there])
-                y16 = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+                y16 = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
                 samples = self._reconstruct(tiles[start : start + across], row, y16, header, part)
             yield samples
 
@@ -620,11 +630,11 @@ class Codec:
         header: Header,
         watch: Stopwatch,
         damaged: set[int] | None,
-    ) -> torch.Tensor:
+    ) -> npt.NDArray[np.int16]:
         """The latents of a row of tiles in some columns, int16 [rows, columns, M], clamped as the synthesis clamps them."""
         rows = tiling.cells(grid[at[0]])[0]
         shape = (rows.stop - rows.start, columns.stop - columns.start, self.model.weights.settings.latents)
-        y16 = torch.zeros(shape, dtype=torch.int16, device=self.device)
+        y16 = np.zeros(shape, np.int16)
         for number in at:
             r = grid[number]
             lies = tiling.cells(r)[1]
@@ -636,8 +646,8 @@ class Codec:
                     raise DamagedFileError(f"tile {number} has a wrong checksum")
                 if tiles[number].mode == TILE_LATENTS:
                     latents = self._decode_tile(tiles[number], r, header.quality16, watch).y16
-                    y16[:, tiling.moved(wanted, columns)] = latents[:, tiling.moved(wanted, lies)].clamp(
-                        -LATENT_CLAMP, LATENT_CLAMP
+                    y16[:, tiling.moved(wanted, columns)] = np.clip(
+                        latents[:, tiling.moved(wanted, lies)], -LATENT_CLAMP, LATENT_CLAMP
                     )
                 elif damaged is not None:
                     _lossless_tile(tiles[number], r, header.channels)
@@ -653,7 +663,7 @@ class Codec:
     def _window(self, region: TileRectangle, height: int, width: int) -> tuple[slice, slice]:
         """The latent cells that the samples of a region depend on: rows, columns."""
         rows, columns = tiling.cells(region)
-        halo = self.synthesis.halo
+        halo = self.backend.halo
         return (
             slice(max(0, rows.start - halo), min(-(-height // STRIDE), rows.stop + halo)),
             slice(max(0, columns.start - halo), min(-(-width // STRIDE), columns.stop + halo)),
@@ -663,7 +673,7 @@ class Codec:
         self,
         tiles: Sequence[Tile],
         grid: Sequence[TileRectangle],
-        y16: torch.Tensor,
+        y16: npt.NDArray[np.signedinteger],
         header: Header,
         region: TileRectangle | None = None,
     ) -> Samples:
@@ -680,7 +690,7 @@ class Codec:
 
     def _synthesise(
         self,
-        y16: torch.Tensor,
+        y16: npt.NDArray[np.int32],
         grid: Sequence[TileRectangle],
         quality16: int,
         height: int,
@@ -697,10 +707,10 @@ class Codec:
             if part is None:
                 continue
             needed = self._window(part, height, width)
-            latents = y16[tiling.moved(needed[0], window[0]), tiling.moved(needed[1], window[1])].to(torch.int32)
-            piece = self.synthesis(latents, quality16)
+            latents = y16[tiling.moved(needed[0], window[0]), tiling.moved(needed[1], window[1])].astype(np.int32)
+            piece = self.backend.synthesise(latents, quality16)
             top, left = part.top - needed[0].start * STRIDE, part.left - needed[1].start * STRIDE
-            rgb = piece[top : top + part.height, left : left + part.width].cpu().numpy()
+            rgb = piece[top : top + part.height, left : left + part.width]
             if channels == 1:
                 rgb = ((rgb.sum(axis=2, dtype=np.int32, keepdims=True) + 1) // 3).astype(np.uint8)
             samples[tiling.inside(part, region)] = rgb
@@ -764,15 +774,6 @@ def _lossless_tile(tile: Tile, r: TileRectangle, channels: int) -> Samples:
     return decode_lossless(planes, r.width, r.height, channels, f"the lossless tile at ({r.left}, {r.top})")
 
 
-def pick_device(name: str) -> torch.device:
-    """``auto`` (a GPU where there is one), ``cpu`` or ``cuda``."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
-        raise UsageError(f"device {name!r} is not available: use auto or cpu")
-    return torch.device(name)
-
-
 def installed_weights() -> list[Path]:
     """The weights files inside the package."""
     return sorted(WEIGHTS_FOLDER.glob("*.safetensors"))
@@ -801,16 +802,16 @@ def _named_id(path: Path) -> str:
         raise DamagedWeightsError(f"{path}: not a weights file, or a damaged one") from error
 
 
-_codecs: dict[tuple[str, float, str], Codec] = {}
+_codecs: dict[tuple[str, float, str, str], Codec] = {}
 _codecs_lock = threading.Lock()
 
 
-def _shared_codec(path: Path, device: str) -> Codec:
-    """One codec for each weights file and device in this process."""
-    key = (str(path.resolve()), path.stat().st_mtime if path.exists() else 0.0, device)
+def _shared_codec(path: Path, device: str, backend: str = "auto") -> Codec:
+    """One codec for each weights file, device and backend in this process."""
+    key = (str(path.resolve()), path.stat().st_mtime if path.exists() else 0.0, device, backend)
     with _codecs_lock:
         if key not in _codecs:
-            _codecs[key] = Codec(path, device=device)
+            _codecs[key] = Codec(path, device=device, backend=backend)
         return _codecs[key]
 
 
@@ -820,7 +821,12 @@ def shared_codec(model: str | Path = DEFAULT_MODEL, device: str = "auto") -> Cod
 
 
 def find_codec_for(
-    data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto", limits: Limits = DEFAULT_LIMITS
+    data: bytes,
+    *,
+    models: Sequence[str | Path] = (),
+    device: str = "auto",
+    backend: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Codec:
     """The codec that a file needs, by the model id in its header.
 
@@ -828,16 +834,18 @@ def find_codec_for(
         data: the file; its first bytes are enough.
         models: weights files or names to look in before the installed ones.
         device: ``auto``, ``cpu`` or ``cuda``.
+        backend: ``auto`` (torch where it is installed), ``torch`` or ``onnx``.
         limits: what a file may declare.
 
     Raises:
         LimitError: the file declares more than the limits allow.
         UnknownModelError: no weights here have this id.
+        MissingExtraError: the packages of the backend are not installed.
     """
     wanted = read_header(data, limits=limits).model_id.hex()
     for path in [*map(find_weights, models), *installed_weights()]:
         if _named_id(path) == wanted:
-            return _shared_codec(path, device)
+            return _shared_codec(path, device, backend)
     raise UnknownModelError(
         f"no weights here have the model id {wanted} that this file was made with: "
         "update vaecodec, or name the weights file with --model"
@@ -857,9 +865,11 @@ def compress(
     return _shared_codec(find_weights(model), device).compress(picture, quality=quality, check=check, strip=strip)
 
 
-def decompress(data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto") -> Picture:
+def decompress(
+    data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto", backend: str = "auto"
+) -> Picture:
     """File to picture, by whatever model made it; see :meth:`Codec.decompress` and :func:`find_codec_for`."""
-    return find_codec_for(data, models=models, device=device).decompress(data)
+    return find_codec_for(data, models=models, device=device, backend=backend).decompress(data)
 
 
 def info(
@@ -868,6 +878,7 @@ def info(
     latents: bool = False,
     models: Sequence[str | Path] = (),
     device: str = "auto",
+    backend: str = "auto",
     limits: Limits = DEFAULT_LIMITS,
 ) -> dict[str, Any]:
     """What a file says about itself, ready for JSON; nothing is decoded unless ``latents`` asks for the digest."""
@@ -898,10 +909,41 @@ def info(
         facts[f"{name}_bytes"] = None if metadata is None else len(metadata)
     facts["check"] = None if container.check is None else f"{container.check:08x}"
     if latents:
-        facts["latents_sha256"] = find_codec_for(data, models=models, device=device, limits=limits).latents_digest(
-            data, limits=limits
-        )
+        codec = find_codec_for(data, models=models, device=device, backend=backend, limits=limits)
+        facts["latents_sha256"] = codec.latents_digest(data, limits=limits)
     return facts
+
+
+def export_onnx(model: str | Path, folder: Path, *, overwrite: bool = False) -> list[Path]:
+    """Writes the decoding half of a model as ONNX graphs and tables; docs/onnx.md says what is in the files.
+
+    Args:
+        model: name of installed weights, or path of a weights file.
+        folder: it is made if need be.
+        overwrite: whether files of these names may be replaced.
+
+    Returns:
+        The files.
+
+    Raises:
+        MissingExtraError: the package onnx is not installed.
+        WeightsError: no such weights, or damaged ones.
+        OutputExistsError: a file is there already.
+    """
+    if find_spec("onnx") is None:
+        raise MissingExtraError("ONNX graphs need the package onnx: pip install 'vaecodec[onnx]'")
+    from vaecodec.models.onnx_export import exported_files
+
+    contents = exported_files(load_weights(find_weights(model)))
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file: name a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {folder / name: data for name, data in contents.items()}
+    for path in paths:
+        check_output(path, overwrite=overwrite)
+    for path, data in paths.items():
+        write_atomically(path, data, overwrite=overwrite)
+    return list(paths)
 
 
 def count_macs(weights: Weights) -> dict[str, float]:

@@ -40,7 +40,7 @@ class FakeApi:
         calls = self.calls
 
         class Codec:
-            def __init__(self, model: str | Path = "standard", *, device: str = "auto") -> None:
+            def __init__(self, model: str | Path = "standard", *, device: str = "auto", backend: str = "auto") -> None:
                 if model == "none":
                     raise WeightsNotFoundError("none: no such weights: see 'vaecodec models'")
                 calls.append({"model": model, "device": device})
@@ -73,7 +73,12 @@ class FakeApi:
                 return Picture(samples.copy(), xmp=b"<x/>")
 
         def find_codec_for(
-            data: bytes, *, models: Sequence[str] = (), device: str = "auto", limits: Any = None
+            data: bytes,
+            *,
+            models: Sequence[str] = (),
+            device: str = "auto",
+            backend: str = "auto",
+            limits: Any = None,
         ) -> Codec:
             if not data.startswith(MARK):
                 raise NotVaecodecFileError("the data: not a .vaec file")
@@ -83,7 +88,13 @@ class FakeApi:
             return Codec()
 
         def info(
-            data: bytes, *, latents: bool = False, models: Sequence[str] = (), device: str = "auto", limits: Any = None
+            data: bytes,
+            *,
+            latents: bool = False,
+            models: Sequence[str] = (),
+            device: str = "auto",
+            backend: str = "auto",
+            limits: Any = None,
         ) -> dict[str, object]:
             if not data.startswith(MARK):
                 raise NotVaecodecFileError("the data: not a .vaec file")

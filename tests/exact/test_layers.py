@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from vaecodec.errors import DamagedWeightsError
-from vaecodec.exact.arithmetic import BOUND, Arithmetic, exact_guard
-from vaecodec.exact.layers import DepthwiseData, ExactDepthwise, ExactLinear, LinearData, leaky_integers
+from vaecodec.exact.arithmetic import Arithmetic, exact_guard
+from vaecodec.exact.integers import BOUND, DepthwiseData, LinearData
+from vaecodec.exact.layers import ExactDepthwise, ExactLinear, leaky_integers
 from vaecodec.exact.rounding import round_depthwise, round_linear
 
 CPU = torch.device("cpu")

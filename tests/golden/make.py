@@ -57,9 +57,9 @@ def wild_latents(codec: Codec) -> bytes:
     """A file whose latents are noise of a standard deviation of 3000 steps."""
     rng = np.random.default_rng(1)
     v = torch.from_numpy(rng.normal(size=(3, 4, 320)) * 3000).float()
-    z = np.rint(rng.normal(size=(codec.prior.settings.hyper_latents, 1, 1)) * 300).astype(np.int32)
+    z = np.rint(rng.normal(size=(codec.torch.prior.settings.hyper_latents, 1, 1)) * 300).astype(np.int32)
     coder = SymbolEncoder(codec.tables)
-    encode_tile(v, z, codec.prior, 1600, coder.push)
+    encode_tile(v, z, codec.torch.prior, 1600, coder.push)
     header = Header(KIND_PICTURE, codec.model.id, 56, 40, 3, 8, 1600, 0)
     return write_container(Container(header, (Tile(TILE_LATENTS, coder.finish()),)))
 

@@ -58,12 +58,13 @@ def test_the_layout_in_memory_does_not_matter(codec: Codec, name: str) -> None:
     header = read_header(data)
     tile = read_container(data).tiles[0]
     first = tile_grid(header.width, header.height, header.tile_exponent)[0]
-    latents = codec._decode_tile(tile, first, header.quality16, Stopwatch()).y16
+    latents = torch.from_numpy(codec._decode_tile(tile, first, header.quality16, Stopwatch()).y16)
     channels_last = latents.contiguous()
     channels_first = latents.permute(2, 0, 1).contiguous().permute(1, 2, 0)
     assert channels_first.numel() == 320 or channels_last.stride() != channels_first.stride()
     assert torch.equal(
-        codec.synthesis(channels_last, header.quality16), codec.synthesis(channels_first, header.quality16)
+        codec.torch.synthesis(channels_last, header.quality16),
+        codec.torch.synthesis(channels_first, header.quality16),
     )
 
 
@@ -103,7 +104,7 @@ def test_a_plain_python_decoder_reads_the_golden_files_given_the_table_indices(c
             assert plain.decode_group(second, tables, indices.tolist()) == symbols.tolist()
             return symbols
 
-        latents = decode_tile(codec.prior, header.quality16, -(-r.height // 16), -(-r.width // 16), pop)
+        latents = decode_tile(codec.torch.prior, header.quality16, -(-r.height // 16), -(-r.width // 16), pop)
         symbols_read += latents.y16.numel()
         decoder.close()
         second.close()
@@ -125,6 +126,6 @@ def test_there_are_escapes_and_several_tiles(codec: Codec) -> None:
         escapes += int((np.abs(symbols) > widths[indices]).sum())
         return symbols
 
-    decode_tile(codec.prior, header.quality16, -(-header.height // 16), -(-header.width // 16), pop)
+    decode_tile(codec.torch.prior, header.quality16, -(-header.height // 16), -(-header.width // 16), pop)
     assert escapes > 0
     assert len(read_container((FOLDER / "tiles.vaec").read_bytes()).tiles) == 9

@@ -8,10 +8,12 @@ import torch
 
 from vaecodec.errors import DamagedWeightsError, ExactArithmeticError
 from vaecodec.exact.arithmetic import Arithmetic
-from vaecodec.exact.layers import ExactLinear, LinearData
+from vaecodec.exact.integers import LinearData
+from vaecodec.exact.layers import ExactLinear
 from vaecodec.models import exact_image
 from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols
-from vaecodec.models.exact_image import ExactData, ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.decoder_data import ExactData
+from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.image import ImageModel
 from vaecodec.models.weights import Weights
 

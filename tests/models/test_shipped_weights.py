@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vaecodec.api import installed_weights
 from vaecodec.exact.arithmetic import Arithmetic, exact_guard
-from vaecodec.exact.layers import ExactLinear, LinearData
+from vaecodec.exact.integers import LinearData
+from vaecodec.exact.layers import ExactLinear
 from vaecodec.models.cost import macs_per_pixel
 from vaecodec.models.exact_image import ExactSynthesis, build_layers
 from vaecodec.models.weights import load_weights

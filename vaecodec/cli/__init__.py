@@ -17,11 +17,11 @@ from typing import Any
 import click
 
 from vaecodec.cli.failures import exit_code, say
-from vaecodec.errors import VaecodecError
+from vaecodec.errors import MissingExtraError, VaecodecError
 from vaecodec.version import __version__
 
 # In the order in which the help names them.
-COMMANDS = ("compress", "decompress", "info", "evaluate", "train", "models", "demo")
+COMMANDS = ("compress", "decompress", "info", "evaluate", "train", "models", "export-onnx", "demo")
 
 # As shells have it: 128 and the number of the signal.
 _INTERRUPTED = 130
@@ -37,7 +37,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"vaecodec.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"vaecodec.cli.{cmd_name.replace('-', '_')}").command
         return command
 
 
@@ -88,6 +88,11 @@ def _run(arguments: Sequence[str] | None) -> int:
             return 1
         say(error)
         return exit_code(error)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        say("this command needs the package torch: pip install torch")
+        return MissingExtraError.exit_code
     return result if isinstance(result, int) else 0
 
 

@@ -120,7 +120,7 @@ class CompressJob:
         from vaecodec.cli.files import lift_pillow_limit
 
         lift_pillow_limit(self.limit)
-        self.codec = Codec(DEFAULT_MODEL if self.model is None else self.model, device=self.device)
+        self.codec = Codec(DEFAULT_MODEL if self.model is None else self.model, device=self.device, backend="torch")
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, encodes and writes."""

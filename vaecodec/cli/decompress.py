@@ -42,6 +42,7 @@ def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @click.option("--keep-going", is_flag=True, help="Fill damaged tiles with grey and name them; the exit code is 1.")
 @options.models
 @options.device
+@options.backend
 @options.limit
 @options.recursive
 @options.jobs
@@ -57,6 +58,7 @@ def command(
     keep_going: bool,
     models: tuple[str, ...],
     device: str,
+    backend: str,
     limit: int | None,
     recursive: bool,
     jobs: int,
@@ -82,7 +84,7 @@ def command(
         output_format(output, format_name)
     if region is not None and (test or keep_going):
         raise UsageError("--region excludes -t and --keep-going: they are about the whole file")
-    job = DecompressJob(format_name, region, keep_going, models, device, limit, force, as_json, quiet)
+    job = DecompressJob(format_name, region, keep_going, models, device, backend, limit, force, as_json, quiet)
     run(
         inputs, output, job, {EXTENSION}, None if test else lambda path: path.stem + extension,
         verb="tested" if test else "decompressed", recursive=recursive, workers=jobs, force=force, quiet=quiet,
@@ -99,6 +101,7 @@ class DecompressJob:
     keep_going: bool
     models: tuple[str, ...]
     device: str
+    backend: str
     limit: int | None
     force: bool
     as_json: bool
@@ -148,7 +151,7 @@ class DecompressJob:
         from vaecodec.api import find_codec_for
 
         limits = self._limits()
-        codec = find_codec_for(data, models=self.models, device=self.device, limits=limits)
+        codec = find_codec_for(data, models=self.models, device=self.device, backend=self.backend, limits=limits)
         if self.region is not None:
             return codec.decompress_region(data, self.region, limits=limits), None
         if not self.keep_going:

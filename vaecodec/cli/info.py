@@ -19,8 +19,9 @@ _WORDS = {None: "none", True: "yes", False: "no"}
 @click.option("--latents", is_flag=True, help="Decode the integers too and print their digest.")
 @options.models
 @options.device
+@options.backend
 @options.as_json
-def command(file: str, latents: bool, models: tuple[str, ...], device: str, as_json: bool) -> None:
+def command(file: str, latents: bool, models: tuple[str, ...], device: str, backend: str, as_json: bool) -> None:
     """Show what is in a file, without decoding its picture.
 
     FILE is a .vaec file, or - for a pipe.
@@ -29,7 +30,7 @@ def command(file: str, latents: bool, models: tuple[str, ...], device: str, as_j
     from vaecodec.cli.files import read_input
 
     def show(source: str) -> None:
-        facts = info(read_input(source), latents=latents, models=models, device=device)
+        facts = info(read_input(source), latents=latents, models=models, device=device, backend=backend)
         if as_json:
             click.echo(json.dumps(facts))
             return

@@ -169,7 +169,7 @@ _job: Job | None = None
 
 def _start_worker(job: Job, threads: int) -> None:
     """Prepares a worker: it leaves interrupts to its parent, and does not outlive it."""
-    import torch
+    from vaecodec.models.backend import set_threads
 
     global _job
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -178,7 +178,7 @@ def _start_worker(job: Job, threads: int) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    torch.set_num_threads(threads)
+    set_threads(threads)
     job.prepare()
     _job = job
 

@@ -33,6 +33,12 @@ quiet = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 device = click.option(
     "--device", default="auto", metavar="DEVICE", help="auto, cpu or cuda. The picture is the same on each.  [auto]"
 )
+backend = click.option(
+    "--backend",
+    type=click.Choice(["auto", "torch", "onnx"]),
+    default="auto",
+    help="What computes; the picture is the same by each. onnx needs no torch and only decodes.  [auto]",
+)
 model = click.option("--model", metavar="NAME|FILE", help="An installed model, or a weights file.")
 models = click.option(
     "--model", "models", multiple=True, metavar="FILE", help="A weights file to look in too; may be repeated."

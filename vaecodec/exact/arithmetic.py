@@ -13,17 +13,7 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-
-from vaecodec.errors import DamagedWeightsError
-
-IntArray = npt.NDArray[Any]
-"""An array of integers; of which width, the place says."""
-
-BOUND = 1 << 24
-"""float32 holds every integer below this, and every sum of integers that stays below it."""
 
 
 class Arithmetic(Enum):
@@ -37,31 +27,6 @@ class Arithmetic(Enum):
     def dtype(self) -> torch.dtype:
         """The type of the tensors."""
         return {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}[self.value]
-
-
-def prove_bound(name: str, weight: IntArray, bias: IntArray, limit: IntArray | int) -> float:
-    """Checks Σ|W|·max|x| + |b| < 2^24 for every output channel.
-
-    Args:
-        name: of the layer, for the message.
-        weight: [out, in], integers.
-        bias: [out].
-        limit: max |x|, one number or one per input.
-
-    Returns:
-        The largest sum, as a part of 2^24.
-
-    Raises:
-        DamagedWeightsError: the bound does not hold, so that sums could depend on the machine.
-    """
-    w = np.abs(weight.astype(np.int64))
-    sums = (w * np.asarray(limit, np.int64)).sum(axis=1) + np.abs(bias.astype(np.int64))
-    worst = int(sums.max(initial=0))
-    if worst >= BOUND:
-        raise DamagedWeightsError(
-            f"layer {name}: a sum can reach {worst}, and from {BOUND} on float32 is not exact; these weights cannot be used"
-        )
-    return worst / BOUND
 
 
 _lock = threading.RLock()

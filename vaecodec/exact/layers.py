@@ -6,61 +6,21 @@ into b, and the activation, if any, is max(t, floor(t/8)). Activations are chann
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaecodec.errors import DamagedWeightsError
-from vaecodec.exact.arithmetic import BOUND, Arithmetic, IntArray, prove_bound
-
-LEAK_SHIFT = 3
-"""The leaky ReLU is max(x, floor(x / 2^3))."""
-
-DIGIT_SHIFT = 7
-"""Inputs that are too large for float32 sums are taken as 128·high + low."""
-
-
-@dataclass(frozen=True)
-class LinearData:
-    """The integers of a linear layer.
-
-    Attributes:
-        weight: [groups, out, in]; one group, or four for the positions of a 2×2 cell.
-        bias: [groups, out].
-        shift: [groups, out], 0..30.
-        limit: outputs are within ±limit.
-        input_limit: inputs are within ±input_limit.
-        leaky: whether the leaky ReLU follows.
-    """
-
-    weight: IntArray
-    bias: IntArray
-    shift: IntArray
-    limit: int
-    input_limit: int
-    leaky: bool
-
-
-@dataclass(frozen=True)
-class DepthwiseData:
-    """The integers of a depthwise convolution.
-
-    Attributes:
-        weight: [channels, k, k], k odd.
-        bias: [channels].
-        shift: [channels], 0..30.
-        limit: outputs are within ±limit.
-        input_limit: inputs are within ±input_limit.
-    """
-
-    weight: IntArray
-    bias: IntArray
-    shift: IntArray
-    limit: int
-    input_limit: int
+from vaecodec.exact.arithmetic import Arithmetic
+from vaecodec.exact.integers import (
+    DIGIT_SHIFT,
+    LEAK_SHIFT,
+    DepthwiseData,
+    IntArray,
+    LinearData,
+    prove_bound,
+    prove_linear,
+)
 
 
 def carried(values: IntArray, shift: IntArray | int, arithmetic: Arithmetic, device: torch.device) -> Tensor:
@@ -171,28 +131,6 @@ class ExactBlock:
     def __call__(self, x: Tensor) -> Tensor:
         """[B, H, W, C] -> [B, H, W, C], within the limit of the stream."""
         return self.project(self.expand(self.depthwise(x))).add_(x).clamp_(-self.limit, self.limit)
-
-
-def prove_linear(name: str, data: LinearData) -> tuple[bool, float]:
-    """Proves the bound of a linear layer: whether it needs digits, and the largest sum as a part of 2^24.
-
-    Raises:
-        DamagedWeightsError: the bound does not hold with two digits either.
-    """
-    weight = np.abs(data.weight.astype(np.int64)).sum(axis=2)
-    bias = np.abs(data.bias.astype(np.int64))
-    if int((weight * data.input_limit + bias).max()) < BOUND:
-        return False, max(
-            prove_bound(name, w, b, data.input_limit) for w, b in zip(data.weight, data.bias, strict=True)
-        )
-    digit = 1 << DIGIT_SHIFT
-    if int(data.shift.min()) < DIGIT_SHIFT:
-        raise DamagedWeightsError(f"layer {name}: a sum can pass {BOUND}, and its shift is too small for two digits")
-    # high is within ±ceil(limit/128), low within 0..127; the carry of the low sum is added to the high one.
-    low = max(prove_bound(name, w, b, digit - 1) for w, b in zip(data.weight, data.bias, strict=True))
-    carry = ((weight * (digit - 1) + bias) >> DIGIT_SHIFT) + 1
-    high = max(prove_bound(name, w, c, -(-data.input_limit // digit)) for w, c in zip(data.weight, carry, strict=True))
-    return True, max(low, high)
 
 
 def leaky_integers(x: Tensor, arithmetic: Arithmetic) -> Tensor:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec.exact.arithmetic import BOUND, IntArray
-from vaecodec.exact.layers import DIGIT_SHIFT, DepthwiseData, LinearData
+from vaecodec.exact.integers import BOUND, DIGIT_SHIFT, DepthwiseData, IntArray, LinearData
 
 FloatArray = npt.NDArray[np.float64]
 

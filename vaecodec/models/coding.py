@@ -12,7 +12,6 @@ The coder is anything with ``push(symbols, indices)`` or ``pop(indices)``: nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,16 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaecodec.exact.arithmetic import IntArray
-from vaecodec.models.exact_image import MEAN_UNIT, QUALITY_UNITS, ExactPrior
-from vaecodec.models.image import ImageEncoder, coded_group
+from vaecodec.exact.integers import IntArray
+from vaecodec.models.decoder_data import MEAN_UNIT, QUALITY_UNITS, Pop, Push
+from vaecodec.models.exact_image import ExactPrior
+from vaecodec.models.image import ImageEncoder
 from vaecodec.models.layers import join_cells, split_cells
-from vaecodec.models.settings import STEPS, Z_STRIDE
-
-Push = Callable[[IntArray, IntArray], None]
-"""Takes symbols (int32 [N]) and table indices (uint8 [N]) of one group."""
-Pop = Callable[[IntArray], IntArray]
-"""Takes the table indices (uint8 [N]) of one group, gives its symbols (int32 [N])."""
+from vaecodec.models.settings import STEPS, Z_STRIDE, coded_group
 
 SYMBOL_LIMIT = (1 << 20) - 1
 """Symbols are clamped to this: far beyond real latents, and within what an escape can say."""
@@ -41,11 +36,6 @@ class Latents:
 
     z: IntArray
     y16: Tensor
-
-
-def quality_in_units(quality: float) -> int:
-    """Quality 0..100 -> the integer 16·q of files."""
-    return round(quality * QUALITY_UNITS)
 
 
 def quality_of_units(quality16: int) -> float:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from vaecodec.exact.layers import DepthwiseData, LinearData, prove_linear
-from vaecodec.models.exact_image import layer_shapes
-from vaecodec.models.image import ImageEncoder
-from vaecodec.models.layers import DepthwiseConv
-from vaecodec.models.settings import PATCH, STRIDE, ImageSettings
+from vaecodec.exact.integers import DepthwiseData, LinearData, prove_linear
+from vaecodec.models.decoder_data import layer_shapes
+from vaecodec.models.settings import PATCH, STRIDE, ImageSettings, encoder_shapes
 
 PER_PIXEL = {"patches": PATCH**2, "blocks8": PATCH**2, "pairs": STRIDE**2, "blocks16": STRIDE**2}
 """Pixels per position of the layers of g_a and g_s."""
@@ -38,10 +36,8 @@ def macs_per_pixel(
         else:
             # Layers with a matrix for each position of a cell use one of the four at each.
             macs["prior"] += count / (4 if rest[0] in ("enter", "leave") else 1) / STRIDE**2
-    for name, module in ImageEncoder(settings).named_modules():
-        half, _, rest = name.partition(".")
-        pixels = (PER_PIXEL if half == "g_a" else HYPER_ANALYSIS).get(rest.split(".")[0])
-        weight = getattr(module, "weight", None)
-        if pixels and weight is not None and (isinstance(module, DepthwiseConv) or weight.ndim == 2):
-            macs["analysis"] += weight.numel() / pixels
+    for name, shape in encoder_shapes(settings).items():
+        half, part = name.split(".")[:2] if name.endswith(".weight") else ("", "")
+        if half:
+            macs["analysis"] += prod(shape) / (PER_PIXEL if half == "g_a" else HYPER_ANALYSIS)[part]
     return {name: value / 1000 for name, value in macs.items()}

@@ -11,119 +11,32 @@ integers, as ``vaecodec.exact`` explains. Latents are in sixteenths of a step (`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vaecodec.errors import DamagedWeightsError, ExactArithmeticError
-from vaecodec.exact.arithmetic import Arithmetic, IntArray, exact_guard
-from vaecodec.exact.layers import (
-    DepthwiseData,
-    ExactBlock,
-    ExactDepthwise,
-    ExactLinear,
-    LinearData,
-    leaky_integers,
+from vaecodec.exact.arithmetic import Arithmetic, exact_guard
+from vaecodec.exact.integers import IntArray, LinearData
+from vaecodec.exact.layers import ExactBlock, ExactDepthwise, ExactLinear, leaky_integers
+from vaecodec.models.decoder_data import (
+    CERTAIN_BELOW,
+    CONTEXT_CLAMP,
+    FEATURE_SHIFT,
+    HYPER_LIMIT,
+    INDEX_LEVELS,
+    INDEX_SHIFT,
+    LATENT_CLAMP,
+    MEAN_SHIFT,
+    ExactData,
+    QualityTables,
+    check_data,
+    layer_shapes,
+    synthesis_halo,
 )
-from vaecodec.models.image import coded_group
 from vaecodec.models.layers import depth_to_space, join_cells, split_cells
-from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, ImageSettings
-
-QUALITY_UNITS = 16
-"""Quality in files is the integer 16·q."""
-QUALITIES = 101
-"""Rows of the tables over quality: one for every whole q, linear between them."""
-
-MEAN_UNIT = 16
-"""Means are whole sixteenths of a step."""
-MEAN_SHIFT = 12
-"""``mean_factor`` has this many fractional bits."""
-MEAN_LIMIT_UNITS = 1023
-INDEX_SHIFT = 5
-"""Table indices are computed in 32nds of a level."""
-INDEX_LEVELS = 64
-CERTAIN_BELOW = 3
-"""Levels below this (σ < 0.114) are certain: the symbol is 0 and is not coded, index 0."""
-INDEX_LIMIT = 4095
-
-CONTEXT_UNIT = 64
-"""The context sees 64·asinh(ŷ), from a table over ŷ in sixteenths of a step, clamped."""
-CONTEXT_CLAMP = 16383
-CONTEXT_LIMIT = 511
-HYPER_LIMIT = 255
-"""Symbols of z are clamped to ±255 before the network."""
-LATENT_CLAMP = 32767
-"""Latents are clamped to ±32767 sixteenths of a step before the synthesis."""
-FEATURE_SHIFT = 14
-"""``feature_factor`` has this many fractional bits."""
-FEATURE_LIMIT = 65535
-STREAM_LIMIT = 32767
-"""Products of features and factors stay below 2^31."""
-SAMPLE_LIMIT = 1023
-
-
-@dataclass(frozen=True)
-class ExactData:
-    """All integers of the decoding half, as a weights file holds them.
-
-    Attributes:
-        settings: sizes.
-        layers: by the names of the float modules.
-        tables: ``latent_factor`` [101, M], ``latent_shift`` [M], ``feature_factor`` [101, C1], ``mean_factor`` [101, M], ``index_offset``
-            [101, M], ``hyper_index`` [101, Z], ``prior_vector`` [101, P], ``asinh`` [2·16383 + 1].
-    """
-
-    settings: ImageSettings
-    layers: Mapping[str, LinearData | DepthwiseData]
-    tables: Mapping[str, IntArray] = field(default_factory=dict)
-
-
-def table_shapes(s: ImageSettings) -> dict[str, tuple[tuple[int, ...], int]]:
-    """Shape and largest magnitude of every table: what a weights file must hold."""
-    Q, M = QUALITIES, s.latents
-    return {
-        "latent_factor": ((Q, M), LATENT_CLAMP),
-        "latent_shift": ((M,), 24),
-        "feature_factor": ((Q, s.features), FEATURE_LIMIT),
-        "mean_factor": ((Q, M), (1 << 20) - 1),
-        "index_offset": ((Q, M), 4 * INDEX_LIMIT),
-        "hyper_index": ((Q, s.hyper_latents), INDEX_LIMIT),
-        "prior_vector": ((Q, s.prior_width), 4095),
-        "asinh": ((2 * CONTEXT_CLAMP + 1,), CONTEXT_LIMIT),
-    }
-
-
-def layer_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
-    """Weight shape of every layer of the decoding half: [groups, out, in] or [channels, k, k]."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def block(name: str, channels: int, expansion: float, kernel: int) -> None:
-        hidden = round(channels * expansion)
-        shapes[f"{name}.depthwise"] = (channels, kernel, kernel)
-        shapes[f"{name}.expand"] = (1, hidden, channels)
-        shapes[f"{name}.project"] = (1, channels, hidden)
-
-    P, group = s.prior_width, s.latents // STEPS
-    shapes["h_s.up32"] = (1, 4 * P, s.hyper_latents)
-    block("h_s.block32", P, 2.0, 3)
-    shapes["h_s.up16"] = (1, 4 * P, P)
-    for k in range(STEPS):
-        if k:
-            shapes[f"context.{k}.enter"] = (4, P, group)
-        for i in range(s.prior_blocks):
-            block(f"context.{k}.blocks.{i}", P, 2.0, s.prior_kernel)
-        shapes[f"context.{k}.leave"] = (4, 2 * group, P)
-    for i in range(s.synthesis_blocks16):
-        block(f"g_s.blocks16.{i}", s.latents, s.expansion, s.kernel16)
-    shapes["g_s.pairs"] = (1, 4 * s.features, s.latents)
-    for i in range(s.synthesis_blocks8):
-        block(f"g_s.blocks8.{i}", s.features, s.expansion, s.kernel8)
-    shapes["g_s.patches"] = (1, 3 * PATCH * PATCH, s.features)
-    return shapes
+from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, coded_group
 
 
 class Layers:
@@ -132,10 +45,8 @@ class Layers:
     def __init__(self, data: ExactData, arithmetic: Arithmetic, device: torch.device) -> None:
         self.data, self.arithmetic, self.device = data, arithmetic, device
         self.built: dict[str, ExactLinear | ExactDepthwise] = {}
-        for name, shape in layer_shapes(data.settings).items():
-            layer = data.layers.get(name)
-            if layer is None or layer.weight.shape != shape:
-                raise DamagedWeightsError(f"layer {name} of the weights is missing or has another shape than {shape}")
+        for name in layer_shapes(data.settings):
+            layer = data.layers[name]
             self.built[name] = (
                 ExactLinear(name, layer, arithmetic, device)
                 if isinstance(layer, LinearData)
@@ -159,21 +70,6 @@ class Layers:
     def blocks(self, name: str, count: int) -> list[ExactBlock]:
         """``count`` numbered blocks."""
         return [self.block(f"{name}.{i}") for i in range(count)]
-
-
-class QualityTables:
-    """The tables over quality, interpolated in integers."""
-
-    def __init__(self, tables: Mapping[str, IntArray]) -> None:
-        self.tables = {name: np.asarray(values, np.int64) for name, values in tables.items()}
-
-    def at(self, name: str, quality16: int) -> Tensor:
-        """Row at quality 16·q: ``(T[i]·(16 − r) + T[i+1]·r + 8) >> 4`` with i, r = divmod(16·q, 16). int32 [C]."""
-        i, r = divmod(quality16, QUALITY_UNITS)
-        table = self.tables[name]
-        following = table[min(i + 1, QUALITIES - 1)]
-        row = (table[i] * (QUALITY_UNITS - r) + following * r + QUALITY_UNITS // 2) >> 4
-        return torch.from_numpy(row.astype(np.int32))
 
 
 class PriorPass:
@@ -251,11 +147,7 @@ class ExactPrior:
 
     def hyper_indices(self, quality16: int, height: int, width: int) -> IntArray:
         """Table indices of z for a grid of ``height`` × ``width`` latents: uint8 [Z, ceil(h/4), ceil(w/4)]."""
-        fine = self.quality.at("hyper_index", quality16).numpy()
-        index = np.clip((fine + (1 << (INDEX_SHIFT - 1))) >> INDEX_SHIFT, 0, INDEX_LEVELS - 1)
-        index = np.where(index < CERTAIN_BELOW, 0, index).astype(np.uint8)
-        shape = (len(index), -(-height // Z_STRIDE), -(-width // Z_STRIDE))
-        return np.ascontiguousarray(np.broadcast_to(index[:, None, None], shape))
+        return self.quality.hyper_indices(quality16, height, width)
 
     def begin(self, z: IntArray, quality16: int, height: int, width: int) -> PriorPass:
         """Starts on the symbols of z: int [Z, ceil(h/4), ceil(w/4)], for a grid of ``height`` × ``width`` latents."""
@@ -267,7 +159,7 @@ class ExactPrior:
         """[h/4, w/4, Z] -> features [1, h, w, P]."""
         f = depth_to_space(self.up32(z[None]), 2)
         f = depth_to_space(self.up16(self.block32(f)), 2)
-        vector = self.quality.at("prior_vector", quality16).to(self.device, self.arithmetic.dtype)
+        vector = torch.from_numpy(self.quality.at("prior_vector", quality16)).to(self.device, self.arithmetic.dtype)
         return (f + vector).clamp_(-self.stream_limit, self.stream_limit)
 
     def step(self, k: int, f: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -285,9 +177,9 @@ class ExactPrior:
         """64·asinh of latents, from the table: int32 sixteenths of a step -> carried integers."""
         return self.asinh[y16.clamp(-CONTEXT_CLAMP, CONTEXT_CLAMP) + CONTEXT_CLAMP]
 
-    def by_step(self, row: Tensor) -> list[Tensor]:
+    def by_step(self, row: IntArray) -> list[Tensor]:
         """A row over the M channels -> for each step [4, M/4]: what each position of a cell codes in it."""
-        groups = row.reshape(STEPS, -1).to(self.device)
+        groups = torch.from_numpy(row).reshape(STEPS, -1).to(self.device)
         return [groups[coded_group(k)] for k in range(STEPS)]
 
 
@@ -306,15 +198,11 @@ class ExactSynthesis:
         self.half = (torch.ones_like(self.shift) << self.shift) >> 1
         self.limit16 = self.pairs.data.input_limit
         self.limit8 = self.patches.data.input_limit
-        if max(self.limit16, self.limit8, self.pairs.data.limit) > STREAM_LIMIT:
-            raise DamagedWeightsError("the streams of the synthesis are wider than its factors allow")
 
     @property
     def halo(self) -> int:
         """Latents around a tile that its samples depend on."""
-        s = self.settings
-        at8 = s.synthesis_blocks8 * (s.kernel8 // 2)
-        return s.synthesis_blocks16 * (s.kernel16 // 2) + -(-at8 // 2)
+        return synthesis_halo(self.settings)
 
     def __call__(self, y16: Tensor, quality16: int) -> Tensor:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
@@ -322,13 +210,13 @@ class ExactSynthesis:
             raise TypeError(f"latents are int32 sixteenths of a step, not {y16.dtype}")
         with exact_guard():
             dtype = self.arithmetic.dtype
-            factor = self.quality.at("latent_factor", quality16).to(self.device)
+            factor = torch.from_numpy(self.quality.at("latent_factor", quality16)).to(self.device)
             f32 = (y16.clamp(-LATENT_CLAMP, LATENT_CLAMP) * factor + self.half) >> self.shift
             f = f32.clamp_(-self.limit16, self.limit16)[None].to(dtype)
             for block in self.blocks16:
                 f = block(f)
             f = depth_to_space(self.pairs(f), 2)
-            factor = self.quality.at("feature_factor", quality16).to(self.device)
+            factor = torch.from_numpy(self.quality.at("feature_factor", quality16)).to(self.device)
             # Beyond 2^24: in 32-bit integers, whatever carries the rest.
             f = ((f.to(torch.int32) * factor + (1 << (FEATURE_SHIFT - 1))) >> FEATURE_SHIFT).to(dtype)
             f = f.clamp_(-self.limit8, self.limit8)
@@ -377,10 +265,7 @@ def build_layers(data: ExactData, device: torch.device, arithmetic: Arithmetic |
         ExactArithmeticError: none passed.
         DamagedWeightsError: the bound cannot be proven, or layers are missing.
     """
-    for name, (shape, largest) in table_shapes(data.settings).items():
-        table = data.tables.get(name)
-        if table is None or table.shape != shape or int(np.abs(table.astype(np.int64)).max()) > largest:
-            raise DamagedWeightsError(f"table {name} of the weights is missing, or has a wrong shape or range")
+    check_data(data)
     for candidate in [arithmetic] if arithmetic else list(Arithmetic):
         layers = Layers(data, candidate, torch.device("cpu") if candidate is Arithmetic.INT64 else device)
         if self_test(layers):

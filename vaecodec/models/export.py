@@ -16,12 +16,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from vaecodec.exact.arithmetic import IntArray
-from vaecodec.exact.layers import DepthwiseData, LinearData
+from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 from vaecodec.exact.rounding import FloatArray, ScaleTooFineError, round_depthwise, round_linear
 from vaecodec.exact.tables import fit_tables
 from vaecodec.models.coding import encode_tile, hyper_symbols, quality_of_units
-from vaecodec.models.exact_image import (
+from vaecodec.models.decoder_data import (
     CONTEXT_CLAMP,
     CONTEXT_LIMIT,
     CONTEXT_UNIT,
@@ -39,9 +38,8 @@ from vaecodec.models.exact_image import (
     QUALITY_UNITS,
     SAMPLE_LIMIT,
     ExactData,
-    ExactPrior,
-    build_layers,
 )
+from vaecodec.models.exact_image import ExactPrior, build_layers
 from vaecodec.models.image import MEAN_LIMIT, SAMPLE_SCALE, SIGMA_MAX, SIGMA_MIN, ImageModel
 from vaecodec.models.layers import PositionLinear, ResidualBlock
 from vaecodec.models.settings import STEPS

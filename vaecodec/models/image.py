@@ -28,7 +28,7 @@ from vaecodec.models.layers import (
     space_to_depth,
     split_cells,
 )
-from vaecodec.models.settings import PATCH, STEPS, STRIDE, ImageSettings
+from vaecodec.models.settings import PATCH, STEP_ORDER, STEPS, STRIDE, ImageSettings, coded_group
 
 SAMPLE_MIDDLE = 128.0
 SAMPLE_SCALE = 64.0
@@ -37,18 +37,10 @@ SAMPLE_SCALE = 64.0
 SIGMA_MIN, SIGMA_MAX = 0.08, 600.0
 """Range of the standard deviations that the coder's tables cover, in steps."""
 
-STEP_ORDER = (0, 3, 1, 2)
-"""Group g is coded in step k at position g xor STEP_ORDER[k] of every 2×2 cell: the diagonal neighbour comes second."""
-
 MEAN_LIMIT = 4.0
 """Means reach at most this many standard deviations of their channel."""
 
 PROBABILITY_FLOOR = 2.0**-18
-
-
-def coded_group(step: int) -> list[int]:
-    """The group of channels that each of the four positions of a cell codes in ``step``."""
-    return [position ^ STEP_ORDER[step] for position in range(STEPS)]
 
 
 class Analysis(nn.Module):

@@ -12,6 +12,13 @@ Z_STRIDE = 4
 """Latent cells per cell of the hyper-latent."""
 STEPS = 4
 """Passes of the context model, and groups of latent channels."""
+STEP_ORDER = (0, 3, 1, 2)
+"""Group g is coded in step k at position g xor STEP_ORDER[k] of every 2×2 cell: the diagonal neighbour comes second."""
+
+
+def coded_group(step: int) -> list[int]:
+    """The group of channels that each of the four positions of a cell codes in ``step``."""
+    return [position ^ STEP_ORDER[step] for position in range(STEPS)]
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,38 @@ class ImageSettings:
         if set(values) != names:
             raise ValueError(f"settings {sorted(set(values) ^ names)} are unknown or missing")
         return cls(**values)  # type: ignore[arg-type]
+
+
+def encoder_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter of the float encoder, by its name there."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def linear(name: str, inputs: int, outputs: int) -> None:
+        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = (outputs, inputs), (outputs,)
+
+    def block(name: str, channels: int, expansion: float, kernel: int) -> None:
+        hidden = round(channels * expansion)
+        shapes[f"{name}.depthwise.weight"] = (channels, 1, kernel, kernel)
+        shapes[f"{name}.depthwise.bias"] = (channels,)
+        linear(f"{name}.expand", channels, hidden)
+        linear(f"{name}.project", hidden, channels)
+
+    P = s.prior_width
+    linear("g_a.patches", 3 * PATCH * PATCH, s.features)
+    for i in range(s.analysis_blocks8):
+        block(f"g_a.blocks8.{i}", s.features, s.expansion, s.kernel8)
+    linear("g_a.pairs", 4 * s.features, s.latents)
+    for i in range(s.analysis_blocks16):
+        block(f"g_a.blocks16.{i}", s.latents, s.expansion, s.kernel16)
+    shapes["g_a.log_scale"] = (s.latents,)
+    linear("h_a.enter", s.latents, P)
+    block("h_a.block16", P, 2.0, s.prior_kernel)
+    linear("h_a.down32", 4 * P, P)
+    block("h_a.block32", P, 2.0, s.prior_kernel)
+    linear("h_a.down64", 4 * P, s.hyper_latents)
+    shapes["log_gain"] = (s.anchors, s.latents)
+    shapes["analysis_vector"] = (s.anchors, s.features)
+    return shapes
 
 
 FAST = ImageSettings()

@@ -12,20 +12,22 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
-import torch
 
 from vaecodec.errors import DamagedWeightsError, WeightsNotFoundError
-from vaecodec.exact.arithmetic import IntArray
-from vaecodec.exact.layers import DepthwiseData, LinearData
-from vaecodec.models.exact_image import ExactData, layer_shapes, table_shapes
-from vaecodec.models.image import ImageEncoder
-from vaecodec.models.settings import ImageSettings
+from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
+from vaecodec.models.decoder_data import ExactData, layer_shapes, table_shapes
+from vaecodec.models.settings import ImageSettings, encoder_shapes
+
+if TYPE_CHECKING:
+    import torch
+
+    from vaecodec.models.image import ImageEncoder
 
 FORMAT = "vaecodec-weights-1"
 ID_BYTES = 8
@@ -46,7 +48,7 @@ class Weights:
         data: the exact decoding half.
         half_widths: int32 [63], of the coder's tables.
         counts: uint32, the coder's tables one after the other.
-        encoder: float parameters of :class:`ImageEncoder`.
+        encoder: float parameters of :class:`~vaecodec.models.image.ImageEncoder`.
         card: who made it, of what, how long; free form, JSON.
     """
 
@@ -66,7 +68,7 @@ class Weights:
         cls, encoder: ImageEncoder, data: ExactData, half_widths: IntArray, counts: IntArray, card: Mapping[str, object]
     ) -> Weights:
         """Takes the encoder's part of a float model; matrices are kept in half precision, vectors and gains in single."""
-        names = set(ImageEncoder(data.settings).state_dict())
+        names = encoder_shapes(data.settings)
         floats = {}
         for name, value in encoder.state_dict().items():
             if name in names:
@@ -115,6 +117,10 @@ class Weights:
 
     def build_encoder(self, device: torch.device) -> ImageEncoder:
         """The float encoder, ready to run."""
+        import torch
+
+        from vaecodec.models.image import ImageEncoder
+
         encoder = ImageEncoder(self.settings)
         state = {name: torch.from_numpy(np.array(value, np.float32)) for name, value in self.encoder.items()}
         encoder.load_state_dict(state)
@@ -211,9 +217,9 @@ def _assemble(
             raise ValueError(f"{name} has a shift out of range")
     tables = {name: integers(f"exact/table/{name}", shape) for name, (shape, _) in table_shapes(settings).items()}
     encoder = {}
-    for name, value in ImageEncoder(settings).state_dict().items():
+    for name, shape in encoder_shapes(settings).items():
         stored = tensors[f"encoder/{name}"]
-        if stored.shape != tuple(value.shape) or stored.dtype not in (np.float16, np.float32):
+        if stored.shape != shape or stored.dtype not in (np.float16, np.float32):
             raise ValueError(f"encoder/{name} has a wrong type or shape")
         if not np.isfinite(stored).all():
             raise ValueError(f"encoder/{name} is not finite")

@@ -1,0 +1,118 @@
+"""What computes the decoding half: torch, or onnxruntime where torch is not; both give the same integers.
+
+::
+
+    pop (symbols of a tile) ─► decode_tile ─► y16 ─► synthesise ─► samples
+
+Arrays here are numpy's, whatever computes.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vaecodec.errors import MissingExtraError, UsageError
+from vaecodec.exact.integers import IntArray
+from vaecodec.models.decoder_data import Pop
+
+if TYPE_CHECKING:
+    from vaecodec.exact.arithmetic import Arithmetic
+    from vaecodec.models.weights import Weights
+
+BACKENDS = ("auto", "torch", "onnx")
+
+
+class TileLatents(NamedTuple):
+    """The integers of a tile: z as symbols, int32 [Z, h/4, w/4]; y16 in sixteenths of a step, int32 [h, w, M]."""
+
+    z: IntArray
+    y16: IntArray
+
+
+class Backend(Protocol):
+    """The exact decoding half of one model, ready to run; may be used from many threads at the same time."""
+
+    @property
+    def name(self) -> str:
+        """``torch`` or ``onnx``."""
+        ...
+
+    @property
+    def halo(self) -> int:
+        """Latents around a tile that its samples depend on."""
+        ...
+
+    def decode_tile(self, quality16: int, height: int, width: int, pop: Pop) -> TileLatents:
+        """The integers of a tile of ``height`` × ``width`` latents, from its symbols."""
+        ...
+
+    def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
+        """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
+        ...
+
+
+_threads: int | None = None
+
+
+def set_threads(count: int) -> None:
+    """How many threads backends that are opened from now on shall use each."""
+    global _threads
+    _threads = count
+
+
+def choose_backend(name: str, device: str) -> str:
+    """``torch`` or ``onnx``.
+
+    Args:
+        name: ``auto`` (torch if it is installed), ``torch`` or ``onnx``.
+        device: ``auto``, ``cpu`` or ``cuda``; only torch knows ``cuda``.
+
+    Raises:
+        UsageError: no such backend, or not on this device.
+        MissingExtraError: its packages are not installed.
+    """
+    if name not in BACKENDS:
+        raise UsageError(f"backend {name!r} is unknown: use {', '.join(BACKENDS)}")
+    has_torch = find_spec("torch") is not None
+    if name == "torch" or (name == "auto" and has_torch):
+        if not has_torch:
+            raise MissingExtraError("this needs the package torch: pip install torch")
+        return "torch"
+    if device == "cuda":
+        raise UsageError("the onnx backend runs on the processor only: use --device cpu, or install torch")
+    missing = [package for package in ("onnxruntime", "onnx") if find_spec(package) is None]
+    if missing:
+        raise MissingExtraError(
+            f"decoding needs torch, or {' and '.join(missing)}: pip install 'vaecodec[onnx]', or pip install torch"
+        )
+    return "onnx"
+
+
+def open_backend(
+    weights: Weights, *, backend: str = "auto", device: str = "auto", arithmetic: Arithmetic | None = None
+) -> Backend:
+    """Makes the decoding half of some weights ready to run.
+
+    Args:
+        weights: the model.
+        backend: as for :func:`choose_backend`.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        arithmetic: what carries the integers, for torch.
+
+    Raises:
+        UsageError, MissingExtraError: as :func:`choose_backend`.
+        WeightsError: the weights are damaged, or cannot be computed exactly here.
+    """
+    if choose_backend(backend, device) == "torch":
+        from vaecodec.models.torch_backend import TorchBackend
+
+        return TorchBackend(weights, device, arithmetic=arithmetic, threads=_threads)
+    if arithmetic is not None:
+        raise UsageError("the onnx backend computes in float32: leave the arithmetic out")
+    from vaecodec.models.onnx_backend import OnnxBackend
+
+    return OnnxBackend(weights.data, threads=_threads)

@@ -1,0 +1,169 @@
+"""What the decoding half of the image model consists of: its integers, their shapes and ranges, tables over quality; without torch.
+
+``exact_image`` computes with it in torch, ``onnx_graphs`` writes it as graphs for onnxruntime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vaecodec.errors import DamagedWeightsError
+from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
+from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, ImageSettings
+
+QUALITY_UNITS = 16
+"""Quality in files is the integer 16·q."""
+QUALITIES = 101
+"""Rows of the tables over quality: one for every whole q, linear between them."""
+
+MEAN_UNIT = 16
+"""Means are whole sixteenths of a step."""
+MEAN_SHIFT = 12
+"""``mean_factor`` has this many fractional bits."""
+MEAN_LIMIT_UNITS = 1023
+INDEX_SHIFT = 5
+"""Table indices are computed in 32nds of a level."""
+INDEX_LEVELS = 64
+CERTAIN_BELOW = 3
+"""Levels below this (σ < 0.114) are certain: the symbol is 0 and is not coded, index 0."""
+INDEX_LIMIT = 4095
+
+CONTEXT_UNIT = 64
+"""The context sees 64·asinh(ŷ), from a table over ŷ in sixteenths of a step, clamped."""
+CONTEXT_CLAMP = 16383
+CONTEXT_LIMIT = 511
+HYPER_LIMIT = 255
+"""Symbols of z are clamped to ±255 before the network."""
+LATENT_CLAMP = 32767
+"""Latents are clamped to ±32767 sixteenths of a step before the synthesis."""
+FEATURE_SHIFT = 14
+"""``feature_factor`` has this many fractional bits."""
+FEATURE_LIMIT = 65535
+STREAM_LIMIT = 32767
+"""Products of features and factors stay below 2^31."""
+SAMPLE_LIMIT = 1023
+
+
+Push = Callable[[IntArray, IntArray], None]
+"""Takes symbols (int32 [N]) and table indices (uint8 [N]) of one group."""
+Pop = Callable[[IntArray], IntArray]
+"""Takes the table indices (uint8 [N]) of one group, gives its symbols (int32 [N])."""
+
+
+def quality_in_units(quality: float) -> int:
+    """Quality 0..100 -> the integer 16·q of files."""
+    return round(quality * QUALITY_UNITS)
+
+
+@dataclass(frozen=True)
+class ExactData:
+    """All integers of the decoding half, as a weights file holds them.
+
+    Attributes:
+        settings: sizes.
+        layers: by the names of the float modules.
+        tables: ``latent_factor`` [101, M], ``latent_shift`` [M], ``feature_factor`` [101, C1], ``mean_factor`` [101, M], ``index_offset``
+            [101, M], ``hyper_index`` [101, Z], ``prior_vector`` [101, P], ``asinh`` [2·16383 + 1].
+    """
+
+    settings: ImageSettings
+    layers: Mapping[str, LinearData | DepthwiseData]
+    tables: Mapping[str, IntArray] = field(default_factory=dict)
+
+
+def table_shapes(s: ImageSettings) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Shape and largest magnitude of every table: what a weights file must hold."""
+    Q, M = QUALITIES, s.latents
+    return {
+        "latent_factor": ((Q, M), LATENT_CLAMP),
+        "latent_shift": ((M,), 24),
+        "feature_factor": ((Q, s.features), FEATURE_LIMIT),
+        "mean_factor": ((Q, M), (1 << 20) - 1),
+        "index_offset": ((Q, M), 4 * INDEX_LIMIT),
+        "hyper_index": ((Q, s.hyper_latents), INDEX_LIMIT),
+        "prior_vector": ((Q, s.prior_width), 4095),
+        "asinh": ((2 * CONTEXT_CLAMP + 1,), CONTEXT_LIMIT),
+    }
+
+
+def layer_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
+    """Weight shape of every layer of the decoding half: [groups, out, in] or [channels, k, k]."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def block(name: str, channels: int, expansion: float, kernel: int) -> None:
+        hidden = round(channels * expansion)
+        shapes[f"{name}.depthwise"] = (channels, kernel, kernel)
+        shapes[f"{name}.expand"] = (1, hidden, channels)
+        shapes[f"{name}.project"] = (1, channels, hidden)
+
+    P, group = s.prior_width, s.latents // STEPS
+    shapes["h_s.up32"] = (1, 4 * P, s.hyper_latents)
+    block("h_s.block32", P, 2.0, 3)
+    shapes["h_s.up16"] = (1, 4 * P, P)
+    for k in range(STEPS):
+        if k:
+            shapes[f"context.{k}.enter"] = (4, P, group)
+        for i in range(s.prior_blocks):
+            block(f"context.{k}.blocks.{i}", P, 2.0, s.prior_kernel)
+        shapes[f"context.{k}.leave"] = (4, 2 * group, P)
+    for i in range(s.synthesis_blocks16):
+        block(f"g_s.blocks16.{i}", s.latents, s.expansion, s.kernel16)
+    shapes["g_s.pairs"] = (1, 4 * s.features, s.latents)
+    for i in range(s.synthesis_blocks8):
+        block(f"g_s.blocks8.{i}", s.features, s.expansion, s.kernel8)
+    shapes["g_s.patches"] = (1, 3 * PATCH * PATCH, s.features)
+    return shapes
+
+
+class QualityTables:
+    """The tables over quality, interpolated in integers."""
+
+    def __init__(self, tables: Mapping[str, IntArray]) -> None:
+        self.tables = {name: np.asarray(values, np.int64) for name, values in tables.items()}
+
+    def at(self, name: str, quality16: int) -> IntArray:
+        """Row at quality 16·q: ``(T[i]·(16 − r) + T[i+1]·r + 8) >> 4`` with i, r = divmod(16·q, 16). int32 [C]."""
+        i, r = divmod(quality16, QUALITY_UNITS)
+        table = self.tables[name]
+        following = table[min(i + 1, QUALITIES - 1)]
+        row = (table[i] * (QUALITY_UNITS - r) + following * r + QUALITY_UNITS // 2) >> 4
+        at_quality: IntArray = row.astype(np.int32)
+        return at_quality
+
+    def hyper_indices(self, quality16: int, height: int, width: int) -> IntArray:
+        """Table indices of z for a grid of ``height`` × ``width`` latents: uint8 [Z, ceil(h/4), ceil(w/4)]."""
+        fine = self.at("hyper_index", quality16)
+        index = np.clip((fine + (1 << (INDEX_SHIFT - 1))) >> INDEX_SHIFT, 0, INDEX_LEVELS - 1)
+        index = np.where(index < CERTAIN_BELOW, 0, index).astype(np.uint8)
+        shape = (len(index), -(-height // Z_STRIDE), -(-width // Z_STRIDE))
+        return np.ascontiguousarray(np.broadcast_to(index[:, None, None], shape))
+
+
+def check_data(data: ExactData) -> None:
+    """Checks that all layers and tables are there, their shapes and ranges; not the bound of sums, see ``prove_linear``.
+
+    Raises:
+        DamagedWeightsError: something is missing or wrong.
+    """
+    for name, shape in layer_shapes(data.settings).items():
+        layer = data.layers.get(name)
+        if layer is None or layer.weight.shape != shape:
+            raise DamagedWeightsError(f"layer {name} of the weights is missing or has another shape than {shape}")
+        if isinstance(layer, DepthwiseData) != name.endswith(".depthwise"):
+            raise DamagedWeightsError(f"layer {name} of the weights is of the wrong kind")
+    for name, (shape, largest) in table_shapes(data.settings).items():
+        table = data.tables.get(name)
+        if table is None or table.shape != shape or int(np.abs(table.astype(np.int64)).max()) > largest:
+            raise DamagedWeightsError(f"table {name} of the weights is missing, or has a wrong shape or range")
+    pairs, patches = data.layers["g_s.pairs"], data.layers["g_s.patches"]
+    if max(pairs.input_limit, patches.input_limit, pairs.limit) > STREAM_LIMIT:
+        raise DamagedWeightsError("the streams of the synthesis are wider than its factors allow")
+
+
+def synthesis_halo(s: ImageSettings) -> int:
+    """Latents around a tile that its samples depend on."""
+    at8 = s.synthesis_blocks8 * (s.kernel8 // 2)
+    return s.synthesis_blocks16 * (s.kernel16 // 2) + -(-at8 // 2)

@@ -1,0 +1,155 @@
+"""The exact decoding half in onnxruntime: for machines without torch, and as a second arithmetic that gives the same integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from vaecodec.errors import ExactArithmeticError
+from vaecodec.exact.integers import LEAK_SHIFT, DepthwiseData, IntArray, LinearData
+from vaecodec.models.backend import TileLatents
+from vaecodec.models.decoder_data import MEAN_UNIT, ExactData, Pop, QualityTables, synthesis_halo
+from vaecodec.models.onnx_graphs import START, STEP, SYNTHESIS, GraphWriter
+from vaecodec.models.settings import STEPS, STRIDE, Z_STRIDE, coded_group
+
+_ERRORS_ONLY = 3
+
+
+def open_session(model: onnx.ModelProto, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A session on the processor.
+
+    Args:
+        model: a graph.
+        threads: of the session; None leaves the number to onnxruntime.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    # Between calls no thread shall spin: the coder runs in between.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+class OnnxBackend:
+    """Prior and synthesis of one model; it has no encoder.
+
+    Args:
+        data: the integers of the decoding half; the graphs are built from them here.
+        threads: of each session; None leaves the number to onnxruntime.
+
+    Raises:
+        DamagedWeightsError: something is missing, or the bound of a layer's sums cannot be proven.
+        ExactArithmeticError: sums of integers are not exact in this onnxruntime.
+    """
+
+    name = "onnx"
+
+    def __init__(self, data: ExactData, *, threads: int | None = None) -> None:
+        self.settings = data.settings
+        writer = GraphWriter(data)
+        if not self_test(data, open_session(writer.self_test(), threads)):
+            raise ExactArithmeticError(
+                "sums of integers are not exact in this onnxruntime: nothing can be decoded here"
+            )
+        self.sessions = {name: open_session(model, threads) for name, model in writer.graphs().items()}
+        self.quality = QualityTables(data.tables)
+
+    @property
+    def halo(self) -> int:
+        """Latents around a tile that its samples depend on."""
+        return synthesis_halo(self.settings)
+
+    def decode_tile(self, quality16: int, height: int, width: int, pop: Pop) -> TileLatents:
+        """The integers of a tile of ``height`` × ``width`` latents, from its symbols."""
+        group = self.settings.latents // STEPS
+        indices = self.quality.hyper_indices(quality16, height, width)
+        z = pop(indices.reshape(-1)).reshape(indices.shape)
+        rows = {name: self.quality.at(name, quality16) for name in ("mean_factor", "index_offset")}
+        (features,) = self._run(START, z=z, prior_vector=self.quality.at("prior_vector", quality16))
+        padded = (Z_STRIDE * indices.shape[1], Z_STRIDE * indices.shape[2])
+        y16 = np.zeros((height, width, self.settings.latents), np.int32)
+        previous: dict[str, IntArray] = {}
+        for k in range(STEPS):
+            *forward, mean, index = self._run(STEP.format(k), features=features, **previous, **rows)
+            features = forward[0] if forward else None
+            mean, index = mean[:, :height, :width], index[:, :height, :width]
+            symbols = pop(np.ascontiguousarray(index).reshape(-1)).reshape(index.shape)
+            latents = symbols * MEAN_UNIT + mean
+            # Zeros beyond the tile.
+            grid = np.zeros((group, *padded), np.int32)
+            grid[:, :height, :width] = latents
+            previous = {"y16": grid}
+            for position, coded in enumerate(coded_group(k)):
+                i, j = divmod(position, 2)
+                y16[i::2, j::2, coded * group : (coded + 1) * group] = latents[:, i::2, j::2].transpose(1, 2, 0)
+        return TileLatents(z, y16)
+
+    def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
+        """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
+        if y16.dtype != np.int32:
+            raise TypeError(f"latents are int32 sixteenths of a step, not {y16.dtype}")
+        if 0 in y16.shape:
+            return np.zeros((STRIDE * y16.shape[0], STRIDE * y16.shape[1], 3), np.uint8)
+        rows = {name: self.quality.at(name, quality16) for name in ("latent_factor", "feature_factor")}
+        samples: npt.NDArray[np.uint8]
+        (samples,) = self._run(SYNTHESIS, y16=np.ascontiguousarray(y16.transpose(2, 0, 1)), **rows)
+        return samples
+
+    def _run(self, name: str, **inputs: IntArray) -> list[Any]:
+        outputs: list[Any] = self.sessions[name].run(None, inputs)
+        return outputs
+
+
+def self_test(data: ExactData, session: onnxruntime.InferenceSession) -> bool:
+    """Known integers through every layer, worst cases among them, against float64: whether float32 is exact here."""
+    generator = np.random.default_rng(20260101)
+    inputs: dict[str, npt.NDArray[np.float32]] = {}
+    expected: dict[str, IntArray] = {}
+    for name, layer in data.layers.items():
+        limit = layer.input_limit
+        if isinstance(layer, LinearData):
+            groups, outputs, width = layer.weight.shape
+            worst = np.sign(layer.weight[:, :: max(1, outputs // 8)]) * limit
+            x = np.concatenate([worst, generator.integers(-limit, limit + 1, (groups, 8, width))], axis=1)
+            inputs[f"{name}.x"] = _columns(x).astype(np.float32)
+            expected[f"{name}.y"] = _columns(_linear_in_float64(layer, x))
+        else:
+            x = np.sign(layer.weight) * limit
+            inputs[f"{name}.x"] = x[None].astype(np.float32)
+            expected[f"{name}.y"] = _depthwise_in_float64(layer, x)
+    got = dict(zip((output.name for output in session.get_outputs()), session.run(None, inputs), strict=True))
+    return all(np.array_equal(got[name], values) for name, values in expected.items())
+
+
+def _columns(x: IntArray) -> IntArray:
+    """[groups, n, channels] -> [1, groups·channels, n, 1]."""
+    columns: IntArray = x.transpose(0, 2, 1).reshape(1, -1, x.shape[1], 1)
+    return columns
+
+
+def _linear_in_float64(layer: LinearData, x: IntArray) -> IntArray:
+    """[groups, n, in] -> [groups, n, out]; float64 holds every sum that is below 2^53."""
+    product = x.astype(np.float64) @ layer.weight.astype(np.float64).transpose(0, 2, 1)
+    t = (product.astype(np.int64) + layer.bias[:, None]) >> layer.shift[:, None]
+    t = np.maximum(t, t >> LEAK_SHIFT) if layer.leaky else t
+    clamped: IntArray = np.clip(t, -layer.limit, layer.limit)
+    return clamped
+
+
+def _depthwise_in_float64(layer: DepthwiseData, x: IntArray) -> IntArray:
+    """[C, k, k] -> [1, C, k, k]."""
+    k = layer.weight.shape[1]
+    padded = np.pad(x.astype(np.int64), ((0, 0), (k // 2, k // 2), (k // 2, k // 2)))
+    total = sum(
+        padded[:, i : i + k, j : j + k] * layer.weight[:, i, j, None, None].astype(np.int64)
+        for i in range(k)
+        for j in range(k)
+    )
+    t = (total + layer.bias[:, None, None]) >> layer.shift[:, None, None]
+    clamped: IntArray = np.clip(t, -layer.limit, layer.limit)
+    return clamped[None]
