@@ -31,6 +31,8 @@ FORBIDDEN = {
                "vaecodec.evaluation"},
     "numcodecs": {"torch", "constriction", "PIL", "click", "vaecodec.models", "vaecodec.cli", "vaecodec.training"},
     "zarr": {"torch", "constriction", "PIL", "click", "vaecodec.models", "vaecodec.cli", "vaecodec.training"},
+    "cluster": {"torch", "constriction", "PIL", "click", "vaecodec.models", "vaecodec.bitstream", "vaecodec.cli",
+                "vaecodec.training"},
     "api": {"torch", "click", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
 }  # fmt: skip
 

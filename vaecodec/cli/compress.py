@@ -55,6 +55,7 @@ def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 @options.limit
 @options.recursive
 @options.jobs
+@click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster; INPUT and OUT may be URLs such as s3://.")
 @options.force
 @options.as_json
 @options.quiet
@@ -74,6 +75,7 @@ def command(
     limit: int | None,
     recursive: bool,
     jobs: int,
+    scheduler: str | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -90,6 +92,13 @@ def command(
     target = {name: value for name, value in targets.items() if value is not None}
     if len(target) + (quality is not None) > 1:
         raise UsageError("-q, --size, --bpp, --psnr and --ms-ssim exclude each other: give one of them")
+    if scheduler is not None:
+        from vaecodec.cli.on_cluster import run_on_cluster
+        from vaecodec.cluster import Settings
+
+        settings = Settings(quality, target, model, device, check, strip, first_frame, limit)
+        run_on_cluster(inputs, output, settings, scheduler, force=force, quiet=quiet, as_json=as_json)
+        return
     job = CompressJob(quality, target, model, device, check, strip, first_frame, limit, force, as_json, quiet)
     run(
         inputs, output, job, READABLE_EXTENSIONS, lambda path: path.stem + EXTENSION, verb="compressed",
