@@ -26,7 +26,7 @@ from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings
 from vaecodec.models.weights import load_weights
 from vaecodec.picture import read_picture
-from vaecodec.training.image import read_checkpoint
+from vaecodec.training.checkpoints import read_checkpoint
 from vaecodec.training.pictures import find_pictures
 
 

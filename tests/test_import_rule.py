@@ -33,6 +33,9 @@ FORBIDDEN = {
     "zarr": {"torch", "constriction", "PIL", "click", "vaecodec.models", "vaecodec.cli", "vaecodec.training"},
     "cluster": {"torch", "constriction", "PIL", "click", "vaecodec.models", "vaecodec.bitstream", "vaecodec.cli",
                 "vaecodec.training"},
+    "items": {"torch", "constriction", "click", "vaecodec.bitstream", "vaecodec.models", "vaecodec.exact",
+              "vaecodec.api", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
+    "arrays": {"click", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
     "api": {"torch", "click", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
 }  # fmt: skip
 

@@ -11,6 +11,7 @@
     │   └── UnsupportedPictureError    3   a picture of a kind that is not supported (yet)
     │       ├── AnimatedPictureError   3
     │       └── BitDepthError          3
+    ├── ItemsError                     3   the input is not an array of small items that we take
     ├── FileFormatError                3   the input is not a .vaec file that we can read
     │   ├── NotVaecodecFileError       3
     │   ├── NewerVersionError          3
@@ -75,6 +76,12 @@ class AnimatedPictureError(UnsupportedPictureError):
 
 class BitDepthError(UnsupportedPictureError):
     """The picture has samples of more than 8 bits."""
+
+
+class ItemsError(VaecodecError):
+    """The input cannot be used as an array of items."""
+
+    exit_code = 3
 
 
 class FileFormatError(VaecodecError):

@@ -10,7 +10,6 @@ from vaecodec.errors import DamagedWeightsError, ExactArithmeticError
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import LinearData
 from vaecodec.exact.layers import ExactLinear
-from vaecodec.models import exact_image
 from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols
 from vaecodec.models.decoder_data import ExactData
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
@@ -102,7 +101,7 @@ def test_arithmetic_that_fails_the_self_test_gives_way_to_the_next(
     def wrong_in_float32(self: ExactLinear, x: torch.Tensor) -> torch.Tensor:
         return right(self, x) + (self.arithmetic is Arithmetic.FLOAT32)
 
-    monkeypatch.setattr(exact_image.ExactLinear, "__call__", wrong_in_float32)
+    monkeypatch.setattr(ExactLinear, "__call__", wrong_in_float32)
     assert build_layers(tiny_weights.data, CPU).arithmetic is Arithmetic.FLOAT64
     with pytest.raises(ExactArithmeticError):
         build_layers(tiny_weights.data, CPU, Arithmetic.FLOAT32)

@@ -217,6 +217,16 @@ class StackCoder:
         stack._coder = stream.stack.AnsCoder(_words(bits), True)
         return stack
 
+    def with_tables(self, tables: FrozenTables | SymbolModels) -> StackCoder:
+        """Return the same stack seen through other tables: what one of the two pushes, the other may pop."""
+        other = StackCoder(tables)
+        other._coder = self._coder
+        return other
+
+    def words(self) -> int:
+        """Return how many 32-bit words ``finish`` would give."""
+        return int(self._coder.num_words())
+
     def push(self, symbols: Int32Array, indices: UInt8Array) -> None:
         """Put one group on top; arguments and errors as ``SymbolEncoder.push``."""
         order, runs = _coded_order(indices)

@@ -49,6 +49,7 @@ def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 @click.option("--ms-ssim", type=float, help="The smallest file of at least this MS-SSIM.")
 @options.model
 @options.device
+@click.option("--lossless", is_flag=True, help="Arrays of small items: code them bit for bit (bits-back).")
 @click.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
 @click.option("--strip", is_flag=True, help="Drop metadata; turn the picture upright and convert it to sRGB.")
 @click.option("--first-frame", is_flag=True, help="Of animations and documents take the first frame or page.")
@@ -69,6 +70,7 @@ def command(
     ms_ssim: float | None,
     model: str | None,
     device: str,
+    lossless: bool,
     check: bool,
     strip: bool,
     first_frame: bool,
@@ -82,8 +84,10 @@ def command(
 ) -> None:
     """Compress pictures: a.png becomes a.vaec, and a.png is kept.
 
-    INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again.
+    INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again. An array of
+    small items (IDX, .npy, .npz, with --lossless also a folder of small pictures) is coded with a model of the VAE family.
     """
+    from vaecodec.cli.arrays import compress_arrays, names_arrays
     from vaecodec.cli.many import run
     from vaecodec.errors import UsageError
     from vaecodec.picture import READABLE_EXTENSIONS
@@ -92,6 +96,18 @@ def command(
     target = {name: value for name, value in targets.items() if value is not None}
     if len(target) + (quality is not None) > 1:
         raise UsageError("-q, --size, --bpp, --psnr and --ms-ssim exclude each other: give one of them")
+    if names_arrays(inputs, lossless=lossless):
+        if target or strip or first_frame or recursive or scheduler is not None:
+            raise UsageError(
+                "arrays take none of --size, --bpp, --psnr, --ms-ssim, --strip, --first-frame, --scheduler and -r"
+            )
+        if lossless and quality is not None:
+            raise UsageError("--lossless and -q exclude each other: give one of them")
+        compress_arrays(
+            inputs, output, quality=quality, lossless=lossless, model=model, device=device, force=force,
+            as_json=as_json, quiet=quiet,
+        )  # fmt: skip
+        return
     if scheduler is not None:
         from vaecodec.cli.on_cluster import run_on_cluster
         from vaecodec.cluster import Settings

@@ -66,10 +66,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Turn files back into pictures: a.vaec becomes a.png, and a.vaec is kept.
+    """Turn files back into pictures: a.vaec becomes a.png, or a.npy where it holds an array, and a.vaec is kept.
 
     INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again.
     """
+    from vaecodec.cli.arrays import ARRAY_EXTENSION, holds_array
     from vaecodec.cli.compress import EXTENSION
     from vaecodec.cli.files import PIPE
     from vaecodec.cli.many import run
@@ -79,14 +80,14 @@ def command(
     if test and output is not None:
         raise UsageError("-t writes nothing: leave -o out")
     extension = output_format(None, format_name).extensions[0]
-    if output is not None and output != PIPE and not recursive:
+    if output is not None and output != PIPE and not recursive and not output.endswith(ARRAY_EXTENSION):
         # An output with an extension of no format is refused before anything is decoded.
         output_format(output, format_name)
     if region is not None and (test or keep_going):
         raise UsageError("--region excludes -t and --keep-going: they are about the whole file")
     job = DecompressJob(format_name, region, keep_going, models, device, backend, limit, force, as_json, quiet)
     run(
-        inputs, output, job, {EXTENSION}, None if test else lambda path: path.stem + extension,
+        inputs, output, job, {EXTENSION}, None if test else lambda path: path.stem + (ARRAY_EXTENSION if holds_array(path) else extension),
         verb="tested" if test else "decompressed", recursive=recursive, workers=jobs, force=force, quiet=quiet,
         summary=not as_json,
     )  # fmt: skip
@@ -115,6 +116,7 @@ class DecompressJob:
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, decodes and writes."""
+        from vaecodec.cli.arrays import is_array_file
         from vaecodec.cli.failures import SOME_FAILED
         from vaecodec.cli.files import PIPE, check_target, read_input, write_output
         from vaecodec.cli.jobs import Line, Outcome
@@ -125,6 +127,8 @@ class DecompressJob:
         if target:
             check_target(target, force=self.force)
         data = read_input(source)
+        if is_array_file(data):
+            return self._array(task, data, start)
         picture, damage = self._decode(data)
         lines: list[Line] = []
         lost: tuple[str, ...] = ()
@@ -145,6 +149,20 @@ class DecompressJob:
         if damage is not None:
             return Outcome(task, tuple(lines), failure=f"{source}: {damage}", code=SOME_FAILED)
         return Outcome(task, tuple(lines))
+
+    def _array(self, task: Task, data: bytes, start: float) -> Outcome:
+        """The array in a file of kind 1 or 2, to .npy."""
+        from vaecodec.cli.arrays import decompress_array
+        from vaecodec.cli.jobs import Outcome
+        from vaecodec.errors import UsageError
+
+        if self.region is not None or self.keep_going or self.format_name is not None:
+            raise UsageError(f"{task.source}: holds an array, which takes none of --region, --keep-going and --format")
+        line = decompress_array(
+            task, data, start=start, models=self.models, device=self.device, limits=self._limits(), force=self.force,
+            as_json=self.as_json,
+        )  # fmt: skip
+        return Outcome(task, () if self.quiet and not self.as_json else (line,))
 
     def _decode(self, data: bytes) -> tuple[Picture, str | None]:
         """The picture, and what is damaged about it."""

@@ -27,10 +27,20 @@ def command(file: str, latents: bool, models: tuple[str, ...], device: str, back
     FILE is a .vaec file, or - for a pipe.
     """
     from vaecodec.api import info
+    from vaecodec.cli.arrays import is_array_file
     from vaecodec.cli.files import read_input
+    from vaecodec.errors import UsageError
 
     def show(source: str) -> None:
-        facts = info(read_input(source), latents=latents, models=models, device=device, backend=backend)
+        data = read_input(source)
+        if is_array_file(data):
+            if latents:
+                raise UsageError(f"{source}: holds an array, which has no digest of latents: leave --latents out")
+            from vaecodec.arrays import array_info
+
+            facts = array_info(data, models=models)
+        else:
+            facts = info(data, latents=latents, models=models, device=device, backend=backend)
         if as_json:
             click.echo(json.dumps(facts))
             return

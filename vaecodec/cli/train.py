@@ -1,6 +1,7 @@
-"""``vaecodec train``: a model of one's own, from a folder of pictures.
+"""``vaecodec train``: a model of one's own, from a folder of pictures, or with ``--family`` from an array of small items.
 
-The options are the fields of the trainer's settings, read from the dataclass itself, so that there is one list of them.
+The options are the fields of the trainer's settings, read from the dataclass itself, so that there is one list of them. There
+are two trainers; which one is asked for decides which options there are, so ``--family`` is looked for first.
 """
 
 from __future__ import annotations
@@ -12,25 +13,50 @@ import click
 
 # The fields that DIR and -o fill.
 _DATA, _OUT = "data", "out"
+_FAMILY = "--family"
 
 
 class _TrainCommand(click.Command):
     """Finds its options when they are needed: the trainer imports torch."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = any(argument == _FAMILY or argument.startswith(f"{_FAMILY}=") for argument in args)
+        self.params = _family_parameters() if named else _image_parameters()
+        return super().parse_args(ctx, args)
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         if not self.params:
-            from vaecodec.training.image import TrainSettings
-
-            self.params = _parameters(TrainSettings)
+            self.params = _image_parameters()
         return super().get_params(ctx)
 
 
 @click.command("train", cls=_TrainCommand)
 def command(**settings: Any) -> None:
-    """Train a model on the pictures in DIR and write its weights."""
+    """Train a model on the pictures in DIR and write its weights.
+
+    With --family vae or --family ae, an autoencoder of small items: DIR is an IDX, .npy or .npz file or a folder of small
+    pictures, and "vaecodec train --family vae --help" lists the options.
+    """
+    if "family" in settings:
+        from vaecodec.training.family import FamilyTrainSettings, train_family
+
+        train_family(FamilyTrainSettings(**settings))
+        return
     from vaecodec.training.image import TrainSettings, train
 
     train(TrainSettings(**settings))
+
+
+def _image_parameters() -> list[click.Parameter]:
+    from vaecodec.training.image import TrainSettings
+
+    return _parameters(TrainSettings)
+
+
+def _family_parameters() -> list[click.Parameter]:
+    from vaecodec.training.family import FamilyTrainSettings
+
+    return _parameters(FamilyTrainSettings)
 
 
 def _parameters(settings: type[Any]) -> list[click.Parameter]:

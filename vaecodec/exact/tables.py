@@ -151,7 +151,7 @@ def _fit_table(observed: FloatArray, sigma: float, half_width_cap: int) -> UInt3
     shapes = _shapes(sigma, reach)
     seen = np.flatnonzero(observed)
     smooth = _mixture_weights(shapes[:, seen], observed[seen]) @ shapes
-    trust = _blend_weight(observed[seen], smooth[seen])
+    trust = blend_weight(observed[seen], smooth[seen])
     blended = (observed + trust * smooth) / (observed.sum() + trust)
     beyond = 1.0 - _mass_within(blended)
     enough = np.flatnonzero(beyond <= _ESCAPE_MASS)
@@ -235,7 +235,7 @@ def _mixture_weights(shapes: FloatArray, observed: FloatArray, rounds: int = 200
     return weights
 
 
-def _blend_weight(observed: FloatArray, smooth: FloatArray) -> float:
+def blend_weight(observed: FloatArray, smooth: FloatArray) -> float:
     """Return how many observations the smooth shape counts for: best at predicting each observation from the rest."""
     total = observed.sum()
     candidates = 2.0 ** np.arange(0.0, 41.0)

@@ -11,15 +11,17 @@ integers, as ``vaecodec.exact`` explains. Latents are in sixteenths of a step (`
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaecodec.errors import DamagedWeightsError, ExactArithmeticError
 from vaecodec.exact.arithmetic import Arithmetic, exact_guard
-from vaecodec.exact.integers import IntArray, LinearData
-from vaecodec.exact.layers import ExactBlock, ExactDepthwise, ExactLinear, leaky_integers
+from vaecodec.exact.integers import IntArray
+from vaecodec.exact.layers import leaky_integers
+from vaecodec.exact.network import LayerSet, first_exact
 from vaecodec.models.decoder_data import (
     CERTAIN_BELOW,
     CONTEXT_CLAMP,
@@ -39,37 +41,12 @@ from vaecodec.models.layers import depth_to_space, join_cells, split_cells
 from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, coded_group
 
 
-class Layers:
-    """The layers of one model, built for one arithmetic and device."""
+class Layers(LayerSet):
+    """The layers of one image model, built for one arithmetic and device."""
 
     def __init__(self, data: ExactData, arithmetic: Arithmetic, device: torch.device) -> None:
-        self.data, self.arithmetic, self.device = data, arithmetic, device
-        self.built: dict[str, ExactLinear | ExactDepthwise] = {}
-        for name in layer_shapes(data.settings):
-            layer = data.layers[name]
-            self.built[name] = (
-                ExactLinear(name, layer, arithmetic, device)
-                if isinstance(layer, LinearData)
-                else ExactDepthwise(name, layer, arithmetic, device)
-            )
-
-    def linear(self, name: str) -> ExactLinear:
-        """The linear layer of this name."""
-        layer = self.built[name]
-        if not isinstance(layer, ExactLinear):
-            raise DamagedWeightsError(f"layer {name} of the weights is of the wrong kind")
-        return layer
-
-    def block(self, name: str) -> ExactBlock:
-        """The residual block of this name."""
-        depthwise = self.built[f"{name}.depthwise"]
-        if not isinstance(depthwise, ExactDepthwise):
-            raise DamagedWeightsError(f"layer {name}.depthwise of the weights is of the wrong kind")
-        return ExactBlock(depthwise, self.linear(f"{name}.expand"), self.linear(f"{name}.project"))
-
-    def blocks(self, name: str, count: int) -> list[ExactBlock]:
-        """``count`` numbered blocks."""
-        return [self.block(f"{name}.{i}") for i in range(count)]
+        super().__init__(layer_shapes(data.settings), data.layers, arithmetic, device)
+        self.data = data
 
 
 class PriorPass:
@@ -226,33 +203,6 @@ class ExactSynthesis:
             return (x + 128).clamp_(0, 255).to(torch.uint8)
 
 
-def self_test(layers: Layers) -> bool:
-    """Known integers through every layer, worst cases among them, against int64: whether this arithmetic is exact here."""
-    if layers.arithmetic is Arithmetic.INT64 and layers.device.type == "cpu":
-        return True
-    generator = np.random.default_rng(20260101)
-    cpu = torch.device("cpu")
-    for name, layer in layers.built.items():
-        limit = layer.data.input_limit
-        if isinstance(layer, ExactLinear):
-            groups, outputs, inputs = layer.data.weight.shape
-            worst = np.sign(layer.data.weight[:, :: max(1, outputs // 8)]) * limit
-            x = np.concatenate([worst, generator.integers(-limit, limit + 1, (groups, 8, inputs))], axis=1)
-            x = x if groups == 4 else x[0]
-            reference: ExactLinear | ExactDepthwise = ExactLinear(name, layer.data, Arithmetic.INT64, cpu)
-        else:
-            C, k, _ = layer.data.weight.shape
-            x = generator.integers(-limit, limit + 1, (1, 8, 8, C))
-            x[0, :k, :k] = (np.sign(layer.data.weight) * limit).transpose(1, 2, 0)
-            reference = ExactDepthwise(name, layer.data, Arithmetic.INT64, cpu)
-        whole = torch.from_numpy(np.ascontiguousarray(x, dtype=np.int64))
-        with exact_guard():
-            got = layer(whole.to(layers.device, layers.arithmetic.dtype)).cpu().to(torch.int64)
-            if not torch.equal(got, reference(whole)):
-                return False
-    return True
-
-
 def build_layers(data: ExactData, device: torch.device, arithmetic: Arithmetic | None = None) -> Layers:
     """Builds the layers in the first arithmetic that passes the self-test: float32, float64, then int64 on the processor.
 
@@ -266,8 +216,4 @@ def build_layers(data: ExactData, device: torch.device, arithmetic: Arithmetic |
         DamagedWeightsError: the bound cannot be proven, or layers are missing.
     """
     check_data(data)
-    for candidate in [arithmetic] if arithmetic else list(Arithmetic):
-        layers = Layers(data, candidate, torch.device("cpu") if candidate is Arithmetic.INT64 else device)
-        if self_test(layers):
-            return layers
-    raise ExactArithmeticError(f"sums of integers are not exact on {device}: nothing can be decoded here")
+    return first_exact(partial(Layers, data), device, arithmetic)

@@ -144,7 +144,7 @@ class RangeTooNarrowError(Exception):
 class Rounder:
     """Collects the rounded layers of one model."""
 
-    def __init__(self, model: ImageModel, maxima: ChannelMaxima) -> None:
+    def __init__(self, model: nn.Module, maxima: ChannelMaxima) -> None:
         self.model, self.maxima = model, maxima
         self.layers: dict[str, LinearData | DepthwiseData] = {}
 
@@ -175,24 +175,53 @@ class Rounder:
         except ScaleTooFineError as error:
             raise RangeTooNarrowError(ranged_by, error.rows) from error
 
+    def block(
+        self,
+        name: str,
+        scale: FloatArray,
+        between: FloatArray,
+        hidden: FloatArray,
+        *,
+        stream: int,
+        inner: int,
+        ranged_by: tuple[str, str, str],
+    ) -> None:
+        """Rounds one residual block.
+
+        Args:
+            name: of the module.
+            scale: integers per unit of the stream; ``between`` after the depthwise convolution, ``hidden`` after expanding.
+            between: see there.
+            hidden: see there.
+            stream: clamp of the stream; ``inner`` of what is inside.
+            inner: see there.
+            ranged_by: the maxima that set ``between``, ``hidden`` and ``scale``.
+        """
+        block = self.model.get_submodule(name)
+        assert isinstance(block, ResidualBlock)
+        try:
+            self.layers[f"{name}.depthwise"] = round_depthwise(
+                numpy(block.depthwise.weight)[:, 0], numpy(block.depthwise.bias),
+                input_scale=scale, output_scale=between, input_limit=stream, limit=inner,
+            )  # fmt: skip
+        except ScaleTooFineError as error:
+            raise RangeTooNarrowError(ranged_by[0], error.rows) from error
+        self.linear(
+            f"{name}.expand", ranged_by=ranged_by[1], input_scale=between, output_scale=hidden, input_limit=inner,
+            limit=inner, leaky=True,
+        )  # fmt: skip
+        self.linear(
+            f"{name}.project", ranged_by=ranged_by[2], input_scale=hidden, output_scale=scale, input_limit=inner,
+            limit=stream,
+        )  # fmt: skip
+
     def blocks(self, names: list[str], scale: FloatArray, *, stream: int, inner: int) -> None:
         """Rounds residual blocks on one stream of this scale; the input of the first names the stream."""
-        ranged_by = f"{names[0]}.stream" if names else ""
         for name in names:
-            block = self.model.get_submodule(name)
-            assert isinstance(block, ResidualBlock)
-            between = self.maxima.scale(inner, f"{name}.depthwise")
-            hidden = self.maxima.scale(inner, f"{name}.expand")
-            try:
-                self.layers[f"{name}.depthwise"] = round_depthwise(
-                    numpy(block.depthwise.weight)[:, 0], numpy(block.depthwise.bias),
-                    input_scale=scale, output_scale=between, input_limit=stream, limit=inner,
-                )  # fmt: skip
-            except ScaleTooFineError as error:
-                raise RangeTooNarrowError(f"{name}.depthwise", error.rows) from error
-            self.linear(f"{name}.expand", ranged_by=f"{name}.expand", input_scale=between, output_scale=hidden, input_limit=inner, limit=inner,
-                        leaky=True)  # fmt: skip
-            self.linear(f"{name}.project", ranged_by=ranged_by, input_scale=hidden, output_scale=scale, input_limit=inner, limit=stream)  # fmt: skip
+            depthwise, expand = f"{name}.depthwise", f"{name}.expand"
+            between, hidden = self.maxima.scale(inner, depthwise), self.maxima.scale(inner, expand)
+            ranged_by = (depthwise, expand, f"{names[0]}.stream")
+            self.block(name, scale, between, hidden, stream=stream, inner=inner, ranged_by=ranged_by)
 
 
 @dataclass(frozen=True)

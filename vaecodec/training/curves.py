@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,3 +45,16 @@ def draw_curves(
     draw.text(((left + right) / 2, height - 28), labels[0], fill="black", font=font)
     draw.text((8, 6), labels[1], fill="black", font=font)
     image.save(path)
+
+
+def write_history(out: Path, history: Sequence[Mapping[str, float]], measure: str) -> None:
+    """The curve of a run beside its output: all of it as a CSV, ``train_`` and ``validation_`` of one measure as a PNG."""
+    with out.with_suffix(".csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+    draw_curves(
+        out.with_suffix(".png"), [row["minutes"] for row in history],
+        {name: [row[f"{name}_{measure}"] for row in history] for name in ("train", "validation")},
+        labels=("minutes", measure.replace("_", " ")),
+    )  # fmt: skip

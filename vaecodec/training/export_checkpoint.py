@@ -19,7 +19,7 @@ import torch
 from vaecodec.models.export import export_weights
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings
-from vaecodec.training.image import read_checkpoint
+from vaecodec.training.checkpoints import read_checkpoint
 from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
 
 CALIBRATION_CROPS = 160

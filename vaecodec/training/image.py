@@ -10,16 +10,13 @@ and resumed equals one that was not, bit for bit, on one device; in minutes the 
 
 from __future__ import annotations
 
-import argparse
-import csv
 import math
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -29,16 +26,14 @@ from torch import Tensor, nn
 from vaecodec.errors import UsageError
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import PRESETS
-from vaecodec.training.curves import draw_curves
+from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
+from vaecodec.training.clock import Clock, has_fast_bfloat16, learning_rate_factor, pick_device
+from vaecodec.training.curves import write_history
 from vaecodec.training.klt import initialise_with_klt, linear_path
+from vaecodec.training.options import parse_settings, setting
 from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
 
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-
-def setting(default: Any, help: str) -> Any:
-    """A field of the settings, with the sentence that ``--help`` prints."""
-    return field(default=default, metadata={"help": help})
 
 
 @dataclass
@@ -71,49 +66,7 @@ class TrainSettings:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of ``python -m vaecodec.training.image``: one option for every field of the settings."""
-    parser = argparse.ArgumentParser(prog="vaecodec.training.image", description=__doc__.split("\n")[0])
-    for f in fields(TrainSettings):
-        text = f.metadata["help"]
-        if f.name == "data":
-            parser.add_argument("data", help=text)
-        elif f.name == "out":
-            parser.add_argument("-o", "--out", required=True, help=text)
-        else:
-            kind = type(f.default)
-            parser.add_argument(
-                "--" + f.name.replace("_", "-"), type=kind, default=f.default, help=f"{text} [%(default)s]"
-            )
-    train(TrainSettings(**vars(parser.parse_args(arguments))))
-
-
-class Clock:
-    """Processor time on a processor, wall clock on a GPU, in minutes; goes on from where a checkpoint left it."""
-
-    def __init__(self, device: torch.device, before: float = 0.0) -> None:
-        self.now: Callable[[], float] = time.process_time if device.type == "cpu" else time.perf_counter
-        self.start = self.now() - before * 60
-
-    def minutes(self) -> float:
-        """Minutes used by this run, those before the checkpoint included."""
-        return (self.now() - self.start) / 60
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU of this process where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device(name)
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is worth it: on any GPU that has it, on processors with matrix units or vector instructions for it."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-    return "amx_bf16" in flags or "avx512_bf16" in flags
+    train(parse_settings(TrainSettings, "vaecodec.training.image", __doc__.split("\n")[0], arguments))
 
 
 def loss_weight(q: Tensor) -> Tensor:
@@ -259,9 +212,7 @@ def train(settings: TrainSettings) -> None:
         }  # fmt: skip
         if device.type == "cuda":
             state["noise_cuda"] = torch.cuda.get_rng_state(device)
-        temporary = path.with_suffix(path.suffix + ".part")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        save_checkpoint(state, path)
 
     half = has_fast_bfloat16(device)
     parameters = list(model.parameters())
@@ -276,9 +227,7 @@ def train(settings: TrainSettings) -> None:
             dist.broadcast(shared, 0)
             done = float(shared)
         finished = done >= 1
-        factor = min(1.0, (step + 1) / s.warmup) * (
-            s.final_lr + (1 - s.final_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        )
+        factor = learning_rate_factor(step, s.warmup, done, s.final_lr)
         for group, rate in zip(optimiser.param_groups, (s.lr, s.lr_linear), strict=True):
             group["lr"] = rate * factor
 
@@ -287,7 +236,7 @@ def train(settings: TrainSettings) -> None:
             for name, crops in judged.items():
                 row |= {f"{name}_{key}": value for key, value in judge(average, crops).items()}
             history.append(row)
-            write_history(out, history)
+            write_history(out, history, "loss")
             if row["validation_loss"] < best:
                 best = row["validation_loss"]
                 save(out.with_suffix(".best"))
@@ -325,9 +274,7 @@ def train(settings: TrainSettings) -> None:
             if skipped > 100 and skipped > step / 10:
                 raise UsageError(f"more than a tenth of {step} steps had no finite gradient: lower the learning rate")
         step += 1
-        decay = min(s.ema, step / (step + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_([*average.parameters()], [*parameters], 1 - decay)
+        follow(average, model, step, s.ema)
 
         recent.append(float(loss.detach()))
         now = time.perf_counter()
@@ -362,14 +309,6 @@ def finish(s: TrainSettings, out: Path, average: ImageModel, sampler: CropSample
     export_weights(model, crops, out, card={"steps": best["step"], "minutes": round(best["minutes"], 1)})
 
 
-def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """A checkpoint of this trainer; tensors and plain values only, nothing that could run."""
-    if not path.is_file():
-        raise UsageError(f"{path}: no such checkpoint")
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    return state
-
-
 def read_average(path: Path, device: torch.device) -> dict[str, Tensor]:
     """The moving average of a checkpoint, or of a file that ``export_checkpoint --average`` wrote."""
     if path.suffix != ".safetensors":
@@ -378,20 +317,6 @@ def read_average(path: Path, device: torch.device) -> dict[str, Tensor]:
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     return {name: value.float() for name, value in safetensors.torch.load_file(path, device=str(device)).items()}
-
-
-def write_history(out: Path, history: Sequence[dict[str, float]]) -> None:
-    """The validation curve: a CSV, and a PNG with train and validation loss side by side."""
-    with out.with_suffix(".csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
-    x = [row["minutes"] for row in history]
-    draw_curves(
-        out.with_suffix(".png"), x,
-        {name: [row[f"{name}_loss"] for row in history] for name in ("train", "validation")},
-        labels=("minutes", "loss"),
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,0 +1,602 @@
+"""Arrays of small items to files and back, and new items from nothing, with a model of the VAE family.
+
+::
+
+    items ─► exact encoder ─► posterior ─► bits-back on a stack ────────────► container, kind 1: without loss
+                     └► mean, in steps of its own for each dimension ─► coder ─► container, kind 2: lossy
+    latents, or draws from the prior ─► exact decoder ─► items
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from vaecodec.api import Stopwatch
+from vaecodec.bitstream.coder import StackCoder, SymbolDecoder, SymbolEncoder, SymbolModels
+from vaecodec.bitstream.container import (
+    DEFAULT_LIMITS,
+    KIND_LOSSLESS_ARRAY,
+    KIND_LOSSY_ARRAY,
+    KIND_PICTURE,
+    MAX_QUALITY16,
+    TILE_LATENTS,
+    VERSION,
+    Container,
+    Header,
+    Limits,
+    Tile,
+    read_container,
+    read_header,
+    write_container,
+)
+from vaecodec.bitstream.tables import TABLES, FrozenTables
+from vaecodec.bitstream.varint import read_varint, write_varint
+from vaecodec.errors import (
+    DamagedFileError,
+    DamagedWeightsError,
+    FileFormatError,
+    ItemsError,
+    LimitError,
+    TruncatedFileError,
+    UnknownModelError,
+    UsageError,
+)
+from vaecodec.exact.arithmetic import Arithmetic
+from vaecodec.exact.integers import IntArray
+from vaecodec.exact.tables import sigmas
+from vaecodec.items import Values, make_items, with_axes
+from vaecodec.models.family.bits_back import Batches, Stacks, pop_batch, push_batch
+from vaecodec.models.family.exact import FAMILY_TABLES, PIXEL_HALF_WIDTH, ExactFamily, build_family
+from vaecodec.models.family.settings import DISCRETE, LATENT_LIMIT, LATENT_UNIT, FamilySettings
+from vaecodec.models.family.weights import FamilyWeights, load_family
+from vaecodec.models.torch_backend import pick_device
+from vaecodec.models.weights_file import named_id
+
+WEIGHTS_FOLDER: Final = Path(__file__).parent / "weights" / "arrays"
+DEFAULT_QUALITY: Final = 50.0
+
+BATCHES: Final = Batches(4, 1024)
+"""Four items pop bits that nobody has paid for yet; a thousand at a time keep the vector units busy."""
+_DECODED_TOGETHER: Final = 1024
+_SEED: Final = b"vaecodec bits-back 1"
+_WORD_BYTES: Final = 4
+_POSTERIOR_BITS: Final = 9
+"""What popping one latent takes at most, in bits: σ of 107 grid points."""
+_TYPE_UINT8: Final = 1
+_MAX_AXES: Final = 4
+_MAX_STEP: Final = 1 << 16
+_NEAR_LEVELS: Final = 3
+_LATENT_STEPS_PER_QUALITY: Final = 12.5
+"""Steps halve with every 12.5 of quality; at 50 they are the width of the posterior."""
+
+
+@dataclass(frozen=True)
+class EncodedArray:
+    """A file in memory, and what was learnt on the way.
+
+    Attributes:
+        data: the file.
+        bits: what the exact model says: of a lossless file its negative ELBO, of a lossy one Σ −log2 p of the symbols.
+        initial_bits: seeded bits that the first items popped; in the file's size.
+        items: uint8, in the array's shape: exactly what every decoder will give.
+        seconds: wall clock by stage.
+    """
+
+    data: bytes
+    bits: float
+    initial_bits: int
+    items: Values
+    seconds: Mapping[str, float]
+
+
+class ArrayCodec:
+    """One model of the family, loaded once."""
+
+    def __init__(self, model: str | Path, *, device: str = "auto", arithmetic: Arithmetic | None = None) -> None:
+        """Loads a model and checks that this machine computes it exactly.
+
+        Args:
+            model: name of installed weights, or path of a weights file.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            arithmetic: what carries the integers; None picks the fastest that passes the self-test.
+
+        Raises:
+            WeightsError: no such weights, damaged ones, or none that can be computed exactly here.
+        """
+        path = find_family(model)
+        self.name = path.stem
+        self.weights: FamilyWeights = load_family(path)
+        self.id = self.weights.model_id()
+        self.settings: FamilySettings = self.weights.settings
+        self.family = ExactFamily(build_family(self.weights.data, pick_device(device), arithmetic))
+        self.tables = FrozenTables.from_arrays(self.weights.half_widths, self.weights.counts)
+        self._latent_models = SymbolModels(self.tables)
+        self.pixel_tables: tuple[FrozenTables, ...] = ()
+        if self.weights.pixel_counts is not None:
+            half_widths = np.full(FAMILY_TABLES, PIXEL_HALF_WIDTH, np.int32)
+            self.pixel_tables = tuple(FrozenTables(half_widths, list(family)) for family in self.weights.pixel_counts)
+        self._pixel_models = tuple(SymbolModels(tables) for tables in self.pixel_tables)
+
+    # --- latents and items -------------------------------------------------------------------------------------------
+
+    def encode(self, items: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Means of the posterior: uint8 [N, D], [N, H, W] or [N, H, W, C] -> float32 [N, d], in units of the prior's σ."""
+        values = self._items(items)
+        parts = [
+            self.family.encode(values[i : i + _DECODED_TOGETHER]).mean for i in range(0, len(values), _DECODED_TOGETHER)
+        ]
+        return (np.concatenate(parts) / LATENT_UNIT).astype(np.float32)
+
+    def decode(self, latents: npt.NDArray[Any], *, seed: int = 1) -> Values:
+        """Latents in units of the prior's σ, [N, d] -> uint8 [N, H, W, C].
+
+        A model with a context draws the pixels from its distributions, one step after the other, with ``seed``; others
+        give the mean.
+
+        Raises:
+            UsageError: not d numbers for each item.
+        """
+        latents = np.asarray(latents, np.float64)
+        if latents.ndim != 2 or latents.shape[1] != self.settings.latents or not np.isfinite(latents).all():
+            raise UsageError(
+                f"latents of the shape {latents.shape}: {self.settings.latents} finite numbers an item are needed"
+            )
+        points = np.rint(np.clip(latents * LATENT_UNIT, -LATENT_LIMIT, LATENT_LIMIT)).astype(np.int32)
+        generator = np.random.default_rng(seed)
+        parts = [
+            self._decode(points[i : i + _DECODED_TOGETHER], generator) for i in range(0, len(points), _DECODED_TOGETHER)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, *self.settings.shape), np.uint8)
+
+    def sample(self, count: int, *, seed: int = 1) -> Values:
+        """New items from the prior: uint8 [count, H, W, C]. Of an autoencoder from a Gaussian fitted to its latents."""
+        rng = np.random.default_rng(seed)
+        return self.decode(rng.standard_normal((count, self.settings.latents)), seed=seed)
+
+    def interpolate(self, items: npt.NDArray[Any], steps: int) -> Values:
+        """From the first of two items to the second, along a line between their latents: uint8 [steps, H, W, C].
+
+        Raises:
+            UsageError: not two items, or fewer than two steps.
+        """
+        if len(items) != 2 or steps < 2:
+            raise UsageError("interpolation goes between two items in at least two steps")
+        first, last = self.encode(items)
+        t = np.linspace(0, 1, steps)[:, None]
+        return self.decode((1 - t) * first + t * last)
+
+    def _decode(self, points: IntArray, generator: np.random.Generator) -> Values:
+        if not self.settings.context:
+            return self.family.decode(points)
+        steps = self.family.begin(points)
+        for _ in range(steps.steps):
+            steps.put(self._draw(steps.next(), generator))
+        return steps.items()
+
+    def _draw(self, indices: IntArray, generator: np.random.Generator) -> Values:
+        """Values drawn from the tables with these indices, 1 + node; 0 stays 0. Integers only, so alike everywhere."""
+        assert self.weights.pixel_counts is not None
+        counts = self.weights.pixel_counts.reshape(-1, self.weights.pixel_counts.shape[-1])[:, :256]
+        ends = np.cumsum(counts.astype(np.int64), axis=1)
+        nodes = indices.reshape(-1).astype(np.intp) - 1
+        drawn = generator.integers(0, 1 << 24, nodes.size) * ends[nodes, -1] >> 24
+        values = np.zeros(nodes.size, np.uint8)
+        for node in np.unique(nodes[nodes >= 0]):
+            chosen = nodes == node
+            values[chosen] = np.searchsorted(ends[node], drawn[chosen], side="right")
+        return values.reshape(indices.shape)
+
+    # --- without loss ------------------------------------------------------------------------------------------------
+
+    def compress_lossless(self, array: npt.NDArray[Any]) -> EncodedArray:
+        """A whole array to a file, bit for bit.
+
+        Args:
+            array: uint8 [N, D], [N, H, W] or [N, H, W, C]; an item has the model's shape.
+
+        Raises:
+            ItemsError: another type or shape.
+            UsageError: the model has no distribution over 0..255, or is no VAE.
+        """
+        values = self._items(array)
+        if not self.settings.variational or self.settings.likelihood not in DISCRETE:
+            raise UsageError(
+                f"model {self.name} cannot code without loss: that takes a VAE with --likelihood beta-binomial or tables"
+            )
+        watch = Stopwatch()
+        words = -(-BATCHES.first * self.settings.latents * _POSTERIOR_BITS // (8 * _WORD_BYTES)) + 2
+        while True:
+            with watch.time("coding"):
+                counting, payload = self._push_all(values, words)
+            if payload is not None:
+                break
+            # Items that bring fewer bits than the next batch's latents take: more to begin with.
+            words *= 2
+        parameters = b"".join(map(write_varint, (words, BATCHES.first, BATCHES.largest)))
+        data = self._pack(KIND_LOSSLESS_ARRAY, array, parameters, payload, values)
+        return EncodedArray(data, counting.bits, 32 * words, np.asarray(array), watch.seconds)
+
+    def _push_all(self, values: Values, words: int) -> tuple[_Counting, bytes | None]:
+        bottom = StackCoder.from_bits(self._latent_models, _seeded(words))
+        counting = _Counting()
+        stacks = self._stacks(bottom, counting)
+        for start, end in BATCHES.spans(len(values)):
+            push_batch(self.family, stacks, values[start:end])
+            if counting.lowest < 2:
+                return counting, None
+        return counting, bottom.finish()
+
+    def _stacks(self, bottom: StackCoder, counting: _Counting | None = None) -> Stacks:
+        tops = [bottom, *(bottom.with_tables(models) for models in self._pixel_models)]
+        if counting is None:
+            return Stacks(tops[0], tuple(tops[1:]))
+        tables = (self.tables, *self.pixel_tables)
+        counted = [_Counted(stack, t, counting) for stack, t in zip(tops, tables, strict=True)]
+        return Stacks(counted[0], tuple(counted[1:]))
+
+    def _pop_all(self, payload: bytes, count: int, words: int, batches: Batches) -> Values:
+        bottom = StackCoder(self._latent_models, payload)
+        stacks = self._stacks(bottom)
+        values = np.empty((count, *self.settings.shape), np.uint8)
+        try:
+            for start, end in reversed(list(batches.spans(count))):
+                values[start:end] = pop_batch(self.family, stacks, end - start)
+        except ValueError:
+            raise DamagedFileError("a stack gives a latent that cannot be: the file is damaged, get it again") from None
+        if bottom.to_bits() != _seeded(words):
+            raise DamagedFileError("a stack does not end in its seeded bits: the file is damaged, get it again")
+        return values
+
+    # --- lossy -------------------------------------------------------------------------------------------------------
+
+    def compress_lossy(self, array: npt.NDArray[Any], *, quality: float = DEFAULT_QUALITY) -> EncodedArray:
+        """A whole array to a file: the posterior's means, in steps.
+
+        Args:
+            array: as :meth:`compress_lossless`.
+            quality: 0 to 100; at 50 a step is as wide as the posterior, every 12.5 more halve it.
+
+        Raises:
+            ItemsError: another type or shape.
+            UsageError: the quality is out of range, or the model is one for lossless coding.
+        """
+        if not 0 <= quality <= 100:
+            raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
+        values = self._items(array)
+        self._check_lossy()
+        watch = Stopwatch()
+        quality16 = round(16 * quality)
+        with watch.time("encoder"):
+            mean = np.concatenate(
+                [
+                    self.family.encode(values[i : i + _DECODED_TOGETHER]).mean
+                    for i in range(0, len(values), _DECODED_TOGETHER)
+                ]
+            )
+        factor = 2 ** ((50 - quality16 / 16) / _LATENT_STEPS_PER_QUALITY)
+        step = np.clip(np.rint(self.family.width * factor / 16), 1, _MAX_STEP).astype(np.int64)
+        offset = np.rint(mean.mean(axis=0)).astype(np.int64)
+        symbols = np.rint((mean - offset) / step).astype(np.int32)
+        index = np.array([self._best_table(column) for column in symbols.T], np.uint8)
+        with watch.time("coding"):
+            indices = np.broadcast_to(index, symbols.shape).reshape(-1)
+            coder = SymbolEncoder(self._latent_models)
+            coder.push(symbols.reshape(-1), indices)
+            payload = coder.finish()
+        with watch.time("decoder"):
+            decoded = self._from_symbols(symbols, step, offset)
+        parameters = write_varint(quality16) + b"".join(
+            write_varint(int(s)) + write_varint(_zigzag(int(o))) + bytes((int(i),))
+            for s, o, i in zip(step, offset, index, strict=True)
+        )
+        data = self._pack(KIND_LOSSY_ARRAY, array, parameters, payload, decoded)
+        bits = self.tables.bits(symbols.reshape(-1), indices)
+        return EncodedArray(data, bits, 0, decoded.reshape(array.shape), watch.seconds)
+
+    def _check_lossy(self) -> None:
+        if self.settings.context:
+            raise UsageError(
+                f"model {self.name} codes without loss only, since its pixels see each other: use --lossless"
+            )
+
+    def _best_table(self, symbols: IntArray) -> int:
+        """The table, of those near the symbols' deviation, that takes the fewest bits; 0 where all are 0."""
+        if not symbols.any():
+            return 0
+        deviation = float(np.sqrt(np.mean(symbols.astype(np.float64) ** 2)))
+        nearest = int(np.argmin(np.abs(np.log(sigmas()) - np.log(deviation))))
+        candidates = range(max(1, nearest - _NEAR_LEVELS), min(TABLES, nearest + _NEAR_LEVELS) + 1)
+        return min(candidates, key=lambda index: self.tables.bits(symbols, np.full(symbols.shape, index, np.uint8)))
+
+    def _from_symbols(self, symbols: IntArray, step: IntArray, offset: IntArray) -> Values:
+        points = np.clip(symbols * step + offset, -LATENT_LIMIT, LATENT_LIMIT).astype(np.int32)
+        parts = [
+            self.family.decode(points[i : i + _DECODED_TOGETHER]) for i in range(0, len(points), _DECODED_TOGETHER)
+        ]
+        return np.concatenate(parts)
+
+    # --- files -------------------------------------------------------------------------------------------------------
+
+    def decompress(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Values:
+        """A file to the array, in its shape.
+
+        Raises:
+            FileFormatError: not a file of an array, or damaged.
+            UnknownModelError: it was made by another model.
+            LimitError: it declares more than the limits allow.
+        """
+        container = read_container(data, limits=limits)
+        if container.header.kind == KIND_PICTURE:
+            raise FileFormatError("this file holds a picture, not an array: use vaecodec.decompress")
+        if container.header.model_id != self.id:
+            raise UnknownModelError(f"the file was made by model {container.header.model_id.hex()}, not by {self.name}")
+        lossless = container.header.kind == KIND_LOSSLESS_ARRAY
+        array = parse_array(container.array or b"", lossless, self.settings.latents, limits)
+        count = self._count(array.shape)
+        (tile,) = container.tiles
+        if tile.mode != TILE_LATENTS:
+            raise DamagedFileError("an array's stream has the mode of a picture's: the file is damaged, get it again")
+        if lossless:
+            if not self.pixel_tables or not self.settings.variational:
+                raise DamagedFileError(
+                    f"model {self.name} codes nothing without loss: the file is damaged, get it again"
+                )
+            values = self._pop_all(tile.payload, count, array.words, array.batches)
+        else:
+            if self.settings.context:
+                raise DamagedFileError(f"model {self.name} codes nothing lossy: the file is damaged, get it again")
+            decoder = SymbolDecoder(self._latent_models, tile.payload)
+            index = np.broadcast_to(array.index, (count, len(array.index)))
+            symbols = decoder.pop(np.ascontiguousarray(index).reshape(-1)).reshape(index.shape)
+            decoder.close()
+            values = self._from_symbols(symbols.astype(np.int64), array.step, array.offset)
+        if container.check is not None and zlib.crc32(values.tobytes()) != container.check:
+            raise DamagedFileError("the values do not match the file's checksum: the file is damaged")
+        return values.reshape(array.shape)
+
+    def _pack(self, kind: int, array: npt.NDArray[Any], parameters: bytes, payload: bytes, decoded: Values) -> bytes:
+        head = bytes((_TYPE_UINT8, array.ndim)) + b"".join(map(write_varint, array.shape))
+        return write_container(
+            Container(
+                Header(kind, self.id),
+                (Tile(TILE_LATENTS, payload),),
+                array=head + parameters,
+                check=zlib.crc32(decoded.tobytes()),
+            )
+        )
+
+    def _items(self, array: npt.NDArray[Any]) -> Values:
+        """The array as the model sees it: uint8 [N, H, W, C]."""
+        values = make_items(np.asarray(array)).values
+        if not fits(self.settings, values.shape[1:]):
+            raise ItemsError(
+                f"items are {_text(values.shape[1:])}, model {self.name} was trained on {_text(self.settings.shape)}: "
+                "train one on such items (vaecodec train --family vae)"
+            )
+        return np.ascontiguousarray(values.reshape(-1, *self.settings.shape))
+
+    def _count(self, shape: tuple[int, ...]) -> int:
+        if not fits(self.settings, with_axes(np.empty((0, *shape[1:]), np.uint8)).shape[1:]):
+            raise DamagedFileError(
+                "the array's shape is not that of the model's items: the file is damaged, get it again"
+            )
+        return shape[0]
+
+
+def fits(settings: FamilySettings, item: tuple[int, ...]) -> bool:
+    """Whether an item of [H, W, C] is what a model takes: its own shape, or the same values in one row."""
+    return item == settings.shape or item == (1, settings.size, 1)
+
+
+class _Counting:
+    """Bits that pushes cost and pops gave back, and the fewest words that were left after a pop."""
+
+    def __init__(self) -> None:
+        self.bits, self.lowest = 0.0, 1 << 62
+
+
+class _Counted:
+    """A stack that counts."""
+
+    def __init__(self, stack: StackCoder, tables: FrozenTables, counting: _Counting) -> None:
+        self.stack, self.tables, self.counting = stack, tables, counting
+
+    def push(self, symbols: IntArray, indices: IntArray) -> None:
+        self.stack.push(symbols, indices)
+        self.counting.bits += self.tables.bits(symbols, indices)
+
+    def pop(self, indices: IntArray) -> IntArray:
+        symbols = self.stack.pop(indices)
+        self.counting.bits -= self.tables.bits(symbols, indices)
+        self.counting.lowest = min(self.counting.lowest, self.stack.words())
+        return symbols
+
+
+def _seeded(words: int) -> bytes:
+    """The first bits of every stack: SHA-256 of a fixed text and a number, 0, 1, 2, …; the same for ever."""
+    blocks = -(-words * _WORD_BYTES // 32)
+    stream = b"".join(hashlib.sha256(_SEED + i.to_bytes(4, "little")).digest() for i in range(blocks))
+    return stream[: words * _WORD_BYTES]
+
+
+# --- the ARRAY section -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ArraySection:
+    """What an ARRAY section says (docs/format.md, section 9): a shape, and what the kind needs."""
+
+    shape: tuple[int, ...]
+    words: int
+    batches: Batches
+    quality16: int
+    step: IntArray
+    offset: IntArray
+    index: IntArray
+
+
+def parse_array(payload: bytes, lossless: bool, latents: int | None, limits: Limits = DEFAULT_LIMITS) -> ArraySection:
+    """Reads and checks an ARRAY section; ``latents`` is d of the model, or None to read the shape alone.
+
+    Raises:
+        DamagedFileError: something in it cannot be.
+        LimitError: more values than the limits allow.
+    """
+    try:
+        return _parse_array(payload, lossless, latents, limits)
+    except (TruncatedFileError, IndexError):
+        raise _damaged("ends too early") from None
+
+
+def _parse_array(payload: bytes, lossless: bool, latents: int | None, limits: Limits) -> ArraySection:
+    if payload[0] != _TYPE_UINT8:
+        raise FileFormatError(
+            f"the array has values of the type {payload[0]}, which this vaecodec does not know: update it"
+        )
+    axes, position = payload[1], 2
+    if not 2 <= axes <= _MAX_AXES:
+        raise _damaged(f"has {axes} axes")
+    shape = []
+    for _ in range(axes):
+        size, position = read_varint(payload, position)
+        shape.append(size)
+    total = 1
+    for size in shape:
+        if size < 1:
+            raise _damaged("has an axis of 0")
+        total *= size
+    if total > limits.max_pixels:
+        raise LimitError(
+            f"the array has {total} values, over the limit of {limits.max_pixels}: raise the limit if you trust the file"
+        )
+    nothing = np.zeros(0, np.int64)
+    words = first = largest = 1
+    quality16, rows = 0, []
+    if lossless:
+        words, position = read_varint(payload, position)
+        first, position = read_varint(payload, position)
+        largest, position = read_varint(payload, position)
+        if words > 1 << 24 or not 1 <= first <= largest or largest > 1 << 16:
+            raise _damaged("has impossible batches")
+    else:
+        quality16, position = read_varint(payload, position)
+        if quality16 > MAX_QUALITY16:
+            raise _damaged(f"has the quality {quality16 / 16:g}")
+        for _ in range(latents or 0):
+            step, position = read_varint(payload, position)
+            offset, position = read_varint(payload, position)
+            index, position = payload[position], position + 1
+            if not 1 <= step <= _MAX_STEP or offset > 1 << 16 or index > TABLES:
+                raise _damaged("has an impossible step")
+            rows.append((step, _unzigzag(offset), index))
+    if (lossless or latents is not None) and position != len(payload):
+        raise _damaged("has another length than its contents take")
+    columns = np.array(rows, np.int64).T if rows else np.stack([nothing] * 3)
+    return ArraySection(
+        tuple(shape), words, Batches(first, largest), quality16, columns[0], columns[1], columns[2].astype(np.uint8)
+    )
+
+
+def _damaged(what: str) -> DamagedFileError:
+    return DamagedFileError(f"the ARRAY section {what}: the file is damaged, get it again")
+
+
+def _zigzag(value: int) -> int:
+    return 2 * value if value >= 0 else -2 * value - 1
+
+
+def _unzigzag(value: int) -> int:
+    return value // 2 if value % 2 == 0 else -(value + 1) // 2
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))
+
+
+# --- installed models ------------------------------------------------------------------------------------------------
+
+
+def installed_families() -> list[Path]:
+    """The weights files of the family inside the package."""
+    return sorted(WEIGHTS_FOLDER.glob("*.safetensors"))
+
+
+def find_family(model: str | Path) -> Path:
+    """Name or path of a model to the path of its weights file."""
+    for path in installed_families():
+        if path.stem == str(model):
+            return path
+    path = Path(model)
+    if path.suffix == ".safetensors" or path.is_file():
+        return path
+    names = ", ".join(p.stem for p in installed_families()) or "none"
+    raise UnknownModelError(
+        f"no model of the VAE family is called {str(model)!r}: installed are {names}; a path works too"
+    )
+
+
+def codec_for_items(item: tuple[int, ...], *, lossless: bool, device: str = "auto") -> ArrayCodec:
+    """The installed model for items of [H, W, C], lossless or lossy.
+
+    Raises:
+        UnknownModelError: there is none.
+    """
+    for path in installed_families():
+        codec = ArrayCodec(path, device=device)
+        if fits(codec.settings, item) and codec.settings.context == lossless:
+            return codec
+    raise UnknownModelError(
+        f"no installed model takes items of {_text(item)}: train one (vaecodec train --family vae) and name it with --model"
+    )
+
+
+def find_array_codec_for(data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto") -> ArrayCodec:
+    """The codec that a file of an array needs, by the model id in its header.
+
+    Raises:
+        UnknownModelError: no weights here have this id.
+    """
+    wanted = read_header(data).model_id.hex()
+    for path in [*map(find_family, models), *installed_families()]:
+        if named_id(path) == wanted:
+            return ArrayCodec(path, device=device)
+    raise UnknownModelError(
+        f"no weights here have the model id {wanted} that this file was made with: name the weights file with --model"
+    )
+
+
+def array_info(data: bytes, *, models: Sequence[str | Path] = (), limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
+    """What a file of an array says about itself, ready for JSON; nothing is decoded."""
+    container = read_container(data, limits=limits)
+    lossless = container.header.kind == KIND_LOSSLESS_ARRAY
+    array = parse_array(container.array or b"", lossless, None, limits)
+    names = {}
+    for path in [*map(find_family, models), *installed_families()]:
+        try:
+            names[named_id(path)] = path.stem
+        except DamagedWeightsError:
+            if path not in installed_families():
+                raise
+    values = int(np.prod(array.shape))
+    facts: dict[str, Any] = {
+        "format_version": VERSION,
+        "kind": "lossless array" if lossless else "lossy array",
+        "model_id": container.header.model_id.hex(),
+        "model": names.get(container.header.model_id.hex()),
+        "bytes": len(data),
+        "dtype": "uint8",
+        "shape": list(array.shape),
+        "bits_per_dimension": 8 * len(data) / values,
+        "stream_bytes": len(container.tiles[0].payload),
+    }
+    facts |= {"initial_bits": 32 * array.words} if lossless else {"quality": array.quality16 / 16}
+    facts["check"] = None if container.check is None else f"{container.check:08x}"
+    return facts

@@ -1,0 +1,1 @@
+"""The VAE family: autoencoders and variational autoencoders of small items, float and exact."""

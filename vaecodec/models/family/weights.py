@@ -1,0 +1,123 @@
+"""Weights files of the family: the integers of encoder and decoder, the coder's tables, and a card; safetensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+
+from vaecodec.errors import DamagedWeightsError
+from vaecodec.exact.integers import IntArray
+from vaecodec.models.family.exact import (
+    FAMILIES,
+    FAMILY_TABLES,
+    PIXEL_HALF_WIDTH,
+    FamilyData,
+    layer_shapes,
+    table_shapes,
+)
+from vaecodec.models.family.settings import DISCRETE, FamilySettings
+from vaecodec.models.weights_file import (
+    Config,
+    Tensors,
+    clamps_of,
+    integers,
+    model_id_of,
+    open_weights_file,
+    read_layers,
+    smallest,
+    tensors_of,
+    write_weights_file,
+)
+
+FORMAT = "vaecodec-family-1"
+
+
+@dataclass(frozen=True)
+class FamilyWeights:
+    """Everything that a weights file of the family holds.
+
+    Attributes:
+        data: encoder and decoder.
+        half_widths: int32 [63], of the tables of latents.
+        counts: uint32, those tables one after the other.
+        pixel_counts: uint32 [4, 63, 258], the tables of pixels; None where the likelihood is none over 0..255.
+        card: who made it, of what, how long; free form, JSON.
+    """
+
+    data: FamilyData
+    half_widths: IntArray
+    counts: IntArray
+    pixel_counts: IntArray | None
+    card: Mapping[str, object]
+
+    @property
+    def settings(self) -> FamilySettings:
+        """Sizes of the model."""
+        return self.data.settings
+
+    def config(self) -> str:
+        """Sizes and clamps, as JSON with sorted keys and without spaces: the id covers these characters."""
+        config = {"settings": self.settings.to_dict(), "layers": clamps_of(self.data.layers)}
+        return json.dumps(config, sort_keys=True, separators=(",", ":"))
+
+    def all_tensors(self) -> dict[str, IntArray]:
+        """All integers by name."""
+        others = {f"exact/table/{name}": table for name, table in self.data.tables.items()}
+        others |= {"coder/half_widths": self.half_widths, "coder/counts": self.counts}
+        if self.pixel_counts is not None:
+            others["coder/pixels"] = self.pixel_counts
+        return tensors_of(self.data.layers, others)
+
+    def model_id(self) -> bytes:
+        """First 8 bytes of SHA-256 over all integers: see :func:`vaecodec.models.weights_file.model_id_of`."""
+        return model_id_of(self.config(), self.all_tensors())
+
+
+def save_family(weights: FamilyWeights, path: Path) -> None:
+    """Writes a weights file; it appears whole or not at all."""
+    tensors: Tensors = {name: smallest(tensor) for name, tensor in weights.all_tensors().items()}
+    metadata = {
+        "format": FORMAT,
+        "decoder": weights.config(),
+        "card": json.dumps(dict(weights.card), sort_keys=True),
+        "id": weights.model_id().hex(),
+    }
+    write_weights_file(path, tensors, metadata)
+
+
+def load_family(path: Path) -> FamilyWeights:
+    """Reads and checks a weights file.
+
+    Raises:
+        WeightsNotFoundError: there is no such file.
+        DamagedWeightsError: it is no weights file of the family, or is damaged.
+    """
+    try:
+        metadata, tensors = open_weights_file(path, FORMAT)
+        weights = _assemble(json.loads(metadata["decoder"]), json.loads(metadata["card"]), tensors)
+        named = metadata["id"]
+    except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise DamagedWeightsError(f"{path}: damaged weights file ({error}); get it again") from error
+    if weights.model_id().hex() != named:
+        raise DamagedWeightsError(f"{path}: the weights do not match their id {named}; get the file again")
+    return weights
+
+
+def _assemble(config: Config, card: Mapping[str, object], tensors: Tensors) -> FamilyWeights:
+    settings = FamilySettings.from_dict(config["settings"])
+    layers = read_layers(layer_shapes(settings), config["layers"], tensors)
+    tables = {
+        name: integers(tensors, f"exact/table/{name}", shape) for name, (shape, _) in table_shapes(settings).items()
+    }
+    pixels = None
+    if settings.likelihood in DISCRETE:
+        shape = (FAMILIES, FAMILY_TABLES, 2 * PIXEL_HALF_WIDTH + 2)
+        pixels = integers(tensors, "coder/pixels", shape).astype(np.uint32)
+    half_widths = integers(tensors, "coder/half_widths", None)
+    counts = integers(tensors, "coder/counts", None).astype(np.uint32)
+    return FamilyWeights(FamilyData(settings, layers, tables), half_widths, counts, pixels, card)

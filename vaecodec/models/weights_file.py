@@ -1,0 +1,156 @@
+"""What weights files of every kind of model have in common: layers as tensors, the model id, reading and writing whole.
+
+The model id names the decoding half alone: retraining an encoder for the same decoder keeps it, and keeps old files readable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from vaecodec.errors import DamagedWeightsError, WeightsNotFoundError
+from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
+
+ID_BYTES = 8
+MAX_FILE_BYTES = 256 << 20
+MAX_LIMIT = 1 << 20
+
+Config = dict[str, Any]
+Tensors = dict[str, npt.NDArray[Any]]
+LayerData = LinearData | DepthwiseData
+
+
+class Opened(NamedTuple):
+    """Metadata and tensors of a weights file."""
+
+    metadata: Mapping[str, str]
+    tensors: Tensors
+
+
+def clamps_of(layers: Mapping[str, LayerData]) -> dict[str, dict[str, int]]:
+    """Clamps of all layers, for the configuration that the id covers."""
+    clamps = {}
+    for name, layer in layers.items():
+        clamps[name] = {"limit": layer.limit, "input_limit": layer.input_limit}
+        if isinstance(layer, LinearData):
+            clamps[name]["leaky"] = int(layer.leaky)
+    return clamps
+
+
+def tensors_of(layers: Mapping[str, LayerData], others: Mapping[str, IntArray]) -> dict[str, IntArray]:
+    """All integers of the decoding half by name: those of layers, and others by their whole names; int32."""
+    tensors: dict[str, IntArray] = {}
+    for name, layer in layers.items():
+        tensors[f"exact/{name}/weight"] = layer.weight
+        tensors[f"exact/{name}/bias"] = layer.bias
+        tensors[f"exact/{name}/shift"] = layer.shift
+    return {name: np.ascontiguousarray(tensor, dtype="<i4") for name, tensor in (tensors | dict(others)).items()}
+
+
+def model_id_of(config: str, tensors: Mapping[str, IntArray]) -> bytes:
+    """First 8 bytes of SHA-256 over the decoding half.
+
+    Hashed are: the configuration, a zero byte, then for every tensor in the order of their names: name, a zero byte,
+    its shape as decimal numbers joined by ``x``, a zero byte, its values as int32 little-endian.
+    """
+    digest = hashlib.sha256(config.encode() + b"\0")
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode() + b"\0" + "x".join(map(str, tensor.shape)).encode() + b"\0")
+        digest.update(tensor.tobytes())
+    return digest.digest()[:ID_BYTES]
+
+
+def smallest(tensor: IntArray) -> IntArray:
+    """Int32 -> int16 where that holds all values."""
+    small = tensor.size == 0 or np.abs(tensor.astype(np.int64)).max() < 1 << 15
+    return tensor.astype(np.int16) if small else tensor.astype(np.int32)
+
+
+def write_weights_file(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: dict[str, str]) -> None:
+    """Writes a weights file; it appears whole or not at all."""
+    data = safetensors.numpy.save(dict(tensors), metadata)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def open_weights_file(path: Path, format_name: str) -> Opened:
+    """Reads a weights file of one format.
+
+    Raises:
+        WeightsNotFoundError: there is no such file.
+        DamagedWeightsError: too large, or of another format; what safetensors finds is its own error.
+    """
+    if not path.is_file():
+        raise WeightsNotFoundError(f"{path}: there is no weights file here; `vaecodec models` lists the installed ones")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise DamagedWeightsError(f"{path}: larger than any weights file; is this the right file?")
+    with safetensors.safe_open(str(path), framework="numpy") as file:
+        metadata = file.metadata() or {}
+        if metadata.get("format") != format_name:
+            raise DamagedWeightsError(
+                f"{path}: not a weights file of this version of vaecodec, or of another kind of model"
+            )
+        return Opened(metadata, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+def named_id(path: Path) -> str:
+    """The id that a weights file names, hexadecimal; loading checks it.
+
+    Raises:
+        DamagedWeightsError: not a weights file.
+    """
+    try:
+        with safetensors.safe_open(str(path), framework="numpy") as file:
+            return str((file.metadata() or {}).get("id", ""))
+    except (safetensors.SafetensorError, OSError) as error:
+        raise DamagedWeightsError(f"{path}: not a weights file, or a damaged one") from error
+
+
+def integers(tensors: Tensors, name: str, shape: tuple[int, ...] | None) -> IntArray:
+    """One stored tensor as int32; ``ValueError`` where type or shape is wrong."""
+    tensor = tensors[name]
+    if tensor.dtype not in (np.int16, np.int32) or (shape is not None and tensor.shape != shape):
+        raise ValueError(f"{name} has a wrong type or shape")
+    return tensor.astype(np.int32)
+
+
+def read_layers(
+    shapes: Mapping[str, tuple[int, ...]], clamps: Mapping[str, Mapping[str, int]], tensors: Tensors
+) -> dict[str, LayerData]:
+    """Layers of these shapes; ``ValueError`` where something is out of range. Their bound is proven when they are built."""
+    layers: dict[str, LayerData] = {}
+    for name, shape in shapes.items():
+        limit, input_limit = int(clamps[name]["limit"]), int(clamps[name]["input_limit"])
+        if not (0 < limit < MAX_LIMIT and 0 < input_limit < MAX_LIMIT):
+            raise ValueError(f"{name} has clamps out of range")
+        weight = integers(tensors, f"exact/{name}/weight", shape)
+        bias = integers(tensors, f"exact/{name}/bias", None)
+        if name.endswith(".depthwise"):
+            shift = integers(tensors, f"exact/{name}/shift", shape[:1])
+            if bias.shape != shape[:1]:
+                raise ValueError(f"the bias of {name} has a wrong shape")
+            layers[name] = DepthwiseData(weight, bias, shift, limit, input_limit)
+        else:
+            shift = integers(tensors, f"exact/{name}/shift", shape[:2])
+            if bias.shape != shape[:2]:
+                raise ValueError(f"the bias of {name} has a wrong shape")
+            layers[name] = LinearData(weight, bias, shift, limit, input_limit, bool(clamps[name]["leaky"]))
+        if shift.size and (shift.min() < 0 or shift.max() > 30):
+            raise ValueError(f"{name} has a shift out of range")
+    return layers

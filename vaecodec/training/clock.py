@@ -1,0 +1,46 @@
+"""Where and for how long a run computes: the device, its fast number format, the clock, the learning rate over time."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+
+class Clock:
+    """Processor time on a processor, wall clock on a GPU, in minutes; goes on from where a checkpoint left it."""
+
+    def __init__(self, device: torch.device, before: float = 0.0) -> None:
+        self.now: Callable[[], float] = time.process_time if device.type == "cpu" else time.perf_counter
+        self.start = self.now() - before * 60
+
+    def minutes(self) -> float:
+        """Minutes used by this run, those before the checkpoint included."""
+        return (self.now() - self.start) / 60
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the GPU of this process where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device(name)
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is worth it: on any GPU that has it, on processors with matrix units or vector instructions for it."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def learning_rate_factor(step: int, warmup: int, done: float, final: float) -> float:
+    """Linear warm-up over steps, then a cosine from 1 to ``final`` as ``done`` goes from 0 to 1."""
+    return min(1.0, (step + 1) / warmup) * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))

@@ -1,0 +1,288 @@
+"""Trains a model of the VAE family: an array of small items in, a weights file out.
+
+    vaecodec train --family vae train-images-idx3-ubyte.gz -o mine.safetensors --minutes 5
+    vaecodec train --family vae train-images-idx3-ubyte.gz -o map.safetensors --preset textbook --minutes 3
+
+Reads from top to bottom: settings, data, model, the loop, validation, stopping. Steps that are interrupted and resumed equal those
+that were not, bit for bit; in minutes the learning rate follows the clock.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import MISSING, asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaecodec.errors import UsageError
+from vaecodec.items import Values, read_items
+from vaecodec.models.family.networks import FamilyModel, loss_of
+from vaecodec.models.family.settings import PRESETS, FamilySettings
+from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
+from vaecodec.training.clock import Clock, has_fast_bfloat16, learning_rate_factor
+from vaecodec.training.curves import write_history
+from vaecodec.training.options import parse_settings, setting
+
+FAMILIES = ("vae", "ae")
+ACTIVE_BITS = 0.015
+"""A dimension with less KL than this on average, in bits, is not used (0.01 nats: Burda et al. 2016)."""
+_JUDGED_TOGETHER = 500
+
+
+@dataclass
+class FamilyTrainSettings:
+    """Everything a run depends on. ``data`` and ``out`` have no default."""
+
+    data: str = setting(MISSING, "array of items: IDX (.gz or not), .npy, .npz, or a folder of small pictures")
+    out: str = setting(MISSING, "weights file to write (.safetensors)")
+    family: str = setting("vae", "vae, or ae for an autoencoder without a posterior")
+    validation: str = setting("", "items to judge by; empty: every 12th item of DATA is held out")
+    preset: str = setting("dense", f"sizes to start from: {', '.join(PRESETS)}")
+    latents: int = setting(0, "dimensions of the latents; 0: as the preset has them")
+    widths: str = setting("", "widths of the hidden layers, such as 512,256; empty: as the preset has them")
+    likelihood: str = setting("", "squared, bernoulli, beta-binomial or tables; empty: as the preset has it")
+    noise: float = setting(0.1, "standard deviation of the Gaussian behind squared error, values being 0..1")
+    beta: float = setting(1.0, "weight of the KL")
+    beta_warmup: int = setting(0, "steps over which β grows from 0: against collapse")
+    free_bits: float = setting(0.0, "bits per dimension whose KL costs nothing: against collapse")
+    patience: int = setting(0, "stop after so many validations without a better one; 0: never")
+    steps: int = setting(0, "stop after this many steps")
+    minutes: float = setting(0.0, "stop after this many minutes of processor time")
+    batch: int = setting(128, "items per step")
+    limit: int = setting(0, "train on the first so many items only; 0: on all")
+    lr: float = setting(2e-3, "highest learning rate (AdamW)")
+    warmup: int = setting(100, "steps of linear warm-up")
+    final_lr: float = setting(0.02, "learning rate at the end of the cosine, as a part of the highest")
+    ema: float = setting(0.999, "decay of the moving average that is judged and shipped")
+    clip: float = setting(1.0, "largest norm of the gradient, per item's value")
+    seed: int = setting(1, "seed of weights, batches and noise")
+    threads: int = setting(1, "threads")
+    resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
+    save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
+    judge_every: int = setting(500, "steps between validations")
+    judge_items: int = setting(2000, "items that a validation looks at, of each of the two sets")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of ``python -m vaecodec.training.family``."""
+    train_family(parse_settings(FamilyTrainSettings, "vaecodec.training.family", __doc__.split("\n")[0], arguments))
+
+
+def model_settings(s: FamilyTrainSettings, shape: tuple[int, int, int]) -> FamilySettings:
+    """Sizes of the model for items of this shape.
+
+    Raises:
+        UsageError: settings that no model has.
+    """
+    if s.preset not in PRESETS or s.family not in FAMILIES:
+        raise UsageError(f"--preset is one of {', '.join(PRESETS)}, --family one of {', '.join(FAMILIES)}")
+    changes: dict[str, Any] = dict(zip(("height", "width", "channels"), shape, strict=True))
+    changes["variational"] = s.family == "vae"
+    if s.latents:
+        changes["latents"] = s.latents
+    if s.likelihood:
+        changes["likelihood"] = s.likelihood
+    try:
+        if s.widths:
+            changes["widths"] = tuple(int(part) for part in s.widths.split(","))
+        sizes = replace(PRESETS[s.preset], **changes)
+        sizes.check()
+    except ValueError as error:
+        raise UsageError(f"these settings make no model: {error}") from error
+    return sizes
+
+
+def split_items(s: FamilyTrainSettings) -> tuple[Values, Values]:
+    """Items to train on and items to judge by: uint8 [N, H, W, C] each."""
+    values = read_items(s.data).values
+    if s.validation:
+        held_out = read_items(s.validation).values
+        if held_out.shape[1:] != values.shape[1:]:
+            raise UsageError(f"{s.validation}: items of {held_out.shape[1:]}, those to train on are {values.shape[1:]}")
+    else:
+        if len(values) < 12:
+            raise UsageError(f"{s.data}: {len(values)} items are too few to hold some out; give --validation")
+        held_out = values[11::12]
+        values = np.delete(values, np.s_[11::12], axis=0)
+    return values[: s.limit] if s.limit else values, held_out
+
+
+@torch.no_grad()
+def judge(model: FamilyModel, items: Tensor, beta: float, seed: int) -> dict[str, float]:
+    """The loss on fixed items with fixed noise, in bits per dimension, its parts, and how many dimensions are in use."""
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    reconstruction, kl = [], []
+    for x in torch.split(items, _JUDGED_TOGETHER):
+        terms = model.terms(x, generator)
+        reconstruction.append(terms.reconstruction)
+        kl.append(terms.kl)
+    model.train()
+    bits = math.log(2) * model.settings.size
+    mean_kl = torch.cat(kl).mean(0)
+    distortion, rate = float(torch.cat(reconstruction).mean()) / bits, float(mean_kl.sum()) / bits
+    return {
+        "loss": distortion + beta * rate,
+        "bits_per_dimension": distortion + rate,
+        "reconstruction": distortion,
+        "kl": rate,
+        "active_units": float((mean_kl / math.log(2) > ACTIVE_BITS).sum()),
+    }
+
+
+@torch.no_grad()
+def kl_per_dimension(model: FamilyModel, items: Tensor) -> list[float]:
+    """Mean KL of every dimension over items, in bits."""
+    parts = []
+    for x in torch.split(items, _JUDGED_TOGETHER):
+        parts.append(model.terms(x, torch.Generator().manual_seed(1)).kl)
+    return [float(value) / math.log(2) for value in torch.cat(parts).mean(0)]
+
+
+def train_family(settings: FamilyTrainSettings) -> None:
+    """Runs the training that the settings describe; writes OUT, OUT.checkpoint, OUT.csv and OUT.png as it goes."""
+    s = settings
+    if bool(s.steps) == bool(s.minutes):
+        raise UsageError("say how long to train: either --steps or --minutes")
+    torch.set_num_threads(s.threads)
+    out, device = Path(s.out), torch.device("cpu")
+
+    # Data: all of it in memory, as uint8.
+    values, held_out = split_items(s)
+    items = torch.from_numpy(np.ascontiguousarray(values))
+    judged = {
+        "validation": torch.from_numpy(held_out[: s.judge_items].copy()),
+        "train": items[:: max(1, len(items) // s.judge_items)][: s.judge_items],
+    }
+
+    # Model, its moving average, optimiser.
+    torch.manual_seed(s.seed)
+    sizes = model_settings(s, (items.shape[1], items.shape[2], items.shape[3]))
+    model, average = FamilyModel(sizes, s.noise), FamilyModel(sizes, s.noise)
+    average.load_state_dict(model.state_dict())
+    optimiser = torch.optim.AdamW(model.parameters(), lr=s.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+
+    generator = torch.Generator().manual_seed(s.seed)
+    step, skipped, best, worse, history = 0, 0, math.inf, 0, []
+    order = torch.randperm(len(items), generator=generator)
+    clock = Clock(device)
+    if s.resume:
+        state = read_checkpoint(Path(s.resume), device)
+        if state["sizes"] != sizes.to_dict():
+            raise UsageError(f"{s.resume}: a checkpoint of a model of other sizes")
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        generator.set_state(state["generator"])
+        order, history = state["order"], state["history"]
+        step, skipped, best, worse = state["step"], state["skipped"], state["best"], state["worse"]
+        clock = Clock(device, state["minutes"])
+
+    def save(path: Path) -> None:
+        state = {
+            "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
+            "generator": generator.get_state(), "order": order, "step": step, "skipped": skipped, "best": best,
+            "worse": worse, "history": history, "minutes": clock.minutes(), "settings": asdict(s),
+            "sizes": sizes.to_dict(),
+        }  # fmt: skip
+        save_checkpoint(state, path)
+
+    half = has_fast_bfloat16(device)
+    per_epoch = max(1, len(items) // s.batch)
+    saved_at = shown_at = time.perf_counter()
+    while True:
+        done = step / s.steps if s.steps else clock.minutes() / s.minutes
+        finished = done >= 1
+        for group in optimiser.param_groups:
+            group["lr"] = s.lr * learning_rate_factor(step, s.warmup, done, s.final_lr)
+
+        if finished or (step % s.judge_every == 0 and (not history or history[-1]["step"] < step)):
+            row: dict[str, float] = {"step": step, "minutes": clock.minutes()}
+            for name, part in judged.items():
+                row |= {f"{name}_{key}": value for key, value in judge(average, part, s.beta, s.seed).items()}
+            history.append(row)
+            write_history(out, history, "loss")
+            worse = 0 if row["validation_loss"] < best else worse + 1
+            if not worse:
+                best = row["validation_loss"]
+                save(out.with_suffix(".best"))
+            print(
+                f"\nstep {step} {row['minutes']:.1f} min: validation {row['validation_bits_per_dimension']:.4f} bits per "
+                f"dimension (KL {row['validation_kl']:.4f}), train {row['train_bits_per_dimension']:.4f}, "
+                f"{row['validation_active_units']:.0f} of {sizes.latents} dimensions active",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+            if s.patience and worse >= s.patience:
+                print(f"stopped: no better validation for {worse} of them", file=sys.stderr, flush=True)
+                finished = True
+        if finished or time.perf_counter() - saved_at > 60 * s.save_every:
+            save(out.with_suffix(".checkpoint"))
+            saved_at = time.perf_counter()
+        if finished:
+            break
+
+        at = step % per_epoch
+        if at == 0 and step:
+            order = torch.randperm(len(items), generator=generator)
+        x = items[order[at * s.batch : (at + 1) * s.batch]]
+        beta = s.beta * min(1.0, (step + 1) / s.beta_warmup) if s.beta_warmup else s.beta
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            terms = model.terms(x, generator)
+        # Per value of an item, so that learning rate and clipping mean the same for items of every size.
+        loss = loss_of(terms, beta, s.free_bits) / sizes.size
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), s.clip)
+        if bool(torch.isfinite(norm)):
+            optimiser.step()
+        else:
+            skipped += 1
+            if skipped > 100 and skipped > step / 10:
+                raise UsageError(f"more than a tenth of {step} steps had no finite gradient: lower the learning rate")
+        step += 1
+        follow(average, model, step, s.ema)
+
+        now = time.perf_counter()
+        if sys.stderr.isatty() and now - shown_at > 2:
+            print(
+                f"\r[{'#' * round(20 * done):<20}] {100 * done:5.1f} %  step {step}  loss {float(loss.detach()):.4f} nats "
+                f"per dimension  gradient {float(norm):.3f}  skipped {skipped} ",
+                end="", file=sys.stderr, flush=True,
+            )  # fmt: skip
+            shown_at = now
+    print(file=sys.stderr)
+    finish(s, out, items, judged["validation"])
+
+
+def finish(s: FamilyTrainSettings, out: Path, items: Tensor, held_out: Tensor) -> None:
+    """Takes the best moving average and makes the exact weights file of it."""
+    from vaecodec.models.family.export import export_family
+
+    best = read_checkpoint(out.with_suffix(".best"), torch.device("cpu"))
+    model = FamilyModel(FamilySettings.from_dict(best["sizes"]), s.noise)
+    model.load_state_dict(best["average"])
+    model.eval()
+    bits = kl_per_dimension(model, held_out)
+    if model.settings.variational:
+        active = sum(value > ACTIVE_BITS for value in bits)
+        print(f"KL per dimension, bits: {' '.join(f'{value:.2f}' for value in bits)}; {active} active", file=sys.stderr)
+    card = {
+        "steps": best["step"], "minutes": round(best["minutes"], 1), "beta": s.beta, "family": s.family,
+        "preset": s.preset, "kl_bits": [round(value, 3) for value in bits],
+        "validation_bits_per_dimension": round(best["history"][-1]["validation_bits_per_dimension"], 4),
+    }  # fmt: skip
+    export_family(model, items, out, card=card)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UsageError as error:
+        sys.exit(f"vaecodec: {error}")
