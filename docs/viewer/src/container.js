@@ -1,0 +1,196 @@
+/** The container: sections 1 to 3 of docs/format.md. */
+
+import { crc32 } from "./crc32.js";
+import { FileError, damaged } from "./errors.js";
+import { readVarint } from "./varint.js";
+
+const MAGIC = [0x89, 0x56, 0x41, 0x45, 0x43];
+const VERSION = 1;
+const DATA = 0x80;
+const HEADER = 0x81;
+const TILES = 0x82;
+const ICC = 0x03;
+const EXIF = 0x04;
+const XMP = 0x05;
+const ALPHA = 0x86;
+const CHECK = 0x08;
+const ARRAY = 0x87;
+const KNOWN = new Set([HEADER, TILES, ICC, EXIF, XMP, ALPHA, CHECK, ARRAY]);
+
+export const LATENTS = 0;
+const MAX_TILE_MODE = 2;
+const MAX_QUALITY16 = 1600;
+const MAX_PIXELS = 2 ** 28;
+const MAX_METADATA = 2 ** 24;
+const TILE_ENTRY_BYTES = 6;
+
+/**
+ * @typedef {{left: number, top: number, width: number, height: number}} Rectangle
+ * @typedef {{mode: number, payload: Uint8Array} & Rectangle} Tile
+ * @typedef {{modelId: string, width: number, height: number, channels: number, quality16: number, tileExponent: number}} Header
+ * @typedef {{header: Header, tiles: Tile[], alpha: {mode: number, data: Uint8Array} | null, check: number | null,
+ *   packed: {icc?: Uint8Array, exif?: Uint8Array, xmp?: Uint8Array}}} Container
+ */
+
+const uint32 = (bytes, at) => (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;
+const tagName = (tag) => tag.toString(16).padStart(2, "0");
+
+/**
+ * Reads and checks everything but what the entropy coder and the model say.
+ * @param {Uint8Array} bytes the whole file
+ * @returns {Container}
+ * @throws {FileError}
+ */
+export function readContainer(bytes) {
+  if (MAGIC.some((byte, i) => bytes[i] !== byte)) throw new FileError("This is not a .vaec file.");
+  if (bytes.length < 6) throw damaged("it ends after its first bytes");
+  if (bytes[5] > VERSION) throw new FileError(`This file is of version ${bytes[5]}; this page reads version ${VERSION}. Get a newer page.`);
+  if (bytes[5] === 0) throw damaged("there is no version 0");
+
+  /** @type {Map<number, Uint8Array>} */
+  const sections = new Map();
+  let at = 6;
+  for (;;) {
+    if (at >= bytes.length) throw damaged("it is cut off before its data");
+    const tag = bytes[at];
+    if (sections.size === 0 && tag !== HEADER) throw damaged("its first section is not the header");
+    if (tag === DATA) break;
+    const [length, start] = readVarint(bytes, at + 1);
+    const end = start + length;
+    if (end + 4 > bytes.length) throw damaged("it is cut off");
+    if (crc32(bytes.subarray(at, end)) !== uint32(bytes, end)) throw damaged(`section ${tagName(tag)} has a wrong checksum`);
+    if (sections.has(tag)) throw damaged(`section ${tagName(tag)} is there twice`);
+    if (tag >= 0x80 && !KNOWN.has(tag)) {
+      throw new FileError(`This file needs something that this page does not know (section ${tagName(tag)}). Get a newer page.`);
+    }
+    sections.set(tag, bytes.subarray(start, end));
+    at = end + 4;
+  }
+
+  const header = readHeader(sections.get(HEADER));
+  if (sections.has(ARRAY)) throw damaged("a picture has a section that only arrays have");
+  const table = sections.get(TILES);
+  if (!table) throw damaged("its list of tiles is missing");
+  const tiles = readTiles(bytes.subarray(at + 1), table, header);
+  const check = sections.get(CHECK);
+  if (check && check.length !== 4) throw damaged("its checksum has a wrong length");
+  return {
+    header,
+    tiles,
+    alpha: readAlpha(sections.get(ALPHA)),
+    check: check ? uint32(check, 0) : null,
+    packed: { icc: sections.get(ICC), exif: sections.get(EXIF), xmp: sections.get(XMP) },
+  };
+}
+
+/** @param {Uint8Array} payload @returns {Header} */
+function readHeader(payload) {
+  if (payload.length < 9) throw damaged("its header is too short");
+  const kind = payload[0];
+  if (kind > 2) throw new FileError(`This file holds something that this page does not know (kind ${kind}). Get a newer page.`);
+  if (kind !== 0) throw new FileError("This file holds an array of numbers, not a picture; this page shows pictures.");
+  const modelId = [...payload.subarray(1, 9)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  let at = 9;
+  let width, height, quality16;
+  [width, at] = readVarint(payload, at);
+  [height, at] = readVarint(payload, at);
+  const channels = payload[at];
+  const depth = payload[at + 1];
+  [quality16, at] = readVarint(payload, at + 2);
+  const tileExponent = payload[at];
+  if (at + 1 !== payload.length) throw damaged("its header has a wrong length");
+  if (width < 1 || height < 1) throw damaged("it has no pixels");
+  if (channels !== 1 && channels !== 3) throw damaged(`it says that it has ${channels} channels`);
+  if (depth >= 9 && depth <= 16) throw new FileError(`This picture has ${depth} bits per sample; this page shows 8.`);
+  if (depth !== 8) throw damaged(`it says that it has ${depth} bits per sample`);
+  if (quality16 > MAX_QUALITY16) throw damaged("its quality is out of range");
+  if (tileExponent !== 0 && (tileExponent < 6 || tileExponent > 15)) throw damaged("the size of its tiles is out of range");
+  if (width * height > MAX_PIXELS) throw new FileError(`This picture of ${width} × ${height} is too large for this page.`);
+  return { modelId, width, height, channels, quality16, tileExponent };
+}
+
+/**
+ * Where the tiles lie, in raster order.
+ * @param {number} width @param {number} height @param {number} exponent
+ * @returns {Generator<Rectangle>}
+ */
+export function* tileGrid(width, height, exponent) {
+  const side = exponent ? 2 ** exponent : Math.max(width, height);
+  for (let top = 0; top < height; top += side) {
+    for (let left = 0; left < width; left += side) {
+      yield { left, top, width: Math.min(side, width - left), height: Math.min(side, height - top) };
+    }
+  }
+}
+
+/** @param {Uint8Array} data @param {Uint8Array} table @param {Header} header @returns {Tile[]} */
+function readTiles(data, table, header) {
+  const side = header.tileExponent ? 2 ** header.tileExponent : Math.max(header.width, header.height);
+  const count = Math.ceil(header.width / side) * Math.ceil(header.height / side);
+  // Before anything is made of that size.
+  if (table.length < count * TILE_ENTRY_BYTES) throw damaged("its list of tiles is too short");
+  const tiles = [];
+  let at = 0;
+  let start = 0;
+  for (const rectangle of tileGrid(header.width, header.height, header.tileExponent)) {
+    const mode = table[at];
+    if (mode > MAX_TILE_MODE) throw damaged(`a tile has the unknown mode ${mode}`);
+    const [length, next] = readVarint(table, at + 1);
+    if (next + 4 > table.length) throw damaged("its list of tiles is too short");
+    if (start + length > data.length) throw damaged("it is cut off");
+    const payload = data.subarray(start, start + length);
+    if (crc32(payload) !== uint32(table, next)) throw damaged(`tile ${tiles.length} has a wrong checksum`);
+    tiles.push({ mode, payload, ...rectangle });
+    at = next + 4;
+    start += length;
+  }
+  if (at !== table.length) throw damaged("its list of tiles is too long");
+  if (start !== data.length) throw damaged("it has more bytes than its tiles");
+  return tiles;
+}
+
+/** @param {Uint8Array | undefined} payload */
+function readAlpha(payload) {
+  if (!payload) return null;
+  const mode = payload[0];
+  const data = payload.subarray(1);
+  if (!(mode >= 1 && mode <= 3) || data.length < 1 || (mode === 3 && data.length !== 1)) {
+    throw damaged("its transparency is not of a known form");
+  }
+  return { mode, data };
+}
+
+/**
+ * Section 2, packed metadata.
+ * @param {Uint8Array | undefined} packed
+ * @returns {Promise<Uint8Array | null>}
+ */
+export async function unpack(packed) {
+  if (!packed) return null;
+  if (packed[0] === 0) {
+    if (packed.length - 1 > MAX_METADATA) throw new FileError("This file has more metadata than this page takes.");
+    return packed.subarray(1);
+  }
+  if (packed[0] !== 1) throw damaged("its metadata are packed in an unknown way");
+  return inflate(packed.subarray(1), MAX_METADATA);
+}
+
+/** Exactly one zlib stream, of at most `limit` bytes. @param {Uint8Array} bytes @param {number} limit */
+async function inflate(bytes, limit) {
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+  const pieces = [];
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read().catch(() => {
+      throw damaged("its metadata cannot be unpacked");
+    });
+    if (done) break;
+    size += value.length;
+    if (size > limit) {
+      await reader.cancel();
+      throw new FileError("This file has more metadata than this page takes.");
+    }
+    pieces.push(value);
+  }
+  return new Uint8Array(await new Blob(pieces).arrayBuffer());
+}

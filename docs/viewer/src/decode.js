@@ -1,0 +1,158 @@
+/**
+ * From a file to samples: the tiles' integers by the workers, then windows of samples, each with a halo of latents around it.
+ *
+ *     file ─► container ─► latents of every tile ─► windows of samples ─► picture
+ */
+
+import { LATENTS, readContainer, tileGrid, unpack } from "./container.js";
+import { crc32 } from "./crc32.js";
+import { FileError, damaged } from "./errors.js";
+import { STRIDE } from "./latents.js";
+import { Sha256 } from "./sha256.js";
+
+const LATENT_CLAMP = 32767;
+/** Windows of samples are at most 2^10 pixels wide and high. */
+const WINDOW_EXPONENT = 10;
+
+/**
+ * @typedef {import("./container.js").Header} Header
+ * @typedef {{header: Header, samples: Uint8Array, alpha: Uint8Array | null, icc: Uint8Array | null, exif: Uint8Array | null,
+ *   xmp: Uint8Array | null, latentsSha256: string | null}} Picture
+ *   samples [height, width, channels]; alpha [height, width]
+ */
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {{modelId: string, halo: number, latents: number}} model
+ * @param {import("./pool.js").Pool} pool
+ * @param {{progress?: (part: number) => void, painted?: (picture: Picture, r: import("./container.js").Rectangle) => void,
+ *   digest?: boolean}} [options]
+ * @returns {Promise<Picture>}
+ */
+export async function decode(bytes, model, pool, { progress = () => {}, painted = () => {}, digest = false } = {}) {
+  const container = readContainer(bytes);
+  const { header, tiles } = container;
+  if (header.modelId !== model.modelId) {
+    throw new FileError(`This file was made with the model ${header.modelId}; this page has only ${model.modelId}. Get the page that came with that model.`);
+  }
+  const { width, height, channels } = header;
+  const picture = {
+    header,
+    samples: new Uint8Array(width * height * channels),
+    icc: await unpack(container.packed.icc),
+    exif: await unpack(container.packed.exif),
+    xmp: await unpack(container.packed.xmp),
+    alpha: await decodeAlpha(container.alpha, header),
+    latentsSha256: null,
+  };
+
+  const [rows, columns] = [Math.ceil(height / STRIDE), Math.ceil(width / STRIDE)];
+  const y16 = new Int16Array(model.latents * rows * columns);
+  const coded = tiles.filter((tile) => tile.mode === LATENTS);
+  const windows = coded.flatMap((tile) =>
+    [...tileGrid(tile.width, tile.height, WINDOW_EXPONENT)].map((r) => ({ ...r, left: r.left + tile.left, top: r.top + tile.top })),
+  );
+  const pixels = (all) => all.reduce((sum, r) => sum + r.width * r.height, 0);
+  const total = pixels(coded) + pixels(windows) || 1;
+  let done = 0;
+  const advance = (r) => progress((done += r.width * r.height) / total);
+
+  /** @type {Map<object, {z: Int32Array, y16: Int32Array}>} */
+  const forDigest = new Map();
+  await Promise.all(
+    coded.map(async (tile) => {
+      const [h, w] = [Math.ceil(tile.height / STRIDE), Math.ceil(tile.width / STRIDE)];
+      const latents = await pool.run("latents", { payload: tile.payload.slice(), quality16: header.quality16, height: h, width: w });
+      if (digest) forDigest.set(tile, latents);
+      const [top, left] = [tile.top / STRIDE, tile.left / STRIDE];
+      for (let c = 0, n = 0; c < model.latents; c++) {
+        for (let i = 0; i < h; i++) {
+          const to = (c * rows + top + i) * columns + left;
+          for (let j = 0; j < w; j++, n++) y16[to + j] = Math.min(Math.max(latents.y16[n], -LATENT_CLAMP), LATENT_CLAMP);
+        }
+      }
+      advance(tile);
+    }),
+  );
+  if (digest) picture.latentsSha256 = digestOf(coded.map((tile) => forDigest.get(tile)));
+
+  for (const tile of tiles) {
+    if (tile.mode !== LATENTS) {
+      const what = tile.mode === 1 ? "image/png" : "image/webp";
+      put(picture, tile, await decodeLossless(tile.payload, what, tile.width, tile.height, "a tile"), 4, 0, tile.width);
+      painted(picture, tile);
+    }
+  }
+  await Promise.all(
+    windows.map(async (r) => {
+      const [top, left] = [r.top / STRIDE, r.left / STRIDE];
+      const from = { top: Math.max(0, top - model.halo), left: Math.max(0, left - model.halo) };
+      const bottom = Math.min(rows, top + Math.ceil(r.height / STRIDE) + model.halo);
+      const right = Math.min(columns, left + Math.ceil(r.width / STRIDE) + model.halo);
+      const [h, w] = [bottom - from.top, right - from.left];
+      const piece = new Int32Array(model.latents * h * w);
+      for (let c = 0, n = 0; c < model.latents; c++) {
+        for (let i = from.top; i < bottom; i++, n += w) {
+          const at = (c * rows + i) * columns;
+          piece.set(y16.subarray(at + from.left, at + right), n);
+        }
+      }
+      const rgb = await pool.run("samples", { y16: piece, quality16: header.quality16, height: h, width: w });
+      const first = (top - from.top) * STRIDE * w * STRIDE + (left - from.left) * STRIDE;
+      put(picture, r, rgb, 3, first, w * STRIDE);
+      painted(picture, r);
+      advance(r);
+    }),
+  );
+  if (container.check !== null && crc32(picture.samples) !== container.check) {
+    throw damaged("the picture that comes out does not match its checksum");
+  }
+  return picture;
+}
+
+/** Copies RGB or RGBA pixels, `stride` a row, from pixel `first` on, into a rectangle of the picture. */
+function put(picture, r, pixels, depth, first, stride) {
+  const { samples, header: { width, channels } } = picture;
+  for (let i = 0; i < r.height; i++) {
+    let from = (first + i * stride) * depth;
+    let to = ((r.top + i) * width + r.left) * channels;
+    for (let j = 0; j < r.width; j++, from += depth) {
+      if (channels === 3) {
+        samples[to++] = pixels[from];
+        samples[to++] = pixels[from + 1];
+        samples[to++] = pixels[from + 2];
+      } else if (depth === 4) samples[to++] = pixels[from];
+      else samples[to++] = Math.floor((pixels[from] + pixels[from + 1] + pixels[from + 2] + 1) / 3);
+    }
+  }
+}
+
+/** A PNG or WebP by the browser, its colours as they are stored. Opaque, so that RGBA comes back as it was. */
+async function decodeLossless(bytes, type, width, height, what) {
+  let bitmap;
+  try {
+    const options = { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "none" };
+    bitmap = await createImageBitmap(new Blob([bytes], { type }), options);
+  } catch {
+    throw damaged(`${what} without loss cannot be decoded`);
+  }
+  if (bitmap.width !== width || bitmap.height !== height) throw damaged(`${what} without loss has a wrong size`);
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return context.getImageData(0, 0, width, height).data;
+}
+
+async function decodeAlpha(alpha, { width, height }) {
+  if (!alpha) return null;
+  if (alpha.mode === 3) return new Uint8Array(width * height).fill(alpha.data[0]);
+  const rgba = await decodeLossless(alpha.data, alpha.mode === 1 ? "image/png" : "image/webp", width, height, "the transparency");
+  return Uint8Array.from({ length: width * height }, (_, n) => rgba[4 * n + 1]);
+}
+
+/** Section 7. @param {{z: Int32Array, y16: Int32Array}[]} tiles */
+function digestOf(tiles) {
+  const hash = new Sha256();
+  for (const { z, y16 } of tiles) for (const values of [z, y16]) hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return hash.hex();
+}

@@ -1,0 +1,74 @@
+/** Workers, each with a copy of the model: more are started while tasks wait, up to a limit. */
+
+import { FileError } from "./errors.js";
+
+export class Pool {
+  #waiting = [];
+  #idle = [];
+  #started = 0;
+  #next = 0;
+  #running = new Map();
+
+  /** @param {() => Worker} make @param {() => Promise<object>} parts what each worker is started with @param {number} limit */
+  constructor(make, parts, limit) {
+    this.make = make;
+    this.parts = parts;
+    this.limit = limit;
+  }
+
+  /**
+   * Does a task in some worker.
+   * @param {string} kind @param {object} task
+   * @returns {Promise<any>}
+   */
+  run(kind, task) {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ kind, task, resolve, reject });
+      this.#deal();
+    });
+  }
+
+  /** Forgets the tasks that wait; those that run are finished. */
+  clear() {
+    for (const { reject } of this.#waiting.splice(0)) reject(new DOMException("another file came", "AbortError"));
+  }
+
+  #deal() {
+    while (this.#waiting.length && this.#idle.length) this.#send(this.#idle.pop(), this.#waiting.shift());
+    if (this.#waiting.length > 0 && this.#started < this.limit) this.#start();
+  }
+
+  async #start() {
+    this.#started++;
+    const worker = this.make();
+    worker.onmessage = ({ data }) => this.#finish(worker, data);
+    worker.onerror = (event) => this.#fail(new Error(event.message || "a worker could not be started"));
+    try {
+      const task = await this.parts();
+      this.#send(worker, { kind: "start", task, resolve: () => {}, reject: (error) => this.#fail(error) });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #send(worker, job) {
+    const id = this.#next++;
+    this.#running.set(id, job);
+    worker.postMessage({ id, kind: job.kind, task: job.task });
+  }
+
+  #finish(worker, { id, result, failure, aboutFile }) {
+    const job = this.#running.get(id);
+    this.#running.delete(id);
+    this.#idle.push(worker);
+    this.#deal();
+    if (failure === undefined) job.resolve(result);
+    else job.reject(aboutFile ? new FileError(failure) : new Error(failure));
+  }
+
+  /** A worker that cannot start: none can. */
+  #fail(error) {
+    for (const { reject } of [...this.#waiting.splice(0), ...this.#running.values()]) reject(error);
+    this.#running.clear();
+  }
+}

@@ -1,0 +1,193 @@
+"""The browser's reader: its parts in node, and the built page in Chromium. Each is skipped where its tools are not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vaecodec.api import Codec
+from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder
+from vaecodec.bitstream.container import read_container, read_header, tile_grid
+from vaecodec.bitstream.tables import FrozenTables
+
+ROOT = Path(__file__).parents[2]
+VIEWER = ROOT / "docs" / "viewer"
+PAGE = VIEWER / "dist" / "index.html"
+GOLDEN = ROOT / "tests" / "golden"
+EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def text(values: np.ndarray | bytes) -> str:
+    return base64.b64encode(values if isinstance(values, bytes) else values.tobytes()).decode()
+
+
+def stream(name: str, half_widths: np.ndarray, counts: np.ndarray, payload: bytes, groups: list[Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "half_widths": half_widths.tolist(),
+        "counts": text(counts.astype("<i4")),
+        "payload": text(payload),
+        "groups": [
+            {"indices": text(indices.astype(np.uint8)), "symbols": text(symbols.astype("<i4"))}
+            for indices, symbols in groups
+        ],
+    }
+
+
+def golden_streams(codec: Codec) -> Iterator[dict[str, Any]]:
+    weights = codec.model.weights
+    for name in EXPECTED:
+        data = (GOLDEN / f"{name}.vaec").read_bytes()
+        header, container = read_header(data), read_container(data)
+        grid = tile_grid(header.width, header.height, header.tile_exponent)
+        for number, (tile, r) in enumerate(zip(container.tiles, grid, strict=True)):
+            decoder = SymbolDecoder(codec.tables, tile.payload)
+            groups: list[Any] = []
+
+            def pop(indices: np.ndarray, decoder: SymbolDecoder = decoder, groups: list[Any] = groups) -> np.ndarray:
+                groups.append((indices, decoder.pop(indices)))
+                return groups[-1][1]
+
+            codec.backend.decode_tile(header.quality16, -(-r.height // 16), -(-r.width // 16), pop)
+            yield stream(f"{name} {number}", weights.half_widths, weights.counts, tile.payload, groups)
+
+
+def strange_streams() -> Iterator[dict[str, Any]]:
+    """Tables as wide as they may be, entries as rare and as frequent, symbols as large."""
+    rng = np.random.default_rng(3)
+    for seed in range(8):
+        half_widths = rng.choice([0, 1, 5, 300, 4095], 63).astype(np.int32)
+        tables = []
+        for half_width in half_widths.tolist():
+            counts = np.ones(2 * half_width + 2, np.int64)
+            counts[rng.integers(len(counts))] += (1 << 24) - counts.sum()
+            if seed % 2:
+                counts = 1 + rng.multinomial((1 << 24) - len(counts), np.full(len(counts), 1 / len(counts)))
+            tables.append(counts)
+        counts = np.concatenate(tables).astype(np.uint32)
+        encoder = SymbolEncoder(FrozenTables.from_arrays(half_widths, counts))
+        groups = []
+        for size in (0, 1, 700):
+            indices = rng.integers(0, 64, size).astype(np.uint8)
+            widths = np.concatenate([[0], half_widths])[indices]
+            far = rng.choice([1, 2, 1 << 10, 1 << 20], size)
+            symbols = rng.integers(-widths - far, widths + far + 1, size)
+            symbols = np.where(indices == 0, 0, symbols).astype(np.int32)
+            encoder.push(symbols, indices)
+            groups.append((indices, symbols))
+        yield stream(f"strange {seed}", half_widths, counts, encoder.finish(), groups)
+
+
+def node() -> str:
+    path = shutil.which("node")
+    if path is None:
+        pytest.skip("no node")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.lstrip("v").split(".")[0]) < 20:
+        pytest.skip(f"node is too old: {version.strip()}, 20 is needed")
+    return path
+
+
+def test_the_parts_in_node(codec: Codec, tmp_path: Path) -> None:
+    program = node()
+    streams = [*golden_streams(codec), *strange_streams()]
+    (tmp_path / "streams.json").write_text(json.dumps(streams))
+    done = subprocess.run(
+        [program, "--test", *map(str, sorted((VIEWER / "test").glob("*.test.mjs")))],
+        capture_output=True, text=True, check=False, env=os.environ | {"VAECODEC_STREAMS": str(tmp_path / "streams.json")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "skipped 0" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def page(codec: Codec) -> Iterator[Any]:
+    """The built page, opened from the file system, in a browser that notes every request."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium")
+    if importlib.util.find_spec("playwright") is None:
+        pytest.skip("no playwright: pip install 'vaecodec[viewer]'")
+    if not PAGE.is_file():
+        pytest.skip("the page is not built: docs/viewer/README.md says how")
+    built = json.loads((PAGE.parent / "model" / "decoder.json").read_text())["model_id"]
+    if built != codec.model.id_hex:
+        pytest.skip(f"the page was built with the model {built}, not {codec.model.id_hex}: build it again")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page()
+        page.requests = []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(PAGE.as_uri())
+        yield page
+        browser.close()
+
+
+@pytest.mark.chromium
+def test_golden_files_are_the_same_in_chromium(page: Any) -> None:
+    program = "async data => await vaecodecViewer.fingerprint(Uint8Array.from(atob(data), c => c.charCodeAt(0)))"
+    for name, expected in EXPECTED.items():
+        assert page.evaluate(program, text((GOLDEN / f"{name}.vaec").read_bytes())) == expected
+
+
+@pytest.mark.chromium
+def test_a_file_is_shown_and_saved_and_nothing_is_requested(page: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    page.set_input_files("#empty input", GOLDEN / "tiles.vaec")
+    page.wait_for_selector("[data-jpeg=ready]", timeout=60_000)
+    assert "150 × 130" in page.inner_text("#facts")
+    assert f"{(GOLDEN / 'tiles.vaec').stat().st_size:,} bytes" in page.inner_text("#facts")
+    with page.expect_download() as download:
+        page.click("#save")
+    download.value.save_as(tmp_path / "saved.png")
+    samples = np.array(Image.open(tmp_path / "saved.png"))
+    assert hashlib.sha256(samples.tobytes()).hexdigest() == EXPECTED["tiles"]["samples_sha256"]
+    assert [url for url in page.requests if not url.startswith(("blob:", "data:"))] == [PAGE.as_uri()]
+
+
+@pytest.mark.chromium
+def test_what_cannot_be_opened_gets_a_sentence(page: Any, tmp_path: Path) -> None:
+    good = (GOLDEN / "small.vaec").read_bytes()
+    model = good.index(bytes.fromhex(read_header(good).model_id.hex()))
+    header_end = model - 3 + 2 + good[model - 2]
+    other = bytearray(good)
+    other[model] ^= 1
+    other[header_end : header_end + 4] = zlib.crc32(other[6:header_end]).to_bytes(4, "little")
+    unknown = b"\x8f\x01\x00"
+    files = {
+        "damaged": (good[:-3] + bytes(3), "damaged"),
+        "short": (good[: len(good) // 2], "cut off"),
+        "picture.png": (b"\x89PNG\r\n\x1a\n", "not a .vaec file"),
+        "model": (bytes(other), "made with the model"),
+        "section": (
+            good[: header_end + 4] + unknown + zlib.crc32(unknown).to_bytes(4, "little") + good[header_end + 4 :],
+            "section 8f",
+        ),
+    }
+    for name, (data, sentence) in files.items():
+        (tmp_path / name).write_bytes(data)
+        page.set_input_files("input[type=file] >> nth=0", tmp_path / name)
+        page.wait_for_function(
+            "([name]) => document.getElementById('failure').textContent.startsWith(name)", arg=[name]
+        )
+        assert page.get_attribute("body", "data-state") == "failed"
+        assert sentence in page.inner_text("#failure")
