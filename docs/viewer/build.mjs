@@ -42,12 +42,17 @@ const packed = (files) => {
   const index = JSON.stringify(Object.entries(files).map(([name, bytes]) => [name, bytes.length]));
   return Buffer.concat([Buffer.from(`${index}\n`), ...Object.values(files)]);
 };
+const known = readFileSync(join(GOLDEN, `${KNOWN}.vaec`));
+const modelId = JSON.parse(readFileSync(join(exported, "decoder.json"), "utf8")).model_id;
+if (!known.includes(Buffer.from(modelId, "hex"))) {
+  throw new Error(`${GOLDEN}/${KNOWN}.vaec is not of the model ${modelId}: run tests/golden/make.py with it first`);
+}
 const expected = JSON.parse(readFileSync(join(GOLDEN, "expected.json"), "utf8"))[KNOWN];
 const parts = {
   wasm: readFileSync(join(here, "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm")),
   model: packed(Object.fromEntries(readdirSync(exported).map((name) => [name, readFileSync(join(exported, name))]))),
   "known-answer": packed({
-    "known.vaec": readFileSync(join(GOLDEN, `${KNOWN}.vaec`)),
+    "known.vaec": known,
     "expected.json": Buffer.from(JSON.stringify(expected)),
   }),
 };

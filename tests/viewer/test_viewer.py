@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from vaecodec.api import Codec
 from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder
 from vaecodec.bitstream.container import read_container, read_header, tile_grid
 from vaecodec.bitstream.tables import FrozenTables
+from vaecodec.picture import Picture
 
 ROOT = Path(__file__).parents[2]
 VIEWER = ROOT / "docs" / "viewer"
@@ -31,6 +33,17 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+
+BYTES = "Uint8Array.from(atob(data), c => c.charCodeAt(0))"
+FINGERPRINT = f"async data => await vaecodecViewer.fingerprint({BYTES})"
+SAVE = f"""async data => {{
+    const blob = await vaecodecViewer.png(await vaecodecViewer.decode({BYTES}));
+    const url = await new Promise(done => {{
+        const reader = new FileReader(); reader.onload = () => done(reader.result); reader.readAsDataURL(blob);
+    }});
+    return url.slice(url.indexOf(",") + 1);
+}}"""
 
 
 def text(values: np.ndarray | bytes) -> str:
@@ -143,9 +156,8 @@ def page(codec: Codec) -> Iterator[Any]:
 
 @pytest.mark.chromium
 def test_golden_files_are_the_same_in_chromium(page: Any) -> None:
-    program = "async data => await vaecodecViewer.fingerprint(Uint8Array.from(atob(data), c => c.charCodeAt(0)))"
     for name, expected in EXPECTED.items():
-        assert page.evaluate(program, text((GOLDEN / f"{name}.vaec").read_bytes())) == expected
+        assert page.evaluate(FINGERPRINT, text((GOLDEN / f"{name}.vaec").read_bytes())) == expected
 
 
 @pytest.mark.chromium
@@ -191,3 +203,43 @@ def test_what_cannot_be_opened_gets_a_sentence(page: Any, tmp_path: Path) -> Non
         )
         assert page.get_attribute("body", "data-state") == "failed"
         assert sentence in page.inner_text("#failure")
+
+
+@pytest.mark.chromium
+def test_tiles_without_loss_and_transparency_are_the_same_in_chromium(
+    codec: Codec, page: Any, photograph: np.ndarray
+) -> None:
+    """And the saved PNG has them, with the profile and EXIF."""
+    from PIL import Image, ImageCms
+
+    rng = np.random.default_rng(1)
+    drawing = photograph[:300, :512].copy()
+    drawing[:, 256:] = 255
+    for _ in range(60):
+        y, x = rng.integers(0, 290), rng.integers(260, 500)
+        drawing[y : y + 6, x : x + 9] = rng.integers(0, 256, 3)
+    alpha = np.tile(np.arange(512, dtype=np.uint16) // 2, (300, 1)).astype(np.uint8)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif_bytes = exif.tobytes().removeprefix(b"Exif\0\0")
+    modes = set()
+    for picture in (
+        Picture(drawing, alpha=alpha, icc=profile, exif=exif_bytes),
+        Picture(drawing, alpha=np.full((300, 512), 99, np.uint8)),
+        Picture(drawing[:, :, :1]),
+    ):
+        data = codec.compress(picture, quality=60, check=True)
+        modes |= {tile.mode for tile in read_container(data).tiles}
+        expected = codec.decompress(data)
+        got = page.evaluate(FINGERPRINT, text(data))
+        assert got["latents_sha256"] == codec.latents_digest(data)
+        assert got["samples_sha256"] == hashlib.sha256(expected.samples.tobytes()).hexdigest()
+        png = Image.open(io.BytesIO(base64.b64decode(page.evaluate(SAVE, text(data)))))
+        stored = np.array(png).reshape(300, 512, -1)
+        assert np.array_equal(stored[:, :, : expected.channels], expected.samples)
+        if expected.alpha is not None:
+            assert np.array_equal(stored[:, :, -1], expected.alpha)
+        assert png.info.get("icc_profile") == expected.icc
+        assert png.getexif().get(0x0112) == (6 if expected.exif else None)
+    assert len(modes) >= 2

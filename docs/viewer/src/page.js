@@ -51,10 +51,15 @@ class Decoder {
     }
   }
 
+  /** Loads the model and tests the browser, once. */
+  ready() {
+    this.#ready ??= this.#test();
+    return this.#ready;
+  }
+
   /** @param {Uint8Array} bytes @param {object} [options] as for decode */
   async decode(bytes, options) {
-    this.#ready ??= this.#test();
-    await this.#ready;
+    await this.ready();
     return decode(bytes, (await this.parts()).facts, this.pool, options);
   }
 }
@@ -103,10 +108,10 @@ class Display {
 
 function showFacts(name, bytes, picture, seconds) {
   const { width, height, channels, quality16 } = picture.header;
-  const jpegName = ["picture", channels === 1 ? "grey" : "", picture.alpha ? "with transparency" : ""].filter(Boolean).join(" ");
+  const kind = [channels === 1 ? ", grey" : "", picture.alpha ? ", with transparency" : ""].join("");
   const facts = {
     File: name,
-    Picture: `${width} × ${height} ${jpegName.replace("picture", "").trim()}`.trim(),
+    Picture: `${width} × ${height}${kind}`,
     Size: `${number.format(bytes.length)} bytes`,
     Rate: `${((8 * bytes.length) / (width * height)).toFixed(3)} bpp`,
     Quality: `${quality16 / 16}`,
@@ -155,8 +160,12 @@ async function open(file) {
   delete document.body.dataset.jpeg;
   try {
     $("progress").value = 0;
+    $("doing").textContent = "Starting the decoder …";
     show("working");
     const bytes = new Uint8Array(await file.arrayBuffer());
+    await decoder.ready();
+    if (!isCurrent()) return;
+    $("doing").textContent = "Decoding …";
     const start = performance.now();
     let display = null;
     const picture = await decoder.decode(bytes, {
