@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 import vaecodec
 from vaecodec import api
 from vaecodec.api import Codec
-from vaecodec.bitstream.container import read_container, read_header
+from vaecodec.bitstream.container import KIND_PICTURE, Header, TileRectangle, read_container, read_header
 from vaecodec.errors import (
     DamagedFileError,
     LimitError,
@@ -84,8 +84,9 @@ def test_the_same_latents_in_tiles_and_in_one_piece_give_the_same_samples(codec:
 
     rng = np.random.default_rng(1)
     y16 = (rng.normal(size=(20, 24, 320)) * 40).astype(np.int32)
-    whole = codec._synthesise(y16, tile_grid(380, 315, 0), 900, 315, 380, 3)
-    tiled = codec._synthesise(y16, tile_grid(380, 315, 7), 900, 315, 380, 3)
+    header = Header(KIND_PICTURE, codec.model.id, 380, 315, 3, 8, 900, 0)
+    whole = codec._synthesise(y16, tile_grid(380, 315, 0), header, TileRectangle(0, 0, 380, 315))
+    tiled = codec._synthesise(y16, tile_grid(380, 315, 7), header, TileRectangle(0, 0, 380, 315))
     assert np.array_equal(whole, tiled)
 
 

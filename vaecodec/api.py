@@ -16,7 +16,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -64,9 +64,12 @@ from vaecodec.models.decoder_data import LATENT_CLAMP, quality_in_units
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights, load_weights
 from vaecodec.picture import (
+    DEEP_SCALE,
     LosslessPlanes,
     Picture,
+    PictureRows,
     PictureSource,
+    RowWindow,
     check_output,
     decode_lossless,
     encode_lossless,
@@ -92,13 +95,16 @@ TILE_EXPONENT = 10
 SCREEN_TILE_EXPONENT = 8
 """Pictures with text or flat graphics may be cut into tiles of 256 × 256, each in latents or without loss."""
 _GREY = 128
-"""What a damaged tile is filled with."""
+"""What a damaged tile is filled with (of 16 bits: 257 times that)."""
+_TILE_GREY = -1
+"""In place of the mode of a damaged tile; never in a file."""
 _TILE_ENTRY_BYTES = 7
 """Mode, a length of two bytes, checksum."""
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
-Samples = npt.NDArray[np.uint8]
+Samples = npt.NDArray[Any]
+"""uint8 or, of pictures with 16 bits per sample, uint16."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +113,8 @@ class Encoded:
 
     Attributes:
         data: the file.
-        source: uint8 [H, W, C], the samples that were coded: the picture's, but for colour under full transparency.
-        samples: uint8 [H, W, C], exactly what every decoder will give.
+        source: uint8 or uint16 [H, W, C], the samples that were coded: the picture's, but for colour under full transparency.
+        samples: the same, exactly what every decoder will give.
         quality: 0 to 100, as the file has it.
         estimated_bits: what the coder's tables say the symbols take, Σ −log2 p, and lossless tiles as they are; the rate is
             the size of ``data``.
@@ -118,6 +124,23 @@ class Encoded:
     data: bytes
     source: Samples
     samples: Samples
+    quality: float
+    estimated_bits: float
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """A file of a picture that was never in memory as a whole.
+
+    Attributes:
+        data: the file.
+        quality: 0 to 100, as the file has it.
+        estimated_bits: as in `Encoded`.
+        seconds: as in `Encoded`; ``synthesis`` where there is a checksum.
+    """
+
+    data: bytes
     quality: float
     estimated_bits: float
     seconds: Mapping[str, float]
@@ -195,8 +218,8 @@ class _Prepared:
 
     Attributes:
         picture: as given.
-        source: uint8 [H, W, C], what is coded.
-        x: uint8 [16h, 16w, 3], the same as RGB, edges repeated.
+        source: uint8 or uint16 [H, W, C], what is coded.
+        x: uint8 [16h, 16w, 3], or float32 of the same range from 16 bits: the same as RGB, edges repeated.
         alpha: the ALPHA section.
         whole: the samples without loss, where that may be worth it.
         tiles: tiles of SCREEN_TILE_EXPONENT without loss, by number, where that may be worth it.
@@ -229,6 +252,16 @@ class _Coded:
 
 def _size(coded: _Coded) -> int:
     return coded.size
+
+
+def _network_input(samples: Samples) -> Samples:
+    """[H, W, C] -> [16h, 16w, 3] of 0..255, edges repeated; 16 bits as float32, between the integers."""
+    height, width = samples.shape[:2]
+    rgb = np.broadcast_to(samples, (height, width, 3))
+    padded = np.pad(rgb, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
+    if padded.dtype != np.uint8:
+        padded = padded.astype(np.float32) / np.float32(DEEP_SCALE)
+    return padded
 
 
 class Stopwatch:
@@ -320,11 +353,8 @@ class Codec:
 
     def _prepare(self, picture: Picture, watch: Stopwatch) -> _Prepared:
         source = fill_transparent(picture)
-        height, width = source.shape[:2]
-        rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         with watch.time("analysis"):
-            rgb = np.broadcast_to(source, (height, width, 3))
-            x = np.pad(rgb, ((0, rows * STRIDE - height), (0, columns * STRIDE - width), (0, 0)), mode="edge")
+            x = _network_input(source)
         with watch.time("lossless"):
             whole, tiles = _lossless_planes(source)
         alpha = None if picture.alpha is None else _packed_alpha(picture.alpha)
@@ -378,12 +408,13 @@ class Codec:
         with watch.time("synthesis"):
             samples = self._reconstruct(coded.tiles, coded.grid, coded.y16, self._header(prepared, coded))
         with watch.time("container"):
-            data = self._pack(prepared, coded, zlib.crc32(samples.tobytes()) if check else None)
+            data = self._pack(prepared, coded, _checksum(samples) if check else None)
         return Encoded(data, prepared.source, samples, coded.quality16 / 16, coded.estimated_bits, watch.seconds)
 
     def _header(self, prepared: _Prepared, coded: _Coded) -> Header:
         height, width, channels = prepared.source.shape
-        return Header(KIND_PICTURE, self.model.id, width, height, channels, 8, coded.quality16, coded.exponent)
+        depth = 8 * prepared.source.dtype.itemsize
+        return Header(KIND_PICTURE, self.model.id, width, height, channels, depth, coded.quality16, coded.exponent)
 
     def _pack(self, prepared: _Prepared, coded: _Coded, check: int | None) -> bytes:
         picture = prepared.picture
@@ -443,6 +474,87 @@ class Codec:
         coded = kept[quality16] if quality16 in kept else self._code(prepared, quality16, watch)
         return self._finish(prepared, coded, check=check, watch=watch)
 
+    def encode_rows(self, rows: PictureRows, *, quality: float = DEFAULT_QUALITY, check: bool = False) -> EncodedRows:
+        """A picture too large for memory to a file: the same bytes as :meth:`compress` gives of photographs.
+
+        Tiles that look like screen content may be stored without loss, each for itself.
+
+        Args:
+            rows: the picture; its blocks are gone through once.
+            quality: 0 (smallest) to 100 (best).
+            check: add a checksum of the decoded samples; takes the time of decoding.
+
+        Raises:
+            UsageError: the quality is out of range.
+        """
+        if not 0 <= quality <= 100:
+            raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
+        watch = Stopwatch()
+        exponent = 0 if rows.height * rows.width <= ONE_TILE_PIXELS else TILE_EXPONENT
+        header = Header(
+            KIND_PICTURE, self.model.id, rows.width, rows.height, rows.channels, rows.bit_depth,
+            quality_in_units(quality), exponent,
+        )  # fmt: skip
+        window, halo = RowWindow(rows.blocks), self.torch.encoder.halo
+        tiles: list[Tile] = []
+        estimate = 0.0
+        grid = tile_grid(rows.width, rows.height, exponent)
+        across = tile_count(rows.width, 1, exponent)
+        for start in range(0, len(grid), across):
+            top, bottom = grid[start].top, grid[start].top + grid[start].height
+            first = max(0, top - halo)
+            samples = window.take(first, min(rows.height, bottom + halo))
+            with watch.time("analysis"):
+                x = _network_input(samples)
+            for r in grid[start : start + across]:
+                lies = r._replace(top=r.top - first)
+                payload, bits, _ = self._encode_tile(x, lies, header.quality16, watch)
+                tile = Tile(TILE_LATENTS, payload)
+                with watch.time("lossless"):
+                    own = samples[tiling.inside(lies, TileRectangle(0, 0, rows.width, len(samples)))]
+                    if own.dtype == np.uint8 and looks_like_screen_content(own):
+                        planes = encode_lossless(np.ascontiguousarray(own))
+                        if len(planes.data) < len(payload):
+                            tile, bits = _tile_of(planes), 8.0 * len(planes.data)
+                tiles.append(tile)
+                estimate += bits
+        container = Container(header, tuple(tiles), icc=rows.icc, exif=rows.exif, xmp=rows.xmp)
+        if check:
+            checksum = 0
+            for block in self._decode_rows(container, tiling.whole(header), watch):
+                checksum = _checksum(block, checksum)
+            container = replace(container, check=checksum)
+        with watch.time("container"):
+            data = write_container(container, limits=replace(DEFAULT_LIMITS, max_pixels=rows.width * rows.height))
+        return EncodedRows(data, header.quality16 / 16, estimate, watch.seconds)
+
+    def decode_rows(self, data: bytes, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> PictureRows:
+        """File to a picture that comes in blocks of rows, so that it never lies in memory as a whole.
+
+        Its blocks are decoded as they are taken, and may raise DamagedFileError, the last of them for the checksum.
+
+        Raises:
+            UsageError: the picture has transparency, which is not decoded by rows.
+            FileFormatError, UnknownModelError, LimitError: as :meth:`decompress`.
+        """
+        container = self._open(data, limits)
+        header = container.header
+        if container.alpha is not None:
+            raise UsageError("pictures with transparency are not decoded by rows: decompress the whole")
+
+        def blocks() -> Iterator[Samples]:
+            checksum = 0
+            for block in self._decode_rows(container, tiling.whole(header), Stopwatch()):
+                checksum = _checksum(block, checksum)
+                yield block
+            if verify:
+                _verify(container, checksum)
+
+        return PictureRows(
+            header.width, header.height, header.channels, header.bit_depth, blocks(),
+            icc=container.icc, exif=container.exif, xmp=container.xmp,
+        )  # fmt: skip
+
     def decompress(self, data: bytes, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Picture:
         """File to picture.
 
@@ -465,7 +577,7 @@ class Codec:
             container = self._open(data, limits)
         samples = self._decode(container, tiling.whole(container.header), watch)
         if verify:
-            _verify(container, samples)
+            _verify(container, _checksum(samples))
         return Decoded(_picture_of(container, samples, tiling.whole(container.header)), watch.seconds)
 
     def decompress_region(
@@ -504,7 +616,7 @@ class Codec:
         damaged: set[int] = set()
         samples = self._decode(container, tiling.whole(container.header), Stopwatch(), damaged)
         if not damaged:
-            _verify(container, samples)
+            _verify(container, _checksum(samples))
         grid = tile_grid(container.header.width, container.header.height, container.header.tile_exponent)
         picture = _picture_of(container, samples, tiling.whole(container.header))
         return Salvaged(picture, {number: grid[number] for number in sorted(damaged)}, len(grid))
@@ -570,8 +682,9 @@ class Codec:
     def _decode(
         self, container: Container, region: TileRectangle, watch: Stopwatch, damaged: set[int] | None = None
     ) -> Samples:
-        """Tiles -> uint8 [h, w, C] of a region; arguments as for :meth:`_decode_rows`."""
-        samples = np.empty((region.height, region.width, container.header.channels), np.uint8)
+        """Tiles -> uint8 or uint16 [h, w, C] of a region; arguments as for :meth:`_decode_rows`."""
+        header = container.header
+        samples = np.empty((region.height, region.width, header.channels), _dtype(header))
         top = 0
         for rows in self._decode_rows(container, region, watch, damaged):
             samples[top : top + len(rows)] = rows
@@ -581,7 +694,7 @@ class Codec:
     def _decode_rows(
         self, container: Container, region: TileRectangle, watch: Stopwatch, damaged: set[int] | None = None
     ) -> Iterator[Samples]:
-        """Tiles -> the rows of a region, uint8 [n, w, C], from the top, one row of tiles after the other.
+        """Tiles -> the rows of a region, uint8 or uint16 [n, w, C], from the top, one row of tiles after the other.
 
         No more latents are kept than those of a row of tiles and of what its halo touches.
 
@@ -655,9 +768,7 @@ class Codec:
                 if damaged is None:
                     raise
                 damaged.add(number)
-                tiles[number] = _tile_of(
-                    encode_lossless(np.full((r.height, r.width, header.channels), _GREY, np.uint8))
-                )
+                tiles[number] = Tile(_TILE_GREY, b"")
         return y16
 
     def _window(self, region: TileRectangle, height: int, width: int) -> tuple[slice, slice]:
@@ -677,48 +788,57 @@ class Codec:
         header: Header,
         region: TileRectangle | None = None,
     ) -> Samples:
-        """Latents of a region's window and its tiles -> uint8 [h, w, C] of the region, by default the picture."""
+        """Latents of a region's window and its tiles -> samples [h, w, C] of the region, by default the picture."""
         coded = [r for tile, r in zip(tiles, grid, strict=True) if tile.mode == TILE_LATENTS]
         region = region or tiling.whole(header)
-        size = (header.height, header.width, header.channels)
-        samples = self._synthesise(y16, coded, header.quality16, *size, region=region)
+        samples = self._synthesise(y16, coded, header, region)
         for tile, r in zip(tiles, grid, strict=True):
             part = tiling.intersection(r, region)
             if tile.mode != TILE_LATENTS and part is not None:
-                samples[tiling.inside(part, region)] = _lossless_tile(tile, r, header.channels)[tiling.inside(part, r)]
+                here = tiling.inside(part, region)
+                if tile.mode == _TILE_GREY:
+                    samples[here] = _GREY * (DEEP_SCALE if samples.dtype == np.uint16 else 1)
+                else:
+                    samples[here] = _lossless_tile(tile, r, header.channels)[tiling.inside(part, r)]
         return samples
 
     def _synthesise(
         self,
-        y16: npt.NDArray[np.int32],
+        y16: npt.NDArray[np.signedinteger[Any]],
         grid: Sequence[TileRectangle],
-        quality16: int,
-        height: int,
-        width: int,
-        channels: int,
-        *,
-        region: TileRectangle | None = None,
+        header: Header,
+        region: TileRectangle,
     ) -> Samples:
-        region = region or TileRectangle(0, 0, width, height)
-        samples = np.zeros((region.height, region.width, channels), np.uint8)
-        window = self._window(region, height, width)
+        """Latents of a region's window -> samples of those tiles, the others 0."""
+        samples = np.zeros((region.height, region.width, header.channels), _dtype(header))
+        synthesise = self.backend.synthesise if header.bit_depth == 8 else self.backend.synthesise_deep
+        window = self._window(region, header.height, header.width)
         for r in grid:
             part = tiling.intersection(r, region)
             if part is None:
                 continue
-            needed = self._window(part, height, width)
-            latents = y16[tiling.moved(needed[0], window[0]), tiling.moved(needed[1], window[1])].astype(np.int32)
-            piece = self.backend.synthesise(latents, quality16)
+            needed = self._window(part, header.height, header.width)
+            rows, columns = tiling.moved(needed[0], window[0]), tiling.moved(needed[1], window[1])
+            piece = synthesise(y16[rows, columns].astype(np.int32), header.quality16)
             top, left = part.top - needed[0].start * STRIDE, part.left - needed[1].start * STRIDE
             rgb = piece[top : top + part.height, left : left + part.width]
-            if channels == 1:
-                rgb = ((rgb.sum(axis=2, dtype=np.int32, keepdims=True) + 1) // 3).astype(np.uint8)
+            if header.channels == 1:
+                rgb = (rgb.sum(axis=2, dtype=np.int32, keepdims=True) + 1) // 3
             samples[tiling.inside(part, region)] = rgb
         return samples
 
 
-def _verify(container: Container, samples: Samples) -> None:
-    if container.check is not None and zlib.crc32(samples.tobytes()) != container.check:
+def _dtype(header: Header) -> np.dtype[Any]:
+    return np.dtype(np.uint8 if header.bit_depth == 8 else np.uint16)
+
+
+def _checksum(samples: Samples, before: int = 0) -> int:
+    """CRC-32 of samples, those of 16 bits with the lower byte first; ``before``: that of the rows above."""
+    return zlib.crc32(np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder("<")).data, before)
+
+
+def _verify(container: Container, checksum: int) -> None:
+    if container.check is not None and checksum != container.check:
         raise DamagedFileError("the decoded samples do not match the file's checksum: the file is damaged")
 
 
@@ -759,14 +879,17 @@ def _tile_of(planes: LosslessPlanes) -> Tile:
 
 
 def _lossless_planes(source: Samples) -> tuple[LosslessPlanes | None, dict[int, LosslessPlanes]]:
-    """The whole and its small tiles without loss, if they look like screen content."""
+    """The whole and its small tiles without loss, if they look like screen content; 16 bits never."""
+    if source.dtype != np.uint8:
+        return None, {}
     height, width = source.shape[:2]
     grid = tile_grid(width, height, SCREEN_TILE_EXPONENT)
     parts = [source[r.top : r.top + r.height, r.left : r.left + r.width] for r in grid]
     screen = [number for number, part in enumerate(parts) if looks_like_screen_content(part)]
     tiles = {number: encode_lossless(parts[number]) for number in screen}
-    # With few such tiles the whole is not small without loss.
-    return encode_lossless(source) if 4 * len(screen) >= len(grid) else None, tiles
+    # With few such tiles the whole is not small without loss; and no tile may be larger than readers take.
+    worth_it = 4 * len(screen) >= len(grid) and height * width <= DEFAULT_LIMITS.max_tile_pixels
+    return encode_lossless(source) if worth_it else None, tiles
 
 
 def _lossless_tile(tile: Tile, r: TileRectangle, channels: int) -> Samples:

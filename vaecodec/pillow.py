@@ -73,6 +73,8 @@ class VaecImageFile(ImageFile.ImageFile):
             raise UnidentifiedImageError("this .vaec file holds an array, not a picture")
         self._size = (header.width, header.height)
         self._mode = _MODES[header.channels, front.has_alpha]
+        if header.bit_depth > 8 and self._mode == "L":
+            self._mode = "I;16"
         for key, value in (("icc_profile", front.icc), ("exif", front.exif), ("xmp", front.xmp)):
             if value is not None:
                 self.info[key] = value
@@ -185,9 +187,18 @@ def _codec_for(data: bytes) -> Codec:
 
 
 def _planes(picture: Picture, mode: str) -> Any:
-    """Samples as Pillow packs them: uint8 [H, W, C], with alpha where the mode has it, opaque if all of it is."""
+    """Samples as Pillow packs them: uint8 [H, W, C], with alpha where the mode has it, opaque if all of it is.
+
+    16 bits are kept in grey; of others Pillow has 8, as of its own formats.
+    """
     import numpy as np
 
+    from vaecodec.picture import rounded_to_8_bit
+
+    if mode == "I;16":
+        return picture.samples.astype("<u2")
+    if picture.bit_depth > 8:
+        picture = dataclasses.replace(picture, samples=rounded_to_8_bit(picture.samples))
     if mode.endswith("A") and picture.alpha is None:
         return np.dstack([picture.samples, np.full(picture.samples.shape[:2], 255, np.uint8)])
     return np.asarray(picture)

@@ -24,13 +24,22 @@ def main(threads: str, onednn: str, arithmetic: str) -> None:
     found = {}
     for path in sorted(Path(__file__).parent.glob("*.vaec")):
         data = path.read_bytes()
-        samples = codec.decompress(data, verify=False).samples
-        found[path.stem] = {
-            "latents_sha256": codec.latents_digest(data),
-            "samples_sha256": hashlib.sha256(samples.tobytes()).hexdigest(),
-            "shape": list(samples.shape),
-        }
+        found[path.stem] = facts_about(codec, data)
     print(json.dumps(found))
+
+
+def facts_about(codec: Codec, data: bytes) -> dict[str, object]:
+    """What every reader must find in a file; samples of 16 bits with the lower byte first."""
+    picture = codec.decompress(data, verify=False)
+    samples, alpha = picture.samples, picture.alpha
+    little = samples.astype(samples.dtype.newbyteorder("<"))
+    return {
+        "latents_sha256": codec.latents_digest(data),
+        "samples_sha256": hashlib.sha256(little.tobytes()).hexdigest(),
+        "alpha_sha256": None if alpha is None else hashlib.sha256(alpha.tobytes()).hexdigest(),
+        "shape": list(samples.shape),
+        "bit_depth": picture.bit_depth,
+    }
 
 
 if __name__ == "__main__":

@@ -28,9 +28,10 @@ FULL = Picture(RGB, icc=ICC, exif=EXIF, xmp=XMP)
 @pytest.mark.parametrize("name", [name for name, output in OUTPUT_FORMATS.items() if output.lossless])
 @pytest.mark.parametrize("samples", [RGB, RGB[:, :, :1]])
 def test_lossless_formats_keep_the_samples(name: str, samples: np.ndarray) -> None:
-    with Image.open(io.BytesIO(encode_picture(Picture(samples), OUTPUT_FORMATS[name]))) as image:
-        mode = "L" if samples.shape[2] == 1 else "RGB"
-        np.testing.assert_array_equal(np.asarray(image.convert(mode)).reshape(samples.shape), samples)
+    data = encode_picture(Picture(samples), OUTPUT_FORMATS[name])
+    back = read_picture(data).samples
+    # Some formats know colour only.
+    np.testing.assert_array_equal(back, np.broadcast_to(samples, back.shape))
 
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "webp"])

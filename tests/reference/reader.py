@@ -1,11 +1,12 @@
 """A second reader, whole: from bytes to samples, written from docs/format.md alone; to be read, not to be fast.
 
-numpy for arrays of int64, the plain range decoder beside it, and nothing of vaecodec, torch or constriction.
+numpy for arrays of int64, Pillow for tiles without loss, the plain range decoder beside it, and nothing of vaecodec, torch or constriction.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zlib
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 Array = np.ndarray
 DecodeGroup = Callable[[Any, dict[int, list[int]], list[int]], list[int]]
@@ -144,7 +146,7 @@ def decode_latents(
     return z, y[:h, :w].transpose(2, 0, 1)
 
 
-def synthesise(weights: Weights, y: Array, q: int) -> Array:
+def synthesise(weights: Weights, y: Array, q: int, depth: int) -> Array:
     """Section 5.3: ŷ [M, h, w] -> RGB [16h, 16w, 3]."""
     shift = weights.tensors["exact/table/latent_shift"]
     limit = weights.layer("g_s.pairs")[3]["input_limit"]
@@ -157,7 +159,16 @@ def synthesise(weights: Weights, y: Array, q: int) -> Array:
     f = np.clip((f * weights.table("feature_factor", q) + 2**13) >> 14, -limit, limit)
     for i in range(weights.count("g_s.blocks8")):
         f = block(weights, f"g_s.blocks8.{i}", f)
-    return np.clip(unfold(linear(weights, "g_s.patches", f), 8) + 128, 0, 255)
+    if depth == 8:
+        return np.clip(unfold(linear(weights, "g_s.patches", f), 8) + 128, 0, 255)
+    weight, bias, shift, clamps = weights.layer("g_s.patches")
+    sums = f @ weight[0].T + bias[0]
+    t = np.clip(
+        (sums - 2 ** (shift[0] - 1) + 2 ** (shift[0] - 9)) >> (shift[0] - 8),
+        -256 * clamps["limit"],
+        256 * clamps["limit"],
+    )
+    return (np.clip(unfold(t, 8) + 128 * 256, 0, 255 * 256) * 257 + 128) >> 8
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -172,7 +183,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def read(data: bytes, weights: Weights, range_decoder: Any) -> tuple[Array, str]:
-    """Sections 1 to 3 and 7: samples uint8 [height, width, channels], and the digest of the integers. Latents only."""
+    """Sections 1 to 3 and 7: samples uint8 or uint16 [height, width, channels] without alpha, and the digest of the integers."""
     assert data[:6] == b"\x89VAEC\x01"
     at, sections = 6, {}
     while data[at] != 0x80:
@@ -191,29 +202,33 @@ def read(data: bytes, weights: Weights, range_decoder: Any) -> tuple[Array, str]
     channels, depth = header[i], header[i + 1]
     q, i = varint(header, i + 2)
     exponent = header[i]
-    assert depth == 8
+    assert depth in (8, 16)
     side = 2**exponent if exponent else max(width, height)
 
-    y = None
+    y = np.zeros((len(weights.tensors["exact/table/latent_shift"]), -(-height // 16), -(-width // 16)), np.int64)
+    stored = []
     digest = hashlib.sha256()
     entry, table = 0, sections[0x82]
     for top in range(0, height, side):
         for left in range(0, width, side):
-            assert table[entry] == 0
+            mode = table[entry]
             length, entry = varint(table, entry + 1)
             payload = data[at : at + length]
             assert zlib.crc32(payload) == int.from_bytes(table[entry : entry + 4], "little")
             entry, at = entry + 4, at + length
+            if mode != 0:
+                stored.append((top, left, payload))
+                continue
             h, w = -(-min(side, height - top) // 16), -(-min(side, width - left) // 16)
             decoder = range_decoder.RangeDecoder(payload)
             z, tile = decode_latents(weights, decoder, range_decoder.decode_group, q, h, w)
             decoder.close()
             digest.update(z.astype("<i4").tobytes() + tile.astype("<i4").tobytes())
-            if y is None:
-                y = np.zeros((len(tile), -(-height // 16), -(-width // 16)), np.int64)
             y[:, top // 16 : top // 16 + h, left // 16 : left // 16 + w] = tile
     assert at == len(data)
-    assert y is not None
-    rgb = synthesise(weights, y, q)[:height, :width]
+    rgb = synthesise(weights, y, q, depth)[:height, :width]
     samples = rgb if channels == 3 else (rgb.sum(axis=2, keepdims=True) + 1) // 3
-    return samples.astype(np.uint8), digest.hexdigest()
+    for top, left, payload in stored:
+        tile = np.asarray(Image.open(io.BytesIO(payload), formats=["PNG", "WEBP"]).convert("RGB"))
+        samples[top : top + tile.shape[0], left : left + tile.shape[1]] = tile[:, :, :channels]
+    return samples.astype(np.uint8 if depth == 8 else "<u2"), digest.hexdigest()

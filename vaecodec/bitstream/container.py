@@ -81,12 +81,15 @@ class Limits:
     """What a reader takes at most; a file that declares more is a ``LimitError`` before anything is allocated.
 
     Attributes:
-        max_pixels: width · height. The default, 2^28, is a picture of 16384 × 16384.
+        max_pixels: width · height. The default is 2^30, a gigapixel.
+        max_tile_pixels: of one tile; latents and features of a whole tile are in memory at once. The default, 2^24, is eight
+            times what the encoder makes.
         max_metadata: bytes of ICC, EXIF and XMP, each, after inflating. The default is 16 MiB: profiles of printers
             take about 3 MiB and extended XMP up to some more.
     """
 
-    max_pixels: int = 2**28
+    max_pixels: int = 2**30
+    max_tile_pixels: int = 2**24
     max_metadata: int = 2**24
 
 
@@ -103,7 +106,7 @@ class Header:
         width: in pixels, at least 1.
         height: in pixels, at least 1.
         channels: 1 grey, 3 RGB.
-        bit_depth: bits per sample; 8 in this version.
+        bit_depth: bits per sample, 8 or 16.
         quality16: quality in sixteenths, 0..1600.
         tile_exponent: 0 for one tile, else tiles of 2^n × 2^n pixels, n in 6..15.
     """
@@ -499,6 +502,8 @@ def _read_tiles(header: Header, table: memoryview, data: memoryview, keep_damage
         position += _CRC_BYTES
         if mode not in (TILE_LATENTS, TILE_PNG, TILE_WEBP):
             raise _damaged(f"tile {number} has the unknown mode {mode}")
+        if mode != TILE_LATENTS and header.bit_depth != 8:
+            raise _damaged(f"tile {number} is stored without loss, which is for 8 bits per sample")
         entries.append((mode, length, int.from_bytes(crc, "little")))
         total += length
     if position != len(table):
@@ -571,7 +576,7 @@ def _check_header(header: Header, wrong: Callable[[str], Exception], unsupported
         raise wrong(f"the header says {header.channels} channels, 1 or 3 are possible")
     if not 8 <= header.bit_depth <= 16:
         raise wrong(f"the header says {header.bit_depth} bits per sample, 8 to 16 are possible")
-    if header.bit_depth != 8:
+    if header.bit_depth not in (8, 16):
         raise unsupported(f"{header.bit_depth} bits per sample are not supported by this vaecodec: update it")
     if not 0 <= header.quality16 <= MAX_QUALITY16:
         raise wrong(f"the header says quality {header.quality16 / 16:g}, over {MAX_QUALITY16 // 16}")
@@ -584,6 +589,12 @@ def _check_pixels(header: Header, limits: Limits) -> None:
         raise LimitError(
             f"the picture has {header.width}x{header.height} pixels, over the limit of {limits.max_pixels}: "
             "raise the limit if you trust the file"
+        )
+    side = 1 << header.tile_exponent if header.tile_exponent else max(header.width, header.height)
+    tile_pixels = min(side, header.width) * min(side, header.height)
+    if tile_pixels > limits.max_tile_pixels:
+        raise LimitError(
+            f"a tile has {tile_pixels} pixels, over the limit of {limits.max_tile_pixels}: this file cannot be read here"
         )
 
 

@@ -31,8 +31,12 @@ def names_arrays(inputs: Sequence[str], *, lossless: bool) -> bool:
         UsageError: some are and some are not, or ``--lossless`` is given for pictures.
     """
     from vaecodec.items import is_items_file
+    from vaecodec.picture.rows import is_picture_array
 
-    arrays = [is_items_file(name) or ".npz:" in name or (lossless and Path(name).is_dir()) for name in inputs]
+    arrays = [
+        (is_items_file(name) and not is_picture_array(name)) or ".npz:" in name or (lossless and Path(name).is_dir())
+        for name in inputs
+    ]
     if all(arrays):
         return True
     if any(arrays):

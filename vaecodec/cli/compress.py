@@ -6,7 +6,7 @@ import json
 import math
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ import click
 from vaecodec.cli import options
 
 if TYPE_CHECKING:
-    from vaecodec.api import Codec, Encoded
+    from vaecodec.api import Codec, Encoded, EncodedRows
     from vaecodec.cli.jobs import Outcome, Task
-    from vaecodec.picture import Picture
+    from vaecodec.picture import Picture, PictureRows
 
 EXTENSION = ".vaec"
 
@@ -53,6 +53,7 @@ def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 @click.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
 @click.option("--strip", is_flag=True, help="Drop metadata; turn the picture upright and convert it to sRGB.")
 @click.option("--first-frame", is_flag=True, help="Of animations and documents take the first frame or page.")
+@click.option("--to-8-bit", is_flag=True, help="Round samples of more than 8 bits to 8.")
 @options.limit
 @options.recursive
 @options.jobs
@@ -74,6 +75,7 @@ def command(
     check: bool,
     strip: bool,
     first_frame: bool,
+    to_8_bit: bool,
     limit: int | None,
     recursive: bool,
     jobs: int,
@@ -115,7 +117,7 @@ def command(
         settings = Settings(quality, target, model, device, check, strip, first_frame, limit)
         run_on_cluster(inputs, output, settings, scheduler, force=force, quiet=quiet, as_json=as_json)
         return
-    job = CompressJob(quality, target, model, device, check, strip, first_frame, limit, force, as_json, quiet)
+    job = CompressJob(quality, target, model, device, check, strip, first_frame, to_8_bit, limit, force, as_json, quiet)
     run(
         inputs, output, job, READABLE_EXTENSIONS, lambda path: path.stem + EXTENSION, verb="compressed",
         recursive=recursive, workers=jobs, force=force, quiet=quiet, summary=not as_json,
@@ -133,6 +135,7 @@ class CompressJob:
     check: bool
     strip: bool
     first_frame: bool
+    to_8_bit: bool
     limit: int | None
     force: bool
     as_json: bool
@@ -149,9 +152,7 @@ class CompressJob:
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, encodes and writes."""
-        from vaecodec.cli.files import PIPE, check_target, read_input, write_output
-        from vaecodec.cli.jobs import Line, Outcome
-        from vaecodec.picture import DEFAULT_MAX_PIXELS, read_picture, strip_metadata
+        from vaecodec.cli.files import PIPE, check_target, read_input
 
         start = time.perf_counter()
         source, target = task
@@ -161,20 +162,52 @@ class CompressJob:
             source_size = len(data)
         else:
             data, source_size = None, Path(source).stat().st_size if Path(source).exists() else 0
-        most = DEFAULT_MAX_PIXELS if self.limit is None else self.limit
-        picture = read_picture(source if data is None else data, max_pixels=most, first_frame=self.first_frame)
-        if self.strip:
-            picture = strip_metadata(picture)
-        encoded = self._encode(picture)
-        write_output(target, encoded.data, source=source, force=self.force)
+        # Targets and --strip need the whole picture.
+        made = None if data is not None or self.target or self.strip else self._by_rows(source)
+        if made is None:
+            made = self._whole(source if data is None else data)
+        return self._written(task, *made, source_size=source_size, start=start)
+
+    def _written(self, task: Task, file: bytes, report: dict[str, Any], *, source_size: int, start: float) -> Outcome:
+        from vaecodec.cli.files import PIPE, write_output
+        from vaecodec.cli.jobs import Line, Outcome
+
+        source, target = task
+        write_output(target, file, source=source, force=self.force)
         if self.quiet and not self.as_json:
             return Outcome(task)
-        report = _report(picture, encoded) | {"source_bytes": source_size, "seconds": time.perf_counter() - start}
+        report |= {"source_bytes": source_size, "seconds": time.perf_counter() - start}
         line = _line(source, target, report)
         if self.as_json:
             line = json.dumps({"input": source, "output": target} | report)
         # With the file itself on standard output, the report goes where it does not get into it.
         return Outcome(task, (Line(line, to_stderr=target == PIPE),))
+
+    def _by_rows(self, source: str) -> tuple[bytes, dict[str, Any]] | None:
+        """The file and its report for a large picture that can be read by rows; None for others."""
+        from vaecodec.api import DEFAULT_QUALITY
+        from vaecodec.picture import DEFAULT_MAX_ROW_PIXELS, LARGE_PIXELS, open_rows, rounded_to_8_bit
+
+        assert self.codec is not None  # prepared
+        most = DEFAULT_MAX_ROW_PIXELS if self.limit is None else self.limit
+        with open_rows(source, max_pixels=most, first_frame=self.first_frame) as rows:
+            if rows is None or rows.width * rows.height < LARGE_PIXELS:
+                return None
+            if self.to_8_bit and rows.bit_depth > 8:
+                rows = replace(rows, bit_depth=8, blocks=map(rounded_to_8_bit, rows.blocks))
+            quality = DEFAULT_QUALITY if self.quality is None else self.quality
+            encoded = self.codec.encode_rows(rows, quality=quality, check=self.check)
+            return encoded.data, _report_of_rows(rows, encoded)
+
+    def _whole(self, source: str | bytes) -> tuple[bytes, dict[str, Any]]:
+        from vaecodec.picture import DEFAULT_MAX_PIXELS, read_picture, strip_metadata
+
+        most = DEFAULT_MAX_PIXELS if self.limit is None else self.limit
+        picture = read_picture(source, max_pixels=most, first_frame=self.first_frame, reduce_to_8_bit=self.to_8_bit)
+        if self.strip:
+            picture = strip_metadata(picture)
+        encoded = self._encode(picture)
+        return encoded.data, {} if self.quiet and not self.as_json else _report(picture, encoded)
 
     def _encode(self, picture: Picture) -> Encoded:
         from vaecodec.api import DEFAULT_QUALITY
@@ -184,6 +217,23 @@ class CompressJob:
             return self.codec.encode_to(picture, **self.target, check=self.check)
         quality = DEFAULT_QUALITY if self.quality is None else self.quality
         return self.codec.encode(picture, quality=quality, check=self.check)
+
+
+def _report_of_rows(rows: PictureRows, encoded: EncodedRows) -> dict[str, Any]:
+    """Of a picture that was never decoded."""
+    return {
+        "width": rows.width,
+        "height": rows.height,
+        "quality": encoded.quality,
+        "bytes": len(encoded.data),
+        "bpp": 8 * len(encoded.data) / (rows.width * rows.height),
+        "estimate_bpp": encoded.estimated_bits / (rows.width * rows.height),
+        "psnr": None,
+        "ms_ssim": None,
+        "ms_ssim_note": "not measured on large pictures",
+        "by_rows": True,
+        "stage_seconds": dict(encoded.seconds),
+    }
 
 
 def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
@@ -210,12 +260,14 @@ def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
         "psnr": quality if math.isfinite(quality) else None,
         "ms_ssim": similarity,
         "ms_ssim_note": note,
+        "by_rows": False,
         "stage_seconds": dict(encoded.seconds),
     }
 
 
 def _line(source: str, target: str, report: dict[str, Any]) -> str:
-    psnr = "no error" if report["psnr"] is None else f"PSNR {report['psnr']:.2f} dB"
+    unknown = "PSNR n/a" if report["by_rows"] else "no error"
+    psnr = unknown if report["psnr"] is None else f"PSNR {report['psnr']:.2f} dB"
     note = report["ms_ssim_note"]
     similarity = f"MS-SSIM n/a ({note})" if note else f"MS-SSIM {report['ms_ssim']:.4f}"
     share = 100 * report["bytes"] / report["source_bytes"]

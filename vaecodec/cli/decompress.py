@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from vaecodec.cli import options
 if TYPE_CHECKING:
     from vaecodec.bitstream.container import Limits
     from vaecodec.cli.jobs import Line, Outcome, Task
-    from vaecodec.picture import Picture
+    from vaecodec.picture import OutputFormat, Picture, PictureRows
 
 
 def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, int, int, int] | None:
@@ -35,7 +36,7 @@ def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
     "--format",
     "format_name",
     metavar="FORMAT",
-    help="png, jpeg, webp, tiff, bmp or ppm; else by the name of OUT, else png.",
+    help="png, jpeg, webp, tiff, bmp, ppm or npy; else by the name of OUT, else png.",
 )
 @click.option("-t", "--test", is_flag=True, help="Decode and check everything, write nothing.")
 @click.option("--region", callback=_region, metavar="X,Y,W,H", help="Decode a part, from only the tiles that it needs.")
@@ -129,16 +130,23 @@ class DecompressJob:
         data = read_input(source)
         if is_array_file(data):
             return self._array(task, data, start)
-        picture, damage = self._decode(data)
         lines: list[Line] = []
         lost: tuple[str, ...] = ()
-        if target:
-            output = output_format(None if target == PIPE else target, self.format_name)
-            write_output(target, encode_picture(picture, output), source=source, force=self.force)
-            lost = lost_metadata(picture, output)
-            if lost and not self.quiet:
-                what = f"{output.name} cannot hold {', '.join(lost)}: use --format png to keep it"
-                lines.append(Line(f"vaecodec: warning: {target}: {what}", to_stderr=True))
+        output = output_format(None if target in ("", PIPE) else target, self.format_name)
+        picture: Picture | PictureRows
+        damage = None
+        rows = self._rows(data, output)
+        if rows is not None:
+            picture = rows
+            lost = self._write_rows(rows, task, output)
+        else:
+            picture, damage = self._decode(data)
+            if target:
+                write_output(target, encode_picture(picture, output), source=source, force=self.force)
+                lost = lost_metadata(picture, output)
+        if target and lost and not self.quiet:
+            what = f"{output.name} cannot hold {', '.join(lost)}: use --format png to keep it"
+            lines.append(Line(f"vaecodec: warning: {target}: {what}", to_stderr=True))
         checked = None if target else damage is None and self._has_checksum(data)
         seconds = time.perf_counter() - start
         if self.as_json:
@@ -163,6 +171,38 @@ class DecompressJob:
             as_json=self.as_json,
         )  # fmt: skip
         return Outcome(task, () if self.quiet and not self.as_json else (line,))
+
+    def _rows(self, data: bytes, output: OutputFormat) -> PictureRows | None:
+        """A large picture without transparency, for formats that can be written by rows; None for others."""
+        from vaecodec.api import find_codec_for
+        from vaecodec.bitstream.container import KIND_PICTURE, read_front
+        from vaecodec.picture import LARGE_PIXELS, ROW_FORMATS
+
+        limits = self._limits()
+        front = read_front(io.BytesIO(data), limits=limits)
+        small = front.header.width * front.header.height < LARGE_PIXELS
+        if front.header.kind != KIND_PICTURE or small or front.has_alpha:
+            return None
+        if self.region is not None or self.keep_going or output.name not in ROW_FORMATS:
+            return None
+        return find_codec_for(data, models=self.models, device=self.device, limits=limits).decode_rows(
+            data, limits=limits
+        )
+
+    def _write_rows(self, rows: PictureRows, task: Task, output: OutputFormat) -> tuple[str, ...]:
+        """Decodes a picture into its output, or into nothing for a test; returns what metadata the format cannot hold."""
+        from vaecodec.cli.files import write_output
+        from vaecodec.picture import rows_hold, write_rows
+
+        if not task.target:
+            for _ in rows.blocks:
+                pass
+            return ()
+        write_output(
+            task.target, lambda file: write_rows(rows, file, output.name), source=task.source, force=self.force
+        )
+        kinds = ("icc", "exif", "xmp")
+        return tuple(kind for kind in kinds if getattr(rows, kind) and kind not in rows_hold(output.name))
 
     def _decode(self, data: bytes) -> tuple[Picture, str | None]:
         """The picture, and what is damaged about it."""
@@ -191,7 +231,7 @@ class DecompressJob:
         return info(data, models=self.models, device=self.device, limits=self._limits())["check"] is not None
 
 
-def _report(task: Task, picture: Picture, lost: tuple[str, ...], checked: bool | None) -> dict[str, Any]:
+def _report(task: Task, picture: Picture | PictureRows, lost: tuple[str, ...], checked: bool | None) -> dict[str, Any]:
     outcome: dict[str, Any] = {"output": task.target, "lost_metadata": list(lost)}
     if checked is not None:
         outcome = {"tested": True, "checksum": checked}
@@ -199,7 +239,7 @@ def _report(task: Task, picture: Picture, lost: tuple[str, ...], checked: bool |
     return {"input": task.source} | outcome | size | {"alpha": picture.alpha is not None}
 
 
-def _line(task: Task, picture: Picture, checked: bool | None) -> str:
+def _line(task: Task, picture: Picture | PictureRows, checked: bool | None) -> str:
     kind = ("grey" if picture.channels == 1 else "RGB") + (" with alpha" if picture.alpha is not None else "")
     size = f"{picture.width} x {picture.height} {kind}"
     if checked is None:

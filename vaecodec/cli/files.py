@@ -10,6 +10,7 @@ from PIL import Image
 
 from vaecodec.errors import PictureNotFoundError, UsageError
 from vaecodec.picture import check_output, write_atomically
+from vaecodec.picture.atomic import Writer
 
 PIPE = "-"
 
@@ -86,10 +87,13 @@ def check_target(target: str, *, force: bool) -> None:
         check_output(target, overwrite=force)
 
 
-def write_output(target: str, data: bytes, *, source: str, force: bool) -> None:
-    """Writes a file, whole or not at all and with the time stamps of its source, or to standard output for PIPE."""
+def write_output(target: str, data: bytes | Writer, *, source: str, force: bool) -> None:
+    """Writes bytes, or what a function writes: whole or not at all and with the time stamps of its source, or to standard output for PIPE."""
     if target == PIPE:
-        sys.stdout.buffer.write(data)
+        if callable(data):
+            data(sys.stdout.buffer)
+        else:
+            sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:
         write_atomically(target, data, overwrite=force, times_from=None if source == PIPE else source)

@@ -1,15 +1,17 @@
-"""How close a decoded picture is to its original: PSNR and MS-SSIM, both on 8 bit samples."""
+"""How close a decoded picture is to its original: PSNR and MS-SSIM, of samples of 8 or 16 bits."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vaecodec.errors import MissingExtraError
 
-Samples = npt.NDArray[np.uint8]
+Samples = npt.NDArray[Any]
+"""uint8 or uint16."""
 
 # Five scales halve the picture four times, and the 11×11 window still has to fit: (11 − 1)·2⁴ + 1.
 MS_SSIM_SHORTEST_SIDE = 161
@@ -22,32 +24,33 @@ def psnr(reference: Samples, decoded: Samples) -> float:
     """Peak signal-to-noise ratio over all samples of all channels together.
 
     Args:
-        reference: uint8 [H, W, C].
-        decoded: uint8, the same shape.
+        reference: uint8 or uint16 [H, W, C].
+        decoded: the same type and shape.
 
     Returns:
-        10·log10(255² / MSE) in dB; infinity where the two are equal.
+        10·log10(255² / MSE) in dB, of 16 bits with 65535 for 255; infinity where the two are equal.
 
     Raises:
         ValueError: another dtype, or shapes that differ.
     """
     _check(reference, decoded)
-    error = reference.astype(np.int32) - decoded
+    peak = int(np.iinfo(reference.dtype).max)
+    error = reference.astype(np.int32 if peak == 255 else np.int64) - decoded
     squares = int(np.sum(error * error, dtype=np.int64))
     if squares == 0:
         return math.inf
-    return 10 * math.log10(255**2 * error.size / squares)
+    return 10 * math.log10(peak**2 * error.size / squares)
 
 
 def ms_ssim(reference: Samples, decoded: Samples) -> float | None:
-    """Multi-scale structural similarity: five scales, 11×11 Gaussian window of σ 1.5, data range 255, mean over channels.
+    """Multi-scale structural similarity: five scales, 11×11 Gaussian window of σ 1.5, data range 255 (of 16 bits 65535), mean over channels.
 
     Source: Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment", 2003; computed by
     the package pytorch-msssim in float32, which agrees with float64 to 2e-7 and takes a fifth of its time.
 
     Args:
-        reference: uint8 [H, W, C].
-        decoded: uint8, the same shape.
+        reference: uint8 or uint16 [H, W, C].
+        decoded: the same type and shape.
 
     Returns:
         At most 1, which equal pictures reach; None where the shorter side is under MS_SSIM_SHORTEST_SIDE.
@@ -67,7 +70,8 @@ def ms_ssim(reference: Samples, decoded: Samples) -> float | None:
 
     def planes(samples: Samples) -> torch.Tensor:
         """Returns float32 [1, C, H, W], 0..255."""
-        return torch.tensor(samples.transpose(2, 0, 1)[np.newaxis], dtype=torch.float32)
+        scaled = samples if samples.dtype == np.uint8 else samples.astype(np.float32) / 257
+        return torch.tensor(scaled.transpose(2, 0, 1)[np.newaxis], dtype=torch.float32)
 
     with torch.no_grad():
         value = pytorch_msssim.ms_ssim(
@@ -88,7 +92,7 @@ def bits_per_pixel(size: int, width: int, height: int) -> float:
 
 
 def _check(reference: Samples, decoded: Samples) -> None:
-    if reference.dtype != np.uint8 or decoded.dtype != np.uint8:
-        raise ValueError(f"metrics are for uint8 samples, not {reference.dtype} and {decoded.dtype}")
+    if reference.dtype != decoded.dtype or reference.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"metrics are for uint8 or uint16 samples, not {reference.dtype} and {decoded.dtype}")
     if reference.shape != decoded.shape or reference.ndim != 3:
         raise ValueError(f"pictures of different shapes cannot be compared: {reference.shape} and {decoded.shape}")

@@ -54,6 +54,14 @@ class Backend(Protocol):
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
         ...
 
+    def synthesise_deep(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
+        """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
+
+        Raises:
+            UnsupportedPictureError: the model has samples of 8 bits only.
+        """
+        ...
+
 
 _threads: int | None = None
 

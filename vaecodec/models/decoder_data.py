@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vaecodec.errors import DamagedWeightsError
-from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
+from vaecodec.errors import DamagedWeightsError, UnsupportedPictureError
+from vaecodec.exact.integers import DIGIT_SHIFT, DepthwiseData, IntArray, LinearData
 from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, ImageSettings
 
 QUALITY_UNITS = 16
@@ -116,6 +116,25 @@ def layer_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
         block(f"g_s.blocks8.{i}", s.features, s.expansion, s.kernel8)
     shapes["g_s.patches"] = (1, 3 * PATCH * PATCH, s.features)
     return shapes
+
+
+DEEP_SHIFT = 8
+"""Fractional bits that the last layer of the synthesis keeps for samples of 16 bits."""
+
+
+def with_deep_samples(data: LinearData) -> LinearData | None:
+    """The last layer with DEEP_SHIFT fractional bits more in what it gives, rounded to the nearest; None if it has not got them."""
+    if int(data.shift.min()) < DEEP_SHIFT + DIGIT_SHIFT or data.leaky:
+        return None
+    shift = data.shift.astype(np.int64)
+    # The bias holds half a unit for rounding: of a smaller unit it is less.
+    bias = data.bias.astype(np.int64) - (1 << (shift - 1)) + (1 << (shift - DEEP_SHIFT - 1))
+    return replace(data, bias=bias, shift=shift - DEEP_SHIFT, limit=data.limit << DEEP_SHIFT)
+
+
+def no_deep_samples() -> UnsupportedPictureError:
+    """What is raised where :func:`with_deep_samples` gave None."""
+    return UnsupportedPictureError("this model has samples of 8 bits only: use --to-8-bit, or another model")
 
 
 class QualityTables:

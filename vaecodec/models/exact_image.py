@@ -20,11 +20,12 @@ from torch import Tensor
 
 from vaecodec.exact.arithmetic import Arithmetic, exact_guard
 from vaecodec.exact.integers import IntArray
-from vaecodec.exact.layers import leaky_integers
+from vaecodec.exact.layers import ExactLinear, leaky_integers
 from vaecodec.exact.network import LayerSet, first_exact
 from vaecodec.models.decoder_data import (
     CERTAIN_BELOW,
     CONTEXT_CLAMP,
+    DEEP_SHIFT,
     FEATURE_SHIFT,
     HYPER_LIMIT,
     INDEX_LEVELS,
@@ -35,7 +36,9 @@ from vaecodec.models.decoder_data import (
     QualityTables,
     check_data,
     layer_shapes,
+    no_deep_samples,
     synthesis_halo,
+    with_deep_samples,
 )
 from vaecodec.models.layers import depth_to_space, join_cells, split_cells
 from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, coded_group
@@ -170,6 +173,10 @@ class ExactSynthesis:
         self.pairs = layers.linear("g_s.pairs")
         self.blocks8 = layers.blocks("g_s.blocks8", s.synthesis_blocks8)
         self.patches = layers.linear("g_s.patches")
+        deep = with_deep_samples(self.patches.data)
+        self.patches_deep = (
+            None if deep is None else ExactLinear("g_s.patches of 16 bits", deep, self.arithmetic, self.device)
+        )
         self.quality = QualityTables(layers.data.tables)
         self.shift = torch.from_numpy(np.asarray(layers.data.tables["latent_shift"], np.int32)).to(self.device)
         self.half = (torch.ones_like(self.shift) << self.shift) >> 1
@@ -183,24 +190,43 @@ class ExactSynthesis:
 
     def __call__(self, y16: Tensor, quality16: int) -> Tensor:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
+        with exact_guard():
+            x = depth_to_space(self.patches(self._features(y16, quality16)), PATCH)[0]
+            return (x + 128).clamp_(0, 255).to(torch.uint8)
+
+    def deep(self, y16: Tensor, quality16: int) -> Tensor:
+        """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
+
+        The same network: its last layer keeps DEEP_SHIFT more bits of the same sums.
+
+        Raises:
+            UnsupportedPictureError: this model's last layer has too few fractional bits.
+        """
+        if self.patches_deep is None:
+            raise no_deep_samples()
+        with exact_guard():
+            x = depth_to_space(self.patches_deep(self._features(y16, quality16)), PATCH)[0].to(torch.int32)
+            x = (x + (128 << DEEP_SHIFT)).clamp_(0, 255 << DEEP_SHIFT)
+            return (x * 257 + (1 << (DEEP_SHIFT - 1))) >> DEEP_SHIFT
+
+    def _features(self, y16: Tensor, quality16: int) -> Tensor:
+        """int32 [h, w, M] -> what the last layer takes, [1, 2h, 2w, C1]."""
         if y16.dtype is not torch.int32:
             raise TypeError(f"latents are int32 sixteenths of a step, not {y16.dtype}")
-        with exact_guard():
-            dtype = self.arithmetic.dtype
-            factor = torch.from_numpy(self.quality.at("latent_factor", quality16)).to(self.device)
-            f32 = (y16.clamp(-LATENT_CLAMP, LATENT_CLAMP) * factor + self.half) >> self.shift
-            f = f32.clamp_(-self.limit16, self.limit16)[None].to(dtype)
-            for block in self.blocks16:
-                f = block(f)
-            f = depth_to_space(self.pairs(f), 2)
-            factor = torch.from_numpy(self.quality.at("feature_factor", quality16)).to(self.device)
-            # Beyond 2^24: in 32-bit integers, whatever carries the rest.
-            f = ((f.to(torch.int32) * factor + (1 << (FEATURE_SHIFT - 1))) >> FEATURE_SHIFT).to(dtype)
-            f = f.clamp_(-self.limit8, self.limit8)
-            for block in self.blocks8:
-                f = block(f)
-            x = depth_to_space(self.patches(f), PATCH)[0]
-            return (x + 128).clamp_(0, 255).to(torch.uint8)
+        dtype = self.arithmetic.dtype
+        factor = torch.from_numpy(self.quality.at("latent_factor", quality16)).to(self.device)
+        f32 = (y16.clamp(-LATENT_CLAMP, LATENT_CLAMP) * factor + self.half) >> self.shift
+        f = f32.clamp_(-self.limit16, self.limit16)[None].to(dtype)
+        for block in self.blocks16:
+            f = block(f)
+        f = depth_to_space(self.pairs(f), 2)
+        factor = torch.from_numpy(self.quality.at("feature_factor", quality16)).to(self.device)
+        # Beyond 2^24: in 32-bit integers, whatever carries the rest.
+        f = ((f.to(torch.int32) * factor + (1 << (FEATURE_SHIFT - 1))) >> FEATURE_SHIFT).to(dtype)
+        f = f.clamp_(-self.limit8, self.limit8)
+        for block in self.blocks8:
+            f = block(f)
+        return f
 
 
 def build_layers(data: ExactData, device: torch.device, arithmetic: Arithmetic | None = None) -> Layers:

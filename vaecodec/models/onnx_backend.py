@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from vaecodec.errors import ExactArithmeticError
 from vaecodec.exact.integers import LEAK_SHIFT, DepthwiseData, IntArray, LinearData
 from vaecodec.models.backend import TileLatents
 from vaecodec.models.decoder_data import MEAN_UNIT, ExactData, Pop, QualityTables, synthesis_halo
-from vaecodec.models.onnx_graphs import START, STEP, SYNTHESIS, GraphWriter
+from vaecodec.models.onnx_graphs import START, STEP, SYNTHESIS, SYNTHESIS_DEEP, GraphWriter
 from vaecodec.models.settings import STEPS, STRIDE, Z_STRIDE, coded_group
 
 _ERRORS_ONLY = 3
@@ -58,6 +59,7 @@ class OnnxBackend:
             )
         self.sessions = {name: open_session(model, threads) for name, model in writer.graphs().items()}
         self.quality = QualityTables(data.tables)
+        self._writer, self._threads, self._lock = writer, threads, Lock()
 
     @property
     def halo(self) -> int:
@@ -91,14 +93,29 @@ class OnnxBackend:
 
     def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
+        samples: npt.NDArray[np.uint8] = self._synthesise(SYNTHESIS, y16, quality16)
+        return samples
+
+    def _synthesise(self, graph: str, y16: IntArray, quality16: int) -> IntArray:
         if y16.dtype != np.int32:
             raise TypeError(f"latents are int32 sixteenths of a step, not {y16.dtype}")
         if 0 in y16.shape:
             return np.zeros((STRIDE * y16.shape[0], STRIDE * y16.shape[1], 3), np.uint8)
         rows = {name: self.quality.at(name, quality16) for name in ("latent_factor", "feature_factor")}
-        samples: npt.NDArray[np.uint8]
-        (samples,) = self._run(SYNTHESIS, y16=np.ascontiguousarray(y16.transpose(2, 0, 1)), **rows)
+        samples: IntArray
+        (samples,) = self._run(graph, y16=np.ascontiguousarray(y16.transpose(2, 0, 1)), **rows)
         return samples
+
+    def synthesise_deep(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
+        """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
+
+        Raises:
+            UnsupportedPictureError: the model has samples of 8 bits only.
+        """
+        with self._lock:
+            if SYNTHESIS_DEEP not in self.sessions:
+                self.sessions[SYNTHESIS_DEEP] = open_session(self._writer.synthesis_deep(), self._threads)
+        return self._synthesise(SYNTHESIS_DEEP, y16, quality16)
 
     def _run(self, name: str, **inputs: IntArray) -> list[Any]:
         outputs: list[Any] = self.sessions[name].run(None, inputs)

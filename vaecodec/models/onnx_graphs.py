@@ -32,6 +32,7 @@ from vaecodec.exact.integers import (
 from vaecodec.models.decoder_data import (
     CERTAIN_BELOW,
     CONTEXT_CLAMP,
+    DEEP_SHIFT,
     FEATURE_SHIFT,
     HYPER_LIMIT,
     INDEX_LEVELS,
@@ -40,6 +41,8 @@ from vaecodec.models.decoder_data import (
     MEAN_SHIFT,
     ExactData,
     check_data,
+    no_deep_samples,
+    with_deep_samples,
 )
 from vaecodec.models.settings import PATCH, STEPS, coded_group
 
@@ -48,7 +51,7 @@ IR_VERSION = 8
 """Both of 2022: every runtime since reads them."""
 
 LEAK = 2.0**-LEAK_SHIFT
-START, STEP, SYNTHESIS = "prior_start", "prior_step_{}", "synthesis"
+START, STEP, SYNTHESIS, SYNTHESIS_DEEP = "prior_start", "prior_step_{}", "synthesis", "synthesis_deep"
 """Names of the graphs."""
 
 
@@ -256,8 +259,39 @@ class GraphWriter:
         g.output(self._planes(g, index, TensorProto.UINT8), "index", TensorProto.UINT8, [group, "H", "W"])
         return g.model()
 
+    def synthesis_deep(self) -> onnx.ModelProto:
+        """As the graph of the synthesis, with samples of 16 bits, int32.
+
+        Raises:
+            UnsupportedPictureError: the model has samples of 8 bits only.
+        """
+        layer = self.data.layers["g_s.patches"]
+        assert isinstance(layer, LinearData)  # checked above
+        deep = with_deep_samples(layer)
+        if deep is None:
+            raise no_deep_samples()
+        g = _Graph(SYNTHESIS_DEEP)
+        digits, _ = prove_linear("g_s.patches of 16 bits", deep)
+        x = _add_linear(g, deep, self._features(g), digits=digits)
+        x = g.node("Add", g.cast(x, TensorProto.DOUBLE), g.constant(128 << DEEP_SHIFT, np.float64))
+        x = g.node("Mul", g.clamp(x, 0, 255 << DEEP_SHIFT, np.float64), g.constant(257, np.float64))
+        self._samples(g, _shifted(g, x, DEEP_SHIFT), TensorProto.INT32)
+        return g.model()
+
     def _synthesis(self) -> onnx.ModelProto:
-        g, s = _Graph(SYNTHESIS), self.s
+        g = _Graph(SYNTHESIS)
+        x = g.node("Add", self._linear(g, "g_s.patches", self._features(g)), g.constant(128, np.float32))
+        self._samples(g, g.clamp(x, 0, 255), TensorProto.UINT8)
+        return g.model()
+
+    def _samples(self, g: _Graph, x: str, kind: int) -> None:
+        """[1, 192, H, W] -> the output [8H, 8W, 3]."""
+        x = g.node("Squeeze", self._unfold(g, x, PATCH), g.constant([0], np.int64))
+        g.output(g.cast(g.node("Transpose", x, perm=[1, 2, 0]), kind), "samples", kind, ["16h", "16w", 3])
+
+    def _features(self, g: _Graph) -> str:
+        """The inputs, and what the last layer takes."""
+        s = self.s
         pairs, patches = self.data.layers["g_s.pairs"], self.data.layers["g_s.patches"]
         y16 = g.input("y16", TensorProto.INT32, [s.latents, "h", "w"])
         latent_factor = g.input("latent_factor", TensorProto.INT32, [s.latents])
@@ -276,12 +310,7 @@ class GraphWriter:
         f = g.node("Mul", g.cast(f, TensorProto.DOUBLE), self._per_channel(g, feature_factor, TensorProto.DOUBLE))
         f = g.cast(_shifted(g, f, FEATURE_SHIFT), TensorProto.FLOAT)
         f = g.clamp(f, -patches.input_limit, patches.input_limit)
-        f = self._blocks(g, "g_s.blocks8", s.synthesis_blocks8, f)
-        x = g.node("Add", self._linear(g, "g_s.patches", f), g.constant(128, np.float32))
-        x = self._unfold(g, g.clamp(x, 0, 255), PATCH)
-        x = g.node("Transpose", g.node("Squeeze", x, g.constant([0], np.int64)), perm=[1, 2, 0])
-        g.output(g.cast(x, TensorProto.UINT8), "samples", TensorProto.UINT8, ["16h", "16w", 3])
-        return g.model()
+        return self._blocks(g, "g_s.blocks8", s.synthesis_blocks8, f)
 
 
 def _shifted(g: _Graph, value: str, shift: int, dtype: npt.DTypeLike = np.float64) -> str:

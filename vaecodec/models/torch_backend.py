@@ -69,10 +69,19 @@ class TorchBackend:
         samples: npt.NDArray[np.uint8] = self.synthesis(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
         return samples
 
-    def analyse(
-        self, x: npt.NDArray[np.uint8], rows: tuple[int, int], columns: tuple[int, int], quality16: int
-    ) -> Analysed:
-        """Samples uint8 [H, W, 3] -> latents of the cells from ``rows[0]`` to ``rows[1]``, seen with their neighbours.
+    def synthesise_deep(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
+        """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
+
+        Raises:
+            UnsupportedPictureError: the model has samples of 8 bits only.
+        """
+        samples: npt.NDArray[np.int32] = (
+            self.synthesis.deep(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
+        )
+        return samples
+
+    def analyse(self, x: IntArray, rows: tuple[int, int], columns: tuple[int, int], quality16: int) -> Analysed:
+        """Samples uint8, or float32 of the same range, [H, W, 3] -> latents of the cells from ``rows[0]`` to ``rows[1]``, seen with their neighbours.
 
         H and W are multiples of 16.
         """

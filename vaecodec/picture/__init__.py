@@ -1,10 +1,21 @@
 """Pictures: files that people have on one side, sample planes and metadata on the other."""
 
 from vaecodec.picture.atomic import check_output, write_atomically
+from vaecodec.picture.deep import rounded_to_8_bit
 from vaecodec.picture.lossless import LosslessPlanes, decode_lossless, encode_lossless
 from vaecodec.picture.orientation import apply_orientation, exif_orientation
-from vaecodec.picture.picture import Picture
+from vaecodec.picture.picture import DEEP_SCALE, Picture
 from vaecodec.picture.read import DEFAULT_MAX_PIXELS, READABLE_EXTENSIONS, PictureSource, read_picture
+from vaecodec.picture.rows import (
+    DEFAULT_MAX_ROW_PIXELS,
+    LARGE_PIXELS,
+    ROW_FORMATS,
+    PictureRows,
+    RowWindow,
+    open_rows,
+    rows_hold,
+    write_rows,
+)
 from vaecodec.picture.screen_content import looks_like_screen_content
 from vaecodec.picture.strip import strip_metadata
 from vaecodec.picture.transparency import fill_transparent
@@ -18,13 +29,19 @@ from vaecodec.picture.write import (
 )
 
 __all__ = [
+    "DEEP_SCALE",
     "DEFAULT_MAX_PIXELS",
+    "DEFAULT_MAX_ROW_PIXELS",
+    "LARGE_PIXELS",
     "OUTPUT_FORMATS",
     "READABLE_EXTENSIONS",
+    "ROW_FORMATS",
     "LosslessPlanes",
     "OutputFormat",
     "Picture",
+    "PictureRows",
     "PictureSource",
+    "RowWindow",
     "apply_orientation",
     "check_output",
     "decode_lossless",
@@ -34,9 +51,13 @@ __all__ = [
     "fill_transparent",
     "looks_like_screen_content",
     "lost_metadata",
+    "open_rows",
     "output_format",
     "read_picture",
+    "rounded_to_8_bit",
+    "rows_hold",
     "strip_metadata",
     "write_atomically",
     "write_picture",
+    "write_rows",
 ]

@@ -11,7 +11,11 @@ from PIL import Image
 
 from vaecodec.errors import BitDepthError, UnsupportedPictureError
 
-Samples = npt.NDArray[np.uint8]
+Samples = npt.NDArray[Any]
+"""uint8 or uint16."""
+
+DEEP_SCALE = 257
+"""65535 / 255: a sample of 8 bits in 16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +25,7 @@ class Picture:
     Orientation is not applied: the samples lie as in the source file, and what a viewer has to turn is said by ``exif``.
 
     Attributes:
-        samples: uint8 [H, W, C], 0..255, C = 1 (grey) or 3 (red, green, blue), H and W at least 1.
+        samples: uint8 0..255 or uint16 0..65535 [H, W, C], C = 1 (grey) or 3 (red, green, blue), H and W at least 1.
         icc: the ICC profile, or None.
         exif: the EXIF block from its TIFF header on (``II*\0`` or ``MM\0*``), without the
             ``Exif\0\0`` prefix that JPEG puts before it, or None.
@@ -29,7 +33,6 @@ class Picture:
         alpha: uint8 [H, W], 0 transparent to 255 opaque, not premultiplied; None where all is opaque.
 
     Raises:
-        BitDepthError: samples of more than 8 bits.
         UnsupportedPictureError: another dtype or shape.
     """
 
@@ -42,10 +45,13 @@ class Picture:
     def __post_init__(self) -> None:
         samples = self.samples
         if not isinstance(samples, np.ndarray):
-            raise UnsupportedPictureError(f"samples are a {type(samples).__name__}: give a uint8 array (H, W, 1 or 3)")
-        if samples.dtype != np.uint8:
-            kind = BitDepthError if samples.dtype == np.uint16 else UnsupportedPictureError
-            raise kind(f"samples are {samples.dtype}: only uint8 is supported, scale them to 0..255 first")
+            raise UnsupportedPictureError(
+                f"samples are a {type(samples).__name__}: give a uint8 or uint16 array (H, W, 1 or 3)"
+            )
+        if samples.dtype not in (np.uint8, np.uint16):
+            raise UnsupportedPictureError(
+                f"samples are {samples.dtype}: only uint8 and uint16 are supported, scale them to 0..255 or 0..65535 first"
+            )
         if samples.ndim != 3 or samples.shape[2] not in (1, 3) or 0 in samples.shape:
             raise UnsupportedPictureError(
                 f"samples have the shape {samples.shape}: only (height, width, 1) and (height, width, 3) are supported"
@@ -74,8 +80,19 @@ class Picture:
         """1 for grey, 3 for RGB; alpha is not counted."""
         return int(self.samples.shape[2])
 
+    @property
+    def bit_depth(self) -> int:
+        """Bits per sample, 8 or 16; alpha has 8."""
+        return 8 * self.samples.dtype.itemsize
+
     def to_pil(self) -> Image.Image:
-        """Returns a Pillow image of mode ``L`` or ``RGB``, with alpha ``LA`` or ``RGBA``, and the metadata in its ``info``."""
+        """Returns a Pillow image of mode ``L`` or ``RGB``, with alpha ``LA`` or ``RGBA``, and the metadata in its ``info``.
+
+        Raises:
+            BitDepthError: 16 bits in colour or with alpha, which Pillow has no mode for; grey becomes ``I;16``.
+        """
+        if self.bit_depth > 8 and (self.channels > 1 or self.alpha is not None):
+            raise BitDepthError("Pillow holds 16 bits in grey only: use the array, np.asarray(picture)")
         planes = np.asarray(self)
         image = Image.fromarray(planes[:, :, 0] if planes.shape[2] == 1 else planes)
         for key, value in (("icc_profile", self.icc), ("exif", self.exif), ("xmp", self.xmp)):
@@ -84,10 +101,13 @@ class Picture:
         return image
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """The samples and then alpha where there is one, [H, W, C] or [H, W, C + 1], for ``np.asarray(picture)``."""
-        if copy is False and (self.alpha is not None or np.dtype(dtype or np.uint8) != np.uint8):
-            raise ValueError("a picture's samples are uint8 without alpha: anything else needs a copy")
-        planes: npt.NDArray[Any] = self.samples if self.alpha is None else np.dstack([self.samples, self.alpha])
+        """The samples and then alpha where there is one, of the same type, [H, W, C] or [H, W, C + 1], for ``np.asarray(picture)``."""
+        if copy is False and (self.alpha is not None or np.dtype(dtype or self.samples.dtype) != self.samples.dtype):
+            raise ValueError(f"a picture's samples are {self.samples.dtype} without alpha: anything else needs a copy")
+        planes = self.samples
+        if self.alpha is not None:
+            scale = 1 if self.bit_depth == 8 else DEEP_SCALE
+            planes = np.dstack([self.samples, self.alpha.astype(self.samples.dtype) * scale])
         if dtype is not None and np.dtype(dtype) != planes.dtype:
             return planes.astype(dtype)
         return planes.copy() if copy and planes is self.samples else planes

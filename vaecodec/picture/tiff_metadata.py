@@ -14,9 +14,15 @@ _DESCRIPTIVE_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 33432)
 _DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)
 
 
-def exif_from_tiff(image: TiffImagePlugin.TiffImageFile) -> bytes | None:
-    """Builds an EXIF block from the descriptive tags of an opened TIFF file, orientation left out: Pillow applies it."""
-    block = _descriptive(image.getexif(), _DESCRIPTIVE_TAGS)
+def exif_from_tiff(image: TiffImagePlugin.TiffImageFile, *, orientation: bool = False) -> bytes | None:
+    """Builds an EXIF block from the descriptive tags of an opened TIFF file.
+
+    Args:
+        image: opened.
+        orientation: keep it too; where Pillow decodes the samples it has applied it.
+    """
+    tags = (*_DESCRIPTIVE_TAGS, ORIENTATION_TAG) if orientation else _DESCRIPTIVE_TAGS
+    block = _descriptive(image.getexif(), tags)
     return block.tobytes().removeprefix(b"Exif\0\0") if len(block) else None
 
 

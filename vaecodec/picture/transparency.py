@@ -15,14 +15,14 @@ from vaecodec.picture.picture import Picture, Samples
 _Plane = npt.NDArray[np.float32]
 
 # Where nothing at all is visible; the model's zero.
-_MIDDLE = 128
+_MIDDLE = {np.dtype(np.uint8): 128, np.dtype(np.uint16): 128 * 257}
 
 
 def fill_transparent(picture: Picture) -> Samples:
     """Returns the samples with those under alpha 0 replaced; the picture's own where there are none.
 
     Returns:
-        uint8 [H, W, C].
+        uint8 or uint16 [H, W, C].
     """
     if picture.alpha is None:
         return picture.samples
@@ -30,11 +30,11 @@ def fill_transparent(picture: Picture) -> Samples:
     if not hidden.any():
         return picture.samples
     if hidden.all():
-        return np.full_like(picture.samples, _MIDDLE)
+        return np.full_like(picture.samples, _MIDDLE[picture.samples.dtype])
     weight = (~hidden)[:, :, np.newaxis].astype(np.float32)
     filled = _filled(picture.samples * weight, weight)
     samples: Samples = picture.samples.copy()
-    samples[hidden] = np.clip(np.rint(filled[hidden]), 0, 255).astype(np.uint8)
+    samples[hidden] = np.clip(np.rint(filled[hidden]), 0, np.iinfo(samples.dtype).max).astype(samples.dtype)
     return samples
 
 

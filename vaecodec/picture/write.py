@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from PIL import PngImagePlugin
 
 from vaecodec.errors import UsageError
 from vaecodec.picture.atomic import write_atomically
 from vaecodec.picture.picture import Picture
+from vaecodec.picture.png_rows import write_png
+from vaecodec.picture.rows import PictureRows, rows_hold, write_rows
 from vaecodec.picture.tiff_metadata import tiff_tags
 
 _EXIF_PREFIX = b"Exif\0\0"
@@ -89,6 +92,7 @@ OUTPUT_FORMATS: dict[str, OutputFormat] = {
         OutputFormat("webp", "WEBP", (".webp",), _EVERYTHING, True, _webp_options, max_side=16383, transparency=True),
         OutputFormat("tiff", "TIFF", (".tif", ".tiff"), _EVERYTHING, True, _tiff_options, transparency=True),
         OutputFormat("bmp", "BMP", (".bmp",), frozenset(), True, _no_options),
+        OutputFormat("npy", "", (".npy",), frozenset(), True, _no_options, transparency=True),
         OutputFormat("ppm", "PPM", (".ppm", ".pgm", ".pnm"), frozenset(), True, _no_options),
     )
 }
@@ -118,7 +122,8 @@ def output_format(path: str | Path | None = None, name: str | None = None) -> Ou
 
 def lost_metadata(picture: Picture, output: OutputFormat) -> tuple[str, ...]:
     """Names those of "icc", "exif", "xmp" that the picture has and the format has no place for."""
-    return tuple(kind for kind in ("icc", "exif", "xmp") if getattr(picture, kind) and kind not in output.holds)
+    holds = rows_hold("tiff") if output.name == "tiff" and picture.bit_depth > 8 else output.holds
+    return tuple(kind for kind in ("icc", "exif", "xmp") if getattr(picture, kind) and kind not in holds)
 
 
 def encode_picture(picture: Picture, output: OutputFormat) -> bytes:
@@ -127,14 +132,21 @@ def encode_picture(picture: Picture, output: OutputFormat) -> bytes:
     TIFF keeps EXIF as tags of its own; all other formats keep it byte for byte.
 
     Raises:
-        UsageError: the picture is too large for the format, or its metadata is, or it has transparency and the format does not.
+        UsageError: the picture is too large for the format, or its metadata is, or it has transparency or 16 bits and the
+            format has not.
     """
+    if output.name == "npy":
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(picture))
+        return buffer.getvalue()
     if picture.alpha is not None and not output.transparency:
         raise UsageError(f"{output.name} cannot hold the transparency of this picture: use png, webp or tiff")
     if output.max_side is not None and max(picture.width, picture.height) > output.max_side:
         raise UsageError(
             f"{picture.width} × {picture.height} pixels: {output.name} holds at most {output.max_side} a side: use png"
         )
+    if picture.bit_depth > 8:
+        return _encode_deep(picture, output)
     image = picture.to_pil()
     # Everything that is to be written is named by the options; what a plugin takes from here by itself is not.
     image.info.clear()
@@ -144,6 +156,27 @@ def encode_picture(picture: Picture, output: OutputFormat) -> bytes:
     except (ValueError, TypeError, SyntaxError, KeyError, OSError, struct.error) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{output.name} cannot hold this picture or its metadata ({reason}): use png") from error
+    return buffer.getvalue()
+
+
+def _encode_deep(picture: Picture, output: OutputFormat) -> bytes:
+    """16 bits per sample."""
+    buffer = io.BytesIO()
+    height, width, channels = picture.samples.shape
+    if output.name == "png":
+        planes = np.asarray(picture)
+        write_png(
+            buffer, width, height, 16, [planes], channels=planes.shape[2],
+            icc=picture.icc, exif=picture.exif, xmp=picture.xmp,
+        )  # fmt: skip
+    elif output.name == "tiff" and picture.alpha is None:
+        write_rows(
+            PictureRows(width, height, channels, 16, [picture.samples], picture.icc, picture.exif, picture.xmp),
+            buffer,
+            "tiff",
+        )
+    else:
+        raise UsageError(f"{output.name} cannot hold this picture with 16 bits per sample: use png")
     return buffer.getvalue()
 
 

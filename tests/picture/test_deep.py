@@ -1,0 +1,146 @@
+"""Pictures of 16 bits per sample: read without a bit lost, reduced only when that is asked for."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+from vaecodec.errors import BitDepthError, UsageError
+from vaecodec.picture import (
+    OUTPUT_FORMATS,
+    Picture,
+    encode_picture,
+    fill_transparent,
+    lost_metadata,
+    read_picture,
+    strip_metadata,
+)
+
+RNG = np.random.default_rng(5)
+RGB = RNG.integers(0, 65536, (7, 9, 3), dtype=np.uint16)
+GREY = RGB[:, :, :1]
+ALPHA = RNG.integers(0, 256, (7, 9), dtype=np.uint8)
+
+
+def tiff(samples: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    options.setdefault("photometric", "rgb" if samples.ndim == 3 else "minisblack")
+    tifffile.imwrite(file, samples, metadata=None, **options)
+    return file.getvalue()
+
+
+def pnm(samples: np.ndarray, deepest: int = 65535) -> bytes:
+    height, width, channels = samples.shape
+    return (
+        f"P{5 if channels == 1 else 6}\n# comment\n{width} {height}\n{deepest}\n".encode()
+        + samples.astype(">u2").tobytes()
+    )
+
+
+FILES: dict[str, tuple[Any, np.ndarray]] = {
+    "PNG RGB": (imagecodecs.png_encode(RGB), RGB),
+    "PNG grey": (imagecodecs.png_encode(GREY[:, :, 0].copy()), GREY),
+    "TIFF RGB": (tiff(RGB), RGB),
+    "TIFF grey": (tiff(GREY[:, :, 0]), GREY),
+    "TIFF LZW, as cameras write it": (tiff(RGB, compression="lzw", predictor=True), RGB),
+    "PPM": (pnm(RGB), RGB),
+    "PGM": (pnm(GREY), GREY),
+    "array": (RGB, RGB),
+    "Pillow": (Image.fromarray(GREY[:, :, 0]), GREY),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_bit_is_read(name: str) -> None:
+    source, expected = FILES[name]
+    picture = read_picture(source)
+    assert picture.bit_depth == 16
+    np.testing.assert_array_equal(picture.samples, expected)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_eight_bits_on_request_are_rounded(name: str) -> None:
+    source, expected = FILES[name]
+    samples = read_picture(source, reduce_to_8_bit=True).samples
+    np.testing.assert_array_equal(samples, np.rint(expected / 257).astype(np.uint8))
+
+
+def test_shallower_pnm_is_scaled() -> None:
+    picture = read_picture(pnm(np.array([[[0], [1], [1023]]]), 1023))
+    assert picture.samples.ravel().tolist() == [0, 64, 65535]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_alpha_is_kept_where_it_fits_eight_bits(channels: int) -> None:
+    planes = np.dstack([RGB[:, :, :channels], ALPHA.astype(np.uint16) * 257])
+    for source in (imagecodecs.png_encode(planes), planes):
+        picture = read_picture(source)
+        np.testing.assert_array_equal(picture.alpha, ALPHA)
+        np.testing.assert_array_equal(np.asarray(picture), planes)
+    back = read_picture(encode_picture(picture, OUTPUT_FORMATS["png"]))
+    np.testing.assert_array_equal(np.asarray(back), planes)
+    planes[3, 3, -1] += 1 if planes[3, 3, -1] < 65535 else -1
+    with pytest.raises(BitDepthError, match="transparency"):
+        read_picture(imagecodecs.png_encode(planes))
+
+
+def test_a_colour_declared_transparent_becomes_alpha() -> None:
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    lines = struct.pack(">BHHH", 0, 5, 1000, 65535)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 0, 0, 0, 0))
+    data += chunk(b"tRNS", struct.pack(">H", 1000)) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    picture = read_picture(data)
+    assert picture.samples.ravel().tolist() == [5, 1000, 65535]
+    assert picture.alpha is not None
+    assert picture.alpha.ravel().tolist() == [255, 0, 255]
+
+
+def test_kinds_without_a_reader_are_refused_or_reduced_as_pillow_does() -> None:
+    deep = io.BytesIO()
+    Image.fromarray(np.full((16, 16), 32768, np.uint16)).save(deep, "JPEG2000")
+    with pytest.raises(BitDepthError, match="--to-8-bit"):
+        read_picture(deep.getvalue())
+    planes = np.dstack([RGB, np.full((7, 9), 700, np.uint16)])
+    with pytest.raises(BitDepthError):
+        read_picture(tiff(planes, extrasamples=["unassalpha"]))
+
+
+def test_metadata_come_along() -> None:
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = Picture(RGB, icc=icc, exif=b"II*\0\x08\0\0\0\0\0\0\0", xmp=b"<x/>")
+    back = read_picture(encode_picture(picture, OUTPUT_FORMATS["png"]))
+    assert (back.icc, back.exif, back.xmp) == (picture.icc, picture.exif, picture.xmp)
+    assert lost_metadata(picture, OUTPUT_FORMATS["png"]) == ()
+    back = read_picture(encode_picture(picture, OUTPUT_FORMATS["tiff"]))
+    assert (back.icc, back.xmp) == (picture.icc, picture.xmp)
+    assert lost_metadata(picture, OUTPUT_FORMATS["tiff"]) == ("exif",)
+    np.testing.assert_array_equal(back.samples, RGB)
+
+
+def test_what_knows_eight_bits_only_refuses() -> None:
+    picture = Picture(RGB)
+    with pytest.raises(BitDepthError):
+        picture.to_pil()
+    assert Picture(GREY).to_pil().mode == "I;16"
+    with pytest.raises(UsageError, match="16 bits"):
+        encode_picture(picture, OUTPUT_FORMATS["jpeg"])
+    with pytest.raises(BitDepthError, match="sRGB"):
+        strip_metadata(Picture(RGB, icc=b"profile"))
+    assert strip_metadata(Picture(RGB)).bit_depth == 16
+
+
+def test_hidden_colour_is_filled_in_sixteen_bits() -> None:
+    filled = fill_transparent(Picture(np.full((8, 8, 3), 40000, np.uint16), alpha=np.eye(8, dtype=np.uint8) * 255))
+    assert (filled == 40000).all()
+    assert (fill_transparent(Picture(RGB, alpha=np.zeros((7, 9), np.uint8))) == 128 * 257).all()

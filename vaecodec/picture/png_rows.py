@@ -1,0 +1,104 @@
+"""Writes PNG by rows, 8 or 16 bits per sample: Pillow needs the whole picture, and has no 16 bits in colour.
+
+Rows are filtered with Paeth's predictor (PNG 1.2, section 6.6), which suits photographs, the first with its left
+neighbour; all go through one zlib stream.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from vaecodec.picture.picture import Samples
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+_PAETH = 4
+# A tenth more bytes than level 6 on photographs, in a third of its time.
+_LEVEL = 3
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def write_png(
+    file: BinaryIO,
+    width: int,
+    height: int,
+    bit_depth: int,
+    blocks: Iterable[Samples],
+    *,
+    channels: int,
+    icc: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+) -> None:
+    """Writes a whole file.
+
+    Args:
+        file: where to.
+        width: in pixels.
+        height: in pixels.
+        bit_depth: 8 or 16.
+        blocks: [n, width, channels] from the top, ``height`` rows in all.
+        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+        icc: the colour profile.
+        exif: the EXIF block from its TIFF header on.
+        xmp: the XMP packet.
+    """
+    file.write(_SIGNATURE)
+    _chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, bit_depth, _COLOUR_TYPES[channels], 0, 0, 0))
+    if icc is not None:
+        _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
+    if xmp is not None:
+        _chunk(file, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+    if exif is not None:
+        _chunk(file, b"eXIf", exif)
+    deflate = zlib.compressobj(_LEVEL)
+    pixel = channels * bit_depth // 8
+    above = np.zeros(width * pixel, np.uint8)
+    for block in blocks:
+        lines = np.ascontiguousarray(block, dtype=f">u{bit_depth // 8}").view(np.uint8).reshape(len(block), -1)
+        data = deflate.compress(_filtered(lines, above, pixel).tobytes())
+        if data:
+            _chunk(file, b"IDAT", data)
+        above = lines[-1].copy()
+    _chunk(file, b"IDAT", deflate.flush())
+    _chunk(file, b"IEND", b"")
+
+
+def _filtered(lines: Bytes, above: Bytes, pixel: int) -> Bytes:
+    """Bytes of rows -> filter type and filtered bytes, [n, 1 + L]; ``above``: the row before the first."""
+    rows, length = lines.shape
+    out = np.empty((rows, 1 + length), np.uint8)
+    out[:, 0] = _PAETH
+    # A few rows at a time stay in the cache.
+    step = max(1, (1 << 18) // length)
+    for top in range(0, rows, step):
+        part = lines[top : top + step]
+        upper = np.vstack([above[np.newaxis] if top == 0 else lines[top - 1 : top], part[:-1]])
+        a = _shifted(part, pixel).astype(np.int16)
+        b = upper.astype(np.int16)
+        c = _shifted(upper, pixel).astype(np.int16)
+        to_a, to_b = np.abs(b - c), np.abs(a - c)
+        to_c = np.abs(a + b - 2 * c)
+        predicted = np.where((to_a <= to_b) & (to_a <= to_c), a, np.where(to_b <= to_c, b, c)).astype(np.uint8)
+        np.subtract(part, predicted, out=out[top : top + step, 1:])
+    return out
+
+
+def _shifted(lines: Bytes, pixel: int) -> Bytes:
+    """What lies one pixel to the left, 0 before the first."""
+    moved = np.zeros_like(lines)
+    moved[:, pixel:] = lines[:, :-pixel]
+    return moved
+
+
+def _chunk(file: BinaryIO, kind: bytes, data: Any) -> None:
+    file.write(struct.pack(">I", len(data)) + kind)
+    file.write(data)
+    file.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))))
