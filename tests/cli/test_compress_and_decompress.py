@@ -155,7 +155,7 @@ def test_several_inputs_go_into_a_folder_and_one_failure_does_not_stop_the_other
     [
         (b"no picture", 3, "not a picture"),
         (b"", 3, "empty"),
-        (b"P6 1 1 65535\n" + bytes(6), 3, "bits per sample"),
+        (b"\xff\xd8\xff\xc1\x00\x0b\x0c\x00\x01\x00\x01\x01\x01\x11\x00\xff\xd9", 3, "8 bits per sample"),
         (b"P6 100000 100000 255\n", 5, "pixels"),
     ],
 )

@@ -175,9 +175,12 @@ class DecompressJob:
     def _rows(self, data: bytes, output: OutputFormat) -> PictureRows | None:
         """A large picture without transparency, for formats that can be written by rows; None for others."""
         from vaecodec.api import find_codec_for
-        from vaecodec.bitstream.container import KIND_PICTURE, read_front
+        from vaecodec.bitstream.container import KIND_PICTURE, is_vaecodec_file, read_front
         from vaecodec.picture import LARGE_PIXELS, ROW_FORMATS
 
+        if not is_vaecodec_file(data):
+            # What is wrong is said where it is decoded.
+            return None
         limits = self._limits()
         front = read_front(io.BytesIO(data), limits=limits)
         small = front.header.width * front.header.height < LARGE_PIXELS
