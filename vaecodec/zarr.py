@@ -5,7 +5,7 @@
     >>> store = zarr.storage.MemoryStore()
     >>> array = zarr.create_array(store, shape=(8, 64, 48, 3), chunks=(4, 64, 48, 3), dtype="uint8",
     ...                           serializer=codec, compressors=None)
-    >>> array[:] = np.arange(64, dtype=np.uint8)[:, None, None]
+    >>> array[:] = np.tile(np.arange(64, dtype=np.uint8)[:, None, None], (8, 1, 48, 3))
     >>> zarr.open_array(store)[5].shape
     (64, 48, 3)
 
