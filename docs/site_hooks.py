@@ -1,4 +1,4 @@
-"""What the site takes from elsewhere in the repository: results, the viewer where it is built, and docstrings as Markdown."""
+"""What the site takes from elsewhere in the repository: results, the viewer where it has been built, and docstrings as Markdown."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LITERAL = re.compile(r"^::$|(?<=:):$", re.MULTILINE)
 
 
 def on_config(config: Any) -> Any:
-    """Links the viewer where it is there."""
-    if (REPOSITORY / "docs" / "viewer" / "index.html").exists():
-        config.nav.insert(1, {"Viewer": "viewer/index.html"})
+    """Links the viewer where it has been built."""
+    if (REPOSITORY / "docs" / "viewer" / "dist" / "index.html").exists():
+        config.nav.insert(1, {"Viewer": "viewer/dist/index.html"})
     return config
 
 

@@ -31,7 +31,7 @@ FORBIDDEN = {
                "vaecodec.evaluation"},
     "numcodecs": {"torch", "constriction", "PIL", "click", "vaecodec.models", "vaecodec.cli", "vaecodec.training"},
     "zarr": {"torch", "constriction", "PIL", "click", "vaecodec.models", "vaecodec.cli", "vaecodec.training"},
-    "cluster": {"torch", "constriction", "PIL", "click", "vaecodec.models", "vaecodec.bitstream", "vaecodec.cli",
+    "cluster": {"torch", "constriction", "click", "vaecodec.models", "vaecodec.bitstream", "vaecodec.cli",
                 "vaecodec.training"},
     "items": {"torch", "constriction", "click", "vaecodec.bitstream", "vaecodec.models", "vaecodec.exact",
               "vaecodec.api", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},

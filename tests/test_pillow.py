@@ -80,6 +80,16 @@ def test_modes_come_back_as_they_went(photo: Image.Image, mode: str) -> None:
         assert (error[..., -1] == 0).all()
 
 
+def test_16_bits_are_kept_in_grey_and_opened_as_8_in_colour(codec: Codec, photograph: np.ndarray) -> None:
+    deep = photograph[:40, 160:200].astype(np.uint16) * 257
+    back = Image.open(saved(Image.fromarray(deep[:, :, 1]), quality=95))
+    assert back.mode == "I;16"
+    assert np.abs(np.array(back, int) - deep[:, :, 1]).mean() < 3 * 257
+    colour = Image.open(io.BytesIO(codec.compress(deep, quality=95)))
+    assert colour.mode == "RGB"
+    assert np.abs(np.array(colour, int) - photograph[:40, 160:200]).mean() < 3
+
+
 @pytest.mark.parametrize(("mode", "becomes"), [("1", "L"), ("P", "RGB"), ("La", "LA"), ("RGBa", "RGBA")])
 def test_modes_of_the_same_meaning_are_converted(mode: str, becomes: str) -> None:
     gradient = Image.linear_gradient("L").resize((30, 20))

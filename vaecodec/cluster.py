@@ -77,6 +77,7 @@ class Settings:
         check: add a checksum of the decoded samples.
         strip: drop metadata, and apply the orientation.
         first_frame: of animations and documents take the first frame or page.
+        to_8_bit: take 16 bits per sample as 8.
         limit: the largest number of pixels, or None for the usual limit.
         options: further arguments of ``Codec.encode``.
     """
@@ -88,6 +89,7 @@ class Settings:
     check: bool = False
     strip: bool = False
     first_frame: bool = False
+    to_8_bit: bool = False
     limit: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -198,6 +200,8 @@ def compress_one(work: Work, settings: Settings) -> Row:
         OSError: the store failed; the same may work a second time.
         WeightsError: the model is not installed where this runs.
     """
+    from PIL import Image
+
     from vaecodec.api import DEFAULT_MODEL, shared_codec
     from vaecodec.evaluation import bits_per_pixel, psnr
     from vaecodec.picture import DEFAULT_MAX_PIXELS, read_picture, strip_metadata
@@ -206,8 +210,14 @@ def compress_one(work: Work, settings: Settings) -> Row:
     codec = shared_codec(DEFAULT_MODEL if settings.model is None else settings.model, settings.device)
     fs, path = _filesystem(work.source)
     most = DEFAULT_MAX_PIXELS if settings.limit is None else settings.limit
+    if Image.MAX_IMAGE_PIXELS is not None:
+        # By itself Pillow refuses more than its own limit, whoever asks.
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, settings.limit or 0)
     try:
-        picture = read_picture(io.BytesIO(fs.cat_file(path)), max_pixels=most, first_frame=settings.first_frame)
+        data = io.BytesIO(fs.cat_file(path))
+        picture = read_picture(
+            data, max_pixels=most, first_frame=settings.first_frame, reduce_to_8_bit=settings.to_8_bit
+        )
         encoded = _encode(codec, strip_metadata(picture) if settings.strip else picture, settings)
     except WeightsError:
         raise

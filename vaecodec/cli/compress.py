@@ -114,7 +114,7 @@ def command(
         from vaecodec.cli.on_cluster import run_on_cluster
         from vaecodec.cluster import Settings
 
-        settings = Settings(quality, target, model, device, check, strip, first_frame, limit)
+        settings = Settings(quality, target, model, device, check, strip, first_frame, to_8_bit, limit)
         run_on_cluster(inputs, output, settings, scheduler, force=force, quiet=quiet, as_json=as_json)
         return
     job = CompressJob(quality, target, model, device, check, strip, first_frame, to_8_bit, limit, force, as_json, quiet)
