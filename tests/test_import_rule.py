@@ -35,6 +35,7 @@ FORBIDDEN = {
                 "vaecodec.training"},
     "items": {"torch", "constriction", "click", "vaecodec.bitstream", "vaecodec.models", "vaecodec.exact",
               "vaecodec.api", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
+    "prior_samples": {"torch", "constriction", "click", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
     "arrays": {"click", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
     "api": {"torch", "click", "vaecodec.cli", "vaecodec.training", "vaecodec.evaluation"},
 }  # fmt: skip

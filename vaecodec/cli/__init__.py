@@ -21,7 +21,9 @@ from vaecodec.errors import MissingExtraError, VaecodecError
 from vaecodec.version import __version__
 
 # In the order in which the help names them.
-COMMANDS = ("compress", "decompress", "info", "evaluate", "train", "models", "export-onnx", "demo")
+COMMANDS = (
+    "compress", "decompress", "info", "evaluate", "train", "sample", "latents", "models", "export-onnx", "demo",
+)  # fmt: skip
 
 # As shells have it: 128 and the number of the signal.
 _INTERRUPTED = 130

@@ -115,9 +115,22 @@ def named_id(path: Path) -> str:
     Raises:
         DamagedWeightsError: not a weights file.
     """
+    return _metadata(path).get("id", "")
+
+
+def format_of(path: Path) -> str:
+    """The format of a weights file, which says of what kind its model is; empty where it names none.
+
+    Raises:
+        DamagedWeightsError: not a weights file.
+    """
+    return _metadata(path).get("format", "")
+
+
+def _metadata(path: Path) -> dict[str, str]:
     try:
         with safetensors.safe_open(str(path), framework="numpy") as file:
-            return str((file.metadata() or {}).get("id", ""))
+            return dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError) as error:
         raise DamagedWeightsError(f"{path}: not a weights file, or a damaged one") from error
 

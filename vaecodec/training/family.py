@@ -24,15 +24,13 @@ from torch import Tensor
 from vaecodec.errors import UsageError
 from vaecodec.items import Values, read_items
 from vaecodec.models.family.networks import FamilyModel, loss_of
-from vaecodec.models.family.settings import PRESETS, FamilySettings
+from vaecodec.models.family.settings import ACTIVE_BITS, PRESETS, FamilySettings
 from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
 from vaecodec.training.clock import Clock, has_fast_bfloat16, learning_rate_factor
 from vaecodec.training.curves import write_history
 from vaecodec.training.options import parse_settings, setting
 
 FAMILIES = ("vae", "ae")
-ACTIVE_BITS = 0.015
-"""A dimension with less KL than this on average, in bits, is not used (0.01 nats: Burda et al. 2016)."""
 _JUDGED_TOGETHER = 500
 
 

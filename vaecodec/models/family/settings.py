@@ -48,6 +48,9 @@ PIXEL_LIMIT = 1023
 EMBEDDING = 4
 """Channels of the integers that the context sees for a pixel, looked up by its value."""
 
+ACTIVE_BITS = 0.015
+"""A dimension with less KL than this on average, in bits, is not used (0.01 nats: Burda et al. 2016)."""
+
 STREAM_LIMIT = 1023
 WIDE_LIMIT = 2047
 """Residual streams are wider: they lose at every block."""

@@ -1,0 +1,50 @@
+"""``vaecodec latents``: a page of pictures about what a model of the VAE family has learnt."""
+
+from __future__ import annotations
+
+import click
+
+from vaecodec.cli import options
+
+
+@click.command("latents")
+@click.argument("data", metavar="DATA")
+@click.option("--model", required=True, metavar="NAME|FILE", help="Weights of the VAE family.")
+@click.option("-o", "--output", required=True, metavar="OUT", help="The page (.png), or the latents (.npy).")
+@click.option("--labels", metavar="FILE", help="One integer for each item: IDX or .npy.")
+@click.option("--map", "method", type=click.Choice(["auto", "pca", "umap"]), default="auto", show_default=True,
+              help="How more than two dimensions become a map.")  # fmt: skip
+@options.device
+@options.force
+@options.quiet
+def command(
+    data: str, model: str, output: str, labels: str | None, method: str, device: str, force: bool, quiet: bool
+) -> None:
+    """Draw the latents of the items in DATA: map, decoded manifold, traversals, reconstructions, KL per dimension."""
+    import io
+    from pathlib import Path
+
+    import numpy as np
+
+    from vaecodec.arrays import ArrayCodec
+    from vaecodec.cli.files import PIPE, check_target, write_output
+    from vaecodec.errors import UsageError
+    from vaecodec.items import read_items, read_labels
+
+    if Path(output).suffix not in (".png", ".npy"):
+        raise UsageError(f"{output}: name an output that ends in .png or .npy")
+    check_target(output, force=force)
+    items = read_items(data)
+    named = items.labels if labels is None else read_labels(labels, len(items.values))
+    codec = ArrayCodec(model, device=device)
+    if output.endswith(".npy"):
+        written = io.BytesIO()
+        np.save(written, codec.encode(items.values))
+        content = written.getvalue()
+    else:
+        from vaecodec.evaluation.latent_plots import latent_page
+
+        content = latent_page(codec, items.values, named, method)
+    write_output(output, content, source=PIPE, force=force)
+    if not quiet:
+        click.echo(f"{output}: {len(items.values)} items, {codec.settings.latents} latents")

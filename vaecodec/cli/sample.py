@@ -1,0 +1,104 @@
+"""``vaecodec sample``: new items from a model of the VAE family, and lines between two; of the image model, textures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vaecodec.cli import options
+
+if TYPE_CHECKING:
+    from vaecodec.items import Values
+
+
+@click.command("sample")
+@click.option("--model", required=True, metavar="NAME|FILE", help="Weights of the VAE family, or of the image model.")
+@click.option("-n", "--count", type=click.IntRange(1, 65536), default=64, show_default=True, help="How many items.")
+@click.option("-o", "--output", required=True, metavar="OUT", help="A sheet of them (.png), or the array (.npy).")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Another seed, other items.")
+@click.option("--latents", metavar="NPY", help="Decode these latents, float [N, d], in place of drawing some.")
+@click.option("--between", metavar="DATA:I,J", help="A line between items I and J of DATA, in COUNT steps.")
+@click.option("-q", "--quality", type=click.FloatRange(0, 100), default=50, show_default=True,
+              help="Of the image model: how coarse the latents are that are drawn.")  # fmt: skip
+@click.option("--columns", type=click.IntRange(1), help="Items in a row of the sheet.")
+@options.device
+@options.force
+@options.quiet
+def command(
+    model: str,
+    count: int,
+    output: str,
+    seed: int,
+    latents: str | None,
+    between: str | None,
+    quality: float,
+    columns: int | None,
+    device: str,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Draw new items from the prior of a model.
+
+    A VAE draws latents from its prior and decodes them; an autoencoder, which has none, from a Gaussian fitted to its latents.
+    The image model draws from its hyperprior step by step: that gives textures, not scenes.
+    """
+    import io
+    from pathlib import Path
+
+    import numpy as np
+
+    from vaecodec.cli.files import PIPE, check_target, write_output
+    from vaecodec.errors import UsageError
+    from vaecodec.evaluation.latent_plots import png, sheet
+
+    if Path(output).suffix not in (".png", ".npy"):
+        raise UsageError(f"{output}: name an output that ends in .png or .npy")
+    if latents is not None and between is not None:
+        raise UsageError("--latents and --between exclude each other: give one of them")
+    check_target(output, force=force)
+    items = _draw(model, count, seed, latents, between, quality, device)
+    if output.endswith(".npy"):
+        written = io.BytesIO()
+        np.save(written, items)
+        data = written.getvalue()
+    else:
+        data = png(sheet(items, columns or (len(items) if between is not None else None)))
+    write_output(output, data, source=PIPE, force=force)
+    if not quiet:
+        click.echo(f"{output}: {len(items)} items of {' × '.join(map(str, items.shape[1:]))}")
+
+
+def _draw(
+    model: str, count: int, seed: int, latents: str | None, between: str | None, quality: float, device: str
+) -> Values:
+    from pathlib import Path
+
+    from vaecodec.api import find_weights, installed_weights
+    from vaecodec.arrays import ArrayCodec
+    from vaecodec.errors import UsageError
+    from vaecodec.items import read_array, read_items
+    from vaecodec.models.weights_file import format_of
+
+    if model in [path.stem for path in installed_weights()] or (
+        Path(model).is_file() and format_of(Path(model)) == "vaecodec-weights-1"
+    ):
+        if latents is not None or between is not None:
+            raise UsageError("--latents and --between are for models of the VAE family")
+        from vaecodec.prior_samples import sample_pictures
+
+        return sample_pictures(find_weights(model), count, seed=seed, quality=quality, device=device)
+    codec = ArrayCodec(model, device=device)
+    if latents is not None:
+        return codec.decode(read_array(Path(latents)), seed=seed)
+    if between is None:
+        return codec.sample(count, seed=seed)
+    source, _, pair = between.rpartition(":")
+    parts = pair.split(",")
+    if not source or len(parts) != 2 or not all(part.isdigit() for part in parts):
+        raise UsageError(f"{between!r} is not a line such as items.npy:3,17")
+    values = read_items(source).values
+    chosen = [int(part) for part in parts]
+    if max(chosen) >= len(values):
+        raise UsageError(f"{source}: has {len(values)} items, counted from 0")
+    return codec.interpolate(values[chosen], count)
