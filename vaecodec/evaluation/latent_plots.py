@@ -219,6 +219,7 @@ def _draw_kl(axes: Axes, bits: npt.NDArray[np.float64], variational: bool) -> No
     active = bits > ACTIVE_BITS
     axes.bar(np.arange(len(bits)), bits, color=np.where(active, "#1f77b4", "#bbbbbb"))
     axes.set_title(f"KL per dimension: {bits.sum():.1f} bits an item, {int(active.sum())} of {len(bits)} active")
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("dimension")
     axes.set_ylabel("bits")
 
