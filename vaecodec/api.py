@@ -88,6 +88,8 @@ DEFAULT_MODEL = "fast"
 DEFAULT_QUALITY = 61.0
 """The MS-SSIM of JPEG 85 on validation pictures: 0.9915, at 0.85 bits per pixel for 1.46."""
 
+MAX_EFFORT = 9
+
 ONE_TILE_PIXELS = 2_000_000
 """Pictures up to this size are one tile."""
 TILE_EXPONENT = 10
@@ -221,6 +223,7 @@ class _Prepared:
         source: uint8 or uint16 [H, W, C], what is coded.
         x: uint8 [16h, 16w, 3], or float32 of the same range from 16 bits: the same as RGB, edges repeated.
         alpha: the ALPHA section.
+        effort: 0 to 9, how long to look for better latents.
         whole: the samples without loss, where that may be worth it.
         tiles: tiles of SCREEN_TILE_EXPONENT without loss, by number, where that may be worth it.
     """
@@ -229,6 +232,7 @@ class _Prepared:
     source: Samples
     x: Samples
     alpha: tuple[int, bytes] | None
+    effort: int
     whole: LosslessPlanes | None
     tiles: Mapping[int, LosslessPlanes]
 
@@ -324,6 +328,7 @@ class Codec:
         picture: PictureSource | Picture,
         *,
         quality: float = DEFAULT_QUALITY,
+        effort: int = 0,
         check: bool = False,
         strip: bool = False,
     ) -> bytes:
@@ -332,33 +337,37 @@ class Codec:
         Args:
             picture: path, bytes or binary file of a picture, Pillow image, or uint8 array (H, W[, 1 to 4]).
             quality: 0 (smallest) to 100 (best).
+            effort: 0 (fast) to 9: how long to look for latents that need fewer bits for less error; see bench/README.md.
             check: add a checksum of the decoded samples.
             strip: drop metadata, and apply the orientation.
 
         Raises:
             PictureError: the picture cannot be read or is of an unsupported kind.
-            UsageError: the quality is out of range.
+            UsageError: the quality or the effort is out of range.
         """
         read = picture if isinstance(picture, Picture) else read_picture(picture)
-        return self.encode(strip_metadata(read) if strip else read, quality=quality, check=check).data
+        return self.encode(strip_metadata(read) if strip else read, quality=quality, effort=effort, check=check).data
 
-    def encode(self, picture: Picture, *, quality: float = DEFAULT_QUALITY, check: bool = False) -> Encoded:
+    def encode(
+        self, picture: Picture, *, quality: float = DEFAULT_QUALITY, effort: int = 0, check: bool = False
+    ) -> Encoded:
         """Like :meth:`compress`, with what a decoder will see and what it took."""
         if not 0 <= quality <= 100:
             raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
         watch = Stopwatch()
-        prepared = self._prepare(picture, watch)
+        prepared = self._prepare(picture, effort, watch)
         coded = self._code(prepared, quality_in_units(quality), watch)
         return self._finish(prepared, coded, check=check, watch=watch)
 
-    def _prepare(self, picture: Picture, watch: Stopwatch) -> _Prepared:
+    def _prepare(self, picture: Picture, effort: int, watch: Stopwatch) -> _Prepared:
+        _check_effort(effort)
         source = fill_transparent(picture)
         with watch.time("analysis"):
             x = _network_input(source)
         with watch.time("lossless"):
             whole, tiles = _lossless_planes(source)
         alpha = None if picture.alpha is None else _packed_alpha(picture.alpha)
-        return _Prepared(picture, source, x, alpha, whole, tiles)
+        return _Prepared(picture, source, x, alpha, effort, whole, tiles)
 
     def _code(self, prepared: _Prepared, quality16: int, watch: Stopwatch) -> _Coded:
         """The smallest of: latents in the usual tiles; small tiles, each in latents or without loss; one without loss."""
@@ -393,7 +402,7 @@ class Codec:
         grid = tuple(tile_grid(width, height, exponent))
         tiles, estimate = [], 0.0
         for number, rectangle in enumerate(grid):
-            payload, bits, latents = self._encode_tile(prepared.x, rectangle, quality16, watch)
+            payload, bits, latents = self._encode_tile(prepared.x, rectangle, quality16, prepared.effort, watch)
             tile = Tile(TILE_LATENTS, payload)
             planes = lossless.get(number)
             if planes is not None and len(planes.data) < len(payload):
@@ -433,6 +442,7 @@ class Codec:
         bpp: float | None = None,
         psnr: float | None = None,
         ms_ssim: float | None = None,
+        effort: int = 0,
         check: bool = False,
     ) -> Encoded:
         """Like :meth:`encode`, at the quality that meets one target most closely, never on its wrong side.
@@ -443,6 +453,7 @@ class Codec:
             bpp: the largest file, in bits per pixel.
             psnr: the smallest PSNR over all samples, in dB.
             ms_ssim: the smallest MS-SSIM, up to 1.
+            effort: 0 to 9, as :meth:`compress` takes it; spent at every quality that the search tries.
             check: add a checksum of the decoded samples.
 
         Raises:
@@ -453,7 +464,7 @@ class Codec:
 
         measure, target = one_target(picture.width, picture.height, size=size, bpp=bpp, psnr=psnr, ms_ssim=ms_ssim)
         watch = Stopwatch()
-        prepared = self._prepare(picture, watch)
+        prepared = self._prepare(picture, effort, watch)
         kept: dict[int, _Coded] = {}
 
         def value_at(quality16: int) -> float:
@@ -474,7 +485,9 @@ class Codec:
         coded = kept[quality16] if quality16 in kept else self._code(prepared, quality16, watch)
         return self._finish(prepared, coded, check=check, watch=watch)
 
-    def encode_rows(self, rows: PictureRows, *, quality: float = DEFAULT_QUALITY, check: bool = False) -> EncodedRows:
+    def encode_rows(
+        self, rows: PictureRows, *, quality: float = DEFAULT_QUALITY, effort: int = 0, check: bool = False
+    ) -> EncodedRows:
         """A picture too large for memory to a file: the same bytes as :meth:`compress` gives of photographs.
 
         Tiles that look like screen content may be stored without loss, each for itself.
@@ -482,11 +495,13 @@ class Codec:
         Args:
             rows: the picture; its blocks are gone through once.
             quality: 0 (smallest) to 100 (best).
+            effort: 0 to 9, as :meth:`compress` takes it.
             check: add a checksum of the decoded samples; takes the time of decoding.
 
         Raises:
-            UsageError: the quality is out of range.
+            UsageError: the quality or the effort is out of range.
         """
+        _check_effort(effort)
         if not 0 <= quality <= 100:
             raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
         watch = Stopwatch()
@@ -508,7 +523,7 @@ class Codec:
                 x = _network_input(samples)
             for r in grid[start : start + across]:
                 lies = r._replace(top=r.top - first)
-                payload, bits, _ = self._encode_tile(x, lies, header.quality16, watch)
+                payload, bits, _ = self._encode_tile(x, lies, header.quality16, effort, watch)
                 tile = Tile(TILE_LATENTS, payload)
                 with watch.time("lossless"):
                     own = samples[tiling.inside(lies, TileRectangle(0, 0, rows.width, len(samples)))]
@@ -646,11 +661,11 @@ class Codec:
         return container
 
     def _encode_tile(
-        self, x: Samples, r: TileRectangle, quality16: int, watch: Stopwatch
+        self, x: Samples, r: TileRectangle, quality16: int, effort: int, watch: Stopwatch
     ) -> tuple[bytes, float, TileLatents]:
         rows, columns = tiling.cells(r)
         with watch.time("analysis"):
-            analysed = self.torch.analyse(x, (rows.start, rows.stop), (columns.start, columns.stop), quality16)
+            analysed = self.torch.analyse(x, (rows.start, rows.stop), (columns.start, columns.stop), quality16, effort)
         coder = SymbolEncoder(self._symbol_models)
         groups: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
 
@@ -837,6 +852,11 @@ def _checksum(samples: Samples, before: int = 0) -> int:
     return zlib.crc32(np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder("<")).data, before)
 
 
+def _check_effort(effort: int) -> None:
+    if effort not in range(MAX_EFFORT + 1):
+        raise UsageError(f"effort {effort} is out of range: it goes from 0 to {MAX_EFFORT}, in whole numbers")
+
+
 def _verify(container: Container, checksum: int) -> None:
     if container.check is not None and checksum != container.check:
         raise DamagedFileError("the decoded samples do not match the file's checksum: the file is damaged")
@@ -981,11 +1001,13 @@ def compress(
     *,
     model: str | Path = DEFAULT_MODEL,
     device: str = "auto",
+    effort: int = 0,
     check: bool = False,
     strip: bool = False,
 ) -> bytes:
     """Picture to file, with the codec of this process for ``model``; see :meth:`Codec.compress`."""
-    return _shared_codec(find_weights(model), device).compress(picture, quality=quality, check=check, strip=strip)
+    codec = _shared_codec(find_weights(model), device)
+    return codec.compress(picture, quality=quality, effort=effort, check=check, strip=strip)
 
 
 def decompress(

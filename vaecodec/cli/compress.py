@@ -47,6 +47,13 @@ def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 @click.option("--bpp", type=float, help="The best file of at most so many bits per pixel.")
 @click.option("--psnr", type=float, help="The smallest file of at least so many dB.")
 @click.option("--ms-ssim", type=float, help="The smallest file of at least this MS-SSIM.")
+@click.option(
+    "--effort",
+    type=click.IntRange(0, 9),
+    default=0,
+    metavar="0..9",
+    help="Look longer for a smaller file of the same quality.  [0]",
+)
 @options.model
 @options.device
 @click.option("--lossless", is_flag=True, help="Arrays of small items: code them bit for bit (bits-back).")
@@ -69,6 +76,7 @@ def command(
     bpp: float | None,
     psnr: float | None,
     ms_ssim: float | None,
+    effort: int,
     model: str | None,
     device: str,
     lossless: bool,
@@ -114,10 +122,13 @@ def command(
         from vaecodec.cli.on_cluster import run_on_cluster
         from vaecodec.cluster import Settings
 
-        settings = Settings(quality, target, model, device, check, strip, first_frame, to_8_bit, limit)
+        chosen = {"effort": effort} if effort else {}
+        settings = Settings(quality, target, model, device, check, strip, first_frame, to_8_bit, limit, chosen)
         run_on_cluster(inputs, output, settings, scheduler, force=force, quiet=quiet, as_json=as_json)
         return
-    job = CompressJob(quality, target, model, device, check, strip, first_frame, to_8_bit, limit, force, as_json, quiet)
+    job = CompressJob(
+        quality, target, effort, model, device, check, strip, first_frame, to_8_bit, limit, force, as_json, quiet
+    )  # fmt: skip
     run(
         inputs, output, job, READABLE_EXTENSIONS, lambda path: path.stem + EXTENSION, verb="compressed",
         recursive=recursive, workers=jobs, force=force, quiet=quiet, summary=not as_json,
@@ -130,6 +141,7 @@ class CompressJob:
 
     quality: float | None
     target: dict[str, Any]
+    effort: int
     model: str | None
     device: str
     check: bool
@@ -196,7 +208,7 @@ class CompressJob:
             if self.to_8_bit and rows.bit_depth > 8:
                 rows = replace(rows, bit_depth=8, blocks=map(rounded_to_8_bit, rows.blocks))
             quality = DEFAULT_QUALITY if self.quality is None else self.quality
-            encoded = self.codec.encode_rows(rows, quality=quality, check=self.check)
+            encoded = self.codec.encode_rows(rows, quality=quality, effort=self.effort, check=self.check)
             return encoded.data, _report_of_rows(rows, encoded)
 
     def _whole(self, source: str | bytes) -> tuple[bytes, dict[str, Any]]:
@@ -214,9 +226,9 @@ class CompressJob:
 
         assert self.codec is not None  # prepared
         if self.target:
-            return self.codec.encode_to(picture, **self.target, check=self.check)
+            return self.codec.encode_to(picture, **self.target, effort=self.effort, check=self.check)
         quality = DEFAULT_QUALITY if self.quality is None else self.quality
-        return self.codec.encode(picture, quality=quality, check=self.check)
+        return self.codec.encode(picture, quality=quality, effort=self.effort, check=self.check)
 
 
 def _report_of_rows(rows: PictureRows, encoded: EncodedRows) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from vaecodec.models.backend import TileLatents
 from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols, quality_of_units
 from vaecodec.models.decoder_data import Pop, Push
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights
 
@@ -54,6 +55,16 @@ class TorchBackend:
         self.prior = ExactPrior(layers)
         self.synthesis = ExactSynthesis(layers)
         self.encoder = weights.build_encoder(self.device)
+        self._weights = weights
+        self._relaxed: RelaxedDecoder | None = None
+
+    @property
+    def relaxed(self) -> RelaxedDecoder:
+        """The decoder that gradients pass through; made when first asked for."""
+        if self._relaxed is None:
+            w = self._weights
+            self._relaxed = RelaxedDecoder(w.data, w.half_widths, w.counts, self.device)
+        return self._relaxed
 
     @property
     def halo(self) -> int:
@@ -80,25 +91,61 @@ class TorchBackend:
         )
         return samples
 
-    def analyse(self, x: IntArray, rows: tuple[int, int], columns: tuple[int, int], quality16: int) -> Analysed:
+    def analyse(
+        self, x: IntArray, rows: tuple[int, int], columns: tuple[int, int], quality16: int, effort: int = 0
+    ) -> Analysed:
         """Samples uint8, or float32 of the same range, [H, W, 3] -> latents of the cells from ``rows[0]`` to ``rows[1]``, seen with their neighbours.
 
-        H and W are multiples of 16.
+        H and W are multiples of 16. ``effort``, 0 to 9: how long to look for better latents, see ``models/refine.py``.
         """
-        top, bottom, left, right = (edge * STRIDE for edge in (*rows, *columns))
-        halo = self.encoder.halo
-        y0, x0 = max(0, top - halo), max(0, left - halo)
-        piece = np.ascontiguousarray(x[y0 : bottom + halo, x0 : right + halo])
+        height, width = x.shape[0] // STRIDE, x.shape[1] // STRIDE
+        halo = self.encoder.halo // STRIDE
+        seen_rows, seen_columns = _widened(rows, halo, height), _widened(columns, halo, width)
         with torch.inference_mode():
             q = torch.tensor([quality_of_units(quality16)], device=self.device)
-            v = self.encoder.analyse(torch.from_numpy(piece).to(self.device)[None], q)
-            inside = v[:, (top - y0) // STRIDE :, (left - x0) // STRIDE :]
-            inside = inside[:, : rows[1] - rows[0], : columns[1] - columns[0]]
-            return Analysed(inside[0], hyper_symbols(self.encoder, inside))
+            v = self.encoder.analyse(self._samples(x, seen_rows, seen_columns), q)
+            inside = _cut(v, seen_rows, seen_columns, rows, columns)
+            z = hyper_symbols(self.encoder, inside)
+        if effort:
+            near_rows, near_columns = _widened(rows, self.halo, height), _widened(columns, self.halo, width)
+            window = Window(
+                self._samples(x, near_rows, near_columns),
+                _cut(v, seen_rows, seen_columns, near_rows, near_columns),
+                _moved(rows, near_rows), _moved(columns, near_columns),
+            )  # fmt: skip
+            known = np.where(self.prior.hyper_indices(quality16, *inside.shape[1:3]) == 0, 0, z)
+            lam = float(self.encoder.lambda_at(q))
+            inside = refine(self.relaxed, window, known, quality16, lam, EFFORTS[effort])
+        return Analysed(inside[0], z)
+
+    def _samples(self, x: IntArray, rows: tuple[int, int], columns: tuple[int, int]) -> torch.Tensor:
+        (top, bottom), (left, right) = rows, columns
+        piece = x[top * STRIDE : bottom * STRIDE, left * STRIDE : right * STRIDE]
+        return torch.from_numpy(np.ascontiguousarray(piece)).to(self.device)[None]
 
     def encode_tile(self, analysed: Analysed, quality16: int, push: Push) -> TileLatents:
         """Hands the symbols of a tile to a coder; the integers that a decoder will have."""
         return _arrays(encode_tile(analysed.v, analysed.z, self.prior, quality16, push))
+
+
+def _widened(cells: tuple[int, int], halo: int, end: int) -> tuple[int, int]:
+    return max(0, cells[0] - halo), min(end, cells[1] + halo)
+
+
+def _moved(cells: tuple[int, int], origin: tuple[int, int]) -> tuple[int, int]:
+    return cells[0] - origin[0], cells[1] - origin[0]
+
+
+def _cut(
+    v: torch.Tensor,
+    seen_rows: tuple[int, int],
+    seen_columns: tuple[int, int],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+) -> torch.Tensor:
+    """Of latents [1, h, w, M] of the seen cells, those of ``rows`` and ``columns``."""
+    (top, bottom), (left, right) = _moved(rows, seen_rows), _moved(columns, seen_columns)
+    return v[:, top:bottom, left:right]
 
 
 def _arrays(latents: Latents) -> TileLatents:

@@ -1,4 +1,4 @@
-"""Where and for how long a run computes: the device, its fast number format, the clock, the learning rate over time."""
+"""Where and for how long a run computes: the device, the clock, the learning rate over time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -30,15 +29,6 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda":
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(name)
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is worth it: on any GPU that has it, on processors with matrix units or vector instructions for it."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-    return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
 def learning_rate_factor(step: int, warmup: int, done: float, final: float) -> float:

@@ -25,8 +25,9 @@ from vaecodec.errors import UsageError
 from vaecodec.items import Values, read_items
 from vaecodec.models.family.networks import FamilyModel, loss_of
 from vaecodec.models.family.settings import ACTIVE_BITS, PRESETS, FamilySettings
+from vaecodec.models.precision import has_fast_bfloat16
 from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
-from vaecodec.training.clock import Clock, has_fast_bfloat16, learning_rate_factor
+from vaecodec.training.clock import Clock, learning_rate_factor
 from vaecodec.training.curves import write_history
 from vaecodec.training.options import parse_settings, setting
 

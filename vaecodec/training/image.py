@@ -25,9 +25,10 @@ from torch import Tensor, nn
 
 from vaecodec.errors import UsageError
 from vaecodec.models.image import ImageModel
+from vaecodec.models.precision import has_fast_bfloat16
 from vaecodec.models.settings import PRESETS
 from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
-from vaecodec.training.clock import Clock, has_fast_bfloat16, learning_rate_factor, pick_device
+from vaecodec.training.clock import Clock, learning_rate_factor, pick_device
 from vaecodec.training.curves import write_history
 from vaecodec.training.klt import initialise_with_klt, linear_path
 from vaecodec.training.options import parse_settings, setting

@@ -1,0 +1,111 @@
+"""Encoding that looks for better latents: what it gains, and that decoders know nothing of it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vaecodec import api
+from vaecodec.api import Codec, Encoded
+from vaecodec.bitstream.container import read_container
+from vaecodec.cli import main
+from vaecodec.errors import UsageError
+from vaecodec.evaluation import psnr
+from vaecodec.models.coding import encode_tile, quality_of_units
+from vaecodec.models.refine import EFFORTS
+from vaecodec.picture import Picture
+
+
+def cost(codec: Codec, encoded: Encoded, quality16: int) -> float:
+    """What encoding minimises: bits + λ·error, in bits."""
+    lam = float(codec.torch.encoder.lambda_at(torch.tensor([quality_of_units(quality16)])))
+    error = ((encoded.samples.astype(float) - encoded.source) ** 2).sum() / 3
+    return 8 * len(encoded.data) + lam * error
+
+
+@pytest.mark.parametrize("quality", [5, 50, 95])
+def test_effort_saves_bits_for_their_error(codec: Codec, photograph: np.ndarray, quality: int) -> None:
+    picture = Picture(photograph[60:188, 150:310])
+    plain, little, more = (
+        cost(codec, codec.encode(picture, quality=quality, effort=effort), 16 * quality) for effort in (0, 2, 4)
+    )
+    assert max(little, more) < 0.99 * plain
+
+
+def test_a_file_made_with_effort_decodes_as_any_other(codec: Codec, photograph: np.ndarray) -> None:
+    picture = Picture(photograph[:70, 100:233, :1])
+    encoded = codec.encode(picture, quality=40, effort=1, check=True)
+    assert np.array_equal(codec.decompress(encoded.data).samples, encoded.samples)
+
+
+def test_tiles_are_refined_with_their_neighbours_in_sight(
+    codec: Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Picture(photograph[:90, :130])
+    monkeypatch.setattr(api, "ONE_TILE_PIXELS", 1000)
+    monkeypatch.setattr(api, "TILE_EXPONENT", 6)
+    plain, better = (codec.encode(picture, quality=60, effort=effort) for effort in (0, 2))
+    assert len(read_container(better.data).tiles) == 6
+    assert np.array_equal(codec.decompress(better.data).samples, better.samples)
+    assert cost(codec, better, 960) < cost(codec, plain, 960)
+    seams = np.abs(better.samples[:, 63:65].astype(int) - picture.samples[:, 63:65]).mean()
+    assert seams < 1.3 * np.abs(better.samples.astype(int) - picture.samples).mean()
+
+
+@pytest.mark.parametrize("quality16", [0, 800, 1600])
+def test_the_relaxed_decoder_is_the_exact_one_but_for_its_floors(
+    codec: Codec, photograph: np.ndarray, quality16: int
+) -> None:
+    backend = codec.torch
+    x = photograph[:128, :192]
+    analysed = backend.analyse(x, (0, 8), (0, 12), quality16)
+    groups: list[tuple[np.ndarray, np.ndarray]] = []
+    latents = encode_tile(analysed.v, analysed.z, backend.prior, quality16, lambda s, i: groups.append((s, i)))
+    exact = backend.synthesis(latents.y16, quality16).float()
+    relaxed = backend.relaxed
+    with torch.no_grad():
+        y = latents.y16[None].float() / 16
+        samples = relaxed.synthesise(y, quality16)[0]
+
+        def keep(r: torch.Tensor, mean: torch.Tensor, sigma: torch.Tensor, index: torch.Tensor) -> tuple:
+            return mean + r, relaxed.cost(index, r.round()).sum()
+
+        known = np.where(backend.prior.hyper_indices(quality16, 8, 12) == 0, 0, analysed.z)
+        bits, joined, _ = relaxed.prior(y, relaxed.features(known, quality16), quality16, keep)
+    assert torch.allclose(joined, y, atol=1e-3)
+    assert float((samples - exact).abs().mean()) < 0.5  # rounding to whole samples alone makes 0.25
+    coded = sum(codec.tables.bits(s, i) for s, i in groups[1:])  # the first group is z
+    assert math.isclose(float(bits), coded, rel_tol=0.01)
+
+
+def test_more_effort_spends_more(codec: Codec) -> None:
+    spent = [passes.soft + passes.whole for passes in EFFORTS]
+    assert spent[0] == 0 and spent == sorted(set(spent)) and len(spent) == api.MAX_EFFORT + 1
+
+
+def test_effort_out_of_range_is_refused(codec: Codec, photograph: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="effort 10 is out of range"):
+        codec.encode(Picture(photograph[:16, :16]), effort=10)
+
+
+def test_the_command_takes_an_effort(tmp_path, photograph: np.ndarray) -> None:
+    from PIL import Image
+
+    source = tmp_path / "a.png"
+    Image.fromarray(photograph[:96, 150:280]).save(source)
+    sizes = []
+    for effort in ("0", "3"):
+        out = tmp_path / f"{effort}.vaec"
+        assert main(["compress", str(source), "-o", str(out), "-q", "30", "--effort", effort]) == 0
+        sizes.append(out.stat().st_size)
+    assert sizes[1] < sizes[0]
+
+
+def test_rate_control_takes_an_effort(codec: Codec, photograph: np.ndarray) -> None:
+    picture = Picture(photograph[60:156, 150:278])
+    plain, better = (codec.encode_to(picture, size=1200, effort=effort) for effort in (0, 1))
+    assert 1180 <= len(better.data) <= 1200
+    assert psnr(better.source, better.samples) > psnr(plain.source, plain.samples)
