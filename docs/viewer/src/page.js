@@ -235,6 +235,7 @@ show("empty");
 
 /** For tests and for the console: decodes bytes, shows nothing. */
 globalThis.vaecodecViewer = {
+  ready: () => decoder.ready(),
   decode: (bytes, options) => decoder.decode(bytes, options),
   fingerprint: async (bytes) => {
     const picture = await decoder.decode(bytes, { digest: true });
