@@ -120,7 +120,7 @@ def test_exported_graphs_are_valid_and_synthesise_the_same(onnx_codec: Codec, tm
 
 def test_exporting_again_needs_the_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export-onnx", "fast", "-o", str(tmp_path / "model")]) == 0
-    assert "8 files" in capsys.readouterr().out
+    assert "9 files" in capsys.readouterr().out
     assert main(["export-onnx", "fast", "-o", str(tmp_path / "model")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["export-onnx", "fast", "-o", str(tmp_path / "model"), "-f", "--quiet"]) == 0

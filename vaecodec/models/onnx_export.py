@@ -11,7 +11,7 @@ import numpy as np
 import safetensors.numpy
 
 from vaecodec.models.decoder_data import synthesis_halo
-from vaecodec.models.onnx_graphs import OPSET, GraphWriter
+from vaecodec.models.onnx_graphs import OPSET, SYNTHESIS_DEEP, GraphWriter
 from vaecodec.models.weights import Weights
 
 FORMAT = "vaecodec-onnx-1"
@@ -21,12 +21,15 @@ TABLES_AT_QUALITY = ("hyper_index", "prior_vector", "mean_factor", "index_offset
 
 
 def exported_files(weights: Weights) -> dict[str, bytes]:
-    """Name and content of every file: six graphs, ``decoder.json`` and ``tables.safetensors``.
+    """Name and content of every file: six graphs, a seventh where the model has samples of 16 bits, ``decoder.json`` and ``tables.safetensors``.
 
     Raises:
         DamagedWeightsError: the weights cannot be computed exactly.
     """
-    graphs = GraphWriter(weights.data).graphs()
+    writer = GraphWriter(weights.data)
+    graphs = writer.graphs()
+    if writer.has_deep_samples:
+        graphs[SYNTHESIS_DEEP] = writer.synthesis_deep()
     settings = json.loads(weights.decoder_config())["settings"]
     configuration = {
         "format": FORMAT,

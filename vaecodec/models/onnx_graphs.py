@@ -259,6 +259,12 @@ class GraphWriter:
         g.output(self._planes(g, index, TensorProto.UINT8), "index", TensorProto.UINT8, [group, "H", "W"])
         return g.model()
 
+    @property
+    def has_deep_samples(self) -> bool:
+        """Whether there is a graph :meth:`synthesis_deep`."""
+        layer = self.data.layers["g_s.patches"]
+        return isinstance(layer, LinearData) and with_deep_samples(layer) is not None
+
     def synthesis_deep(self) -> onnx.ModelProto:
         """As the graph of the synthesis, with samples of 16 bits, int32.
 

@@ -21,13 +21,15 @@ export const LATENTS = 0;
 const MAX_TILE_MODE = 2;
 const MAX_QUALITY16 = 1600;
 const MAX_PIXELS = 2 ** 28;
+const MAX_TILE_PIXELS = 2 ** 24;
 const MAX_METADATA = 2 ** 24;
 const TILE_ENTRY_BYTES = 6;
 
 /**
  * @typedef {{left: number, top: number, width: number, height: number}} Rectangle
  * @typedef {{mode: number, payload: Uint8Array} & Rectangle} Tile
- * @typedef {{modelId: string, width: number, height: number, channels: number, quality16: number, tileExponent: number}} Header
+ * @typedef {{modelId: string, width: number, height: number, channels: number, bitDepth: number,
+ *   quality16: number, tileExponent: number}} Header
  * @typedef {{header: Header, tiles: Tile[], alpha: {mode: number, data: Uint8Array} | null, check: number | null,
  *   packed: {icc?: Uint8Array, exif?: Uint8Array, xmp?: Uint8Array}}} Container
  */
@@ -95,18 +97,22 @@ function readHeader(payload) {
   [width, at] = readVarint(payload, at);
   [height, at] = readVarint(payload, at);
   const channels = payload[at];
-  const depth = payload[at + 1];
+  const bitDepth = payload[at + 1];
   [quality16, at] = readVarint(payload, at + 2);
   const tileExponent = payload[at];
   if (at + 1 !== payload.length) throw damaged("its header has a wrong length");
   if (width < 1 || height < 1) throw damaged("it has no pixels");
   if (channels !== 1 && channels !== 3) throw damaged(`it says that it has ${channels} channels`);
-  if (depth >= 9 && depth <= 16) throw new FileError(`This picture has ${depth} bits per sample; this page shows 8.`);
-  if (depth !== 8) throw damaged(`it says that it has ${depth} bits per sample`);
+  if (bitDepth >= 9 && bitDepth <= 15) throw new FileError(`This picture has ${bitDepth} bits per sample; this page knows 8 and 16.`);
+  if (bitDepth !== 8 && bitDepth !== 16) throw damaged(`it says that it has ${bitDepth} bits per sample`);
   if (quality16 > MAX_QUALITY16) throw damaged("its quality is out of range");
   if (tileExponent !== 0 && (tileExponent < 6 || tileExponent > 15)) throw damaged("the size of its tiles is out of range");
   if (width * height > MAX_PIXELS) throw new FileError(`This picture of ${width} × ${height} is too large for this page.`);
-  return { modelId, width, height, channels, quality16, tileExponent };
+  const side = tileExponent ? 2 ** tileExponent : Math.max(width, height);
+  if (Math.min(side, width) * Math.min(side, height) > MAX_TILE_PIXELS) {
+    throw new FileError(`This picture of ${width} × ${height} is in too large pieces for this page.`);
+  }
+  return { modelId, width, height, channels, bitDepth, quality16, tileExponent };
 }
 
 /**
@@ -134,7 +140,7 @@ function readTiles(data, table, header) {
   let start = 0;
   for (const rectangle of tileGrid(header.width, header.height, header.tileExponent)) {
     const mode = table[at];
-    if (mode > MAX_TILE_MODE) throw damaged(`a tile has the unknown mode ${mode}`);
+    if (mode > MAX_TILE_MODE || (mode !== LATENTS && header.bitDepth !== 8)) throw damaged(`a tile has the unknown mode ${mode}`);
     const [length, next] = readVarint(table, at + 1);
     if (next + 4 > table.length) throw damaged("its list of tiles is too short");
     if (start + length > data.length) throw damaged("it is cut off");

@@ -16,7 +16,7 @@ const WINDOW_EXPONENT = 10;
 
 /**
  * @typedef {import("./container.js").Header} Header
- * @typedef {{header: Header, samples: Uint8Array, alpha: Uint8Array | null, icc: Uint8Array | null, exif: Uint8Array | null,
+ * @typedef {{header: Header, samples: Uint8Array | Uint16Array, alpha: Uint8Array | null, icc: Uint8Array | null, exif: Uint8Array | null,
  *   xmp: Uint8Array | null, latentsSha256: string | null}} Picture
  *   samples [height, width, channels]; alpha [height, width]
  */
@@ -35,10 +35,10 @@ export async function decode(bytes, model, pool, { progress = () => {}, painted 
   if (header.modelId !== model.modelId) {
     throw new FileError(`This file was made with the model ${header.modelId}; this page has only ${model.modelId}. Get the page that came with that model.`);
   }
-  const { width, height, channels } = header;
+  const { width, height, channels, bitDepth } = header;
   const picture = {
     header,
-    samples: new Uint8Array(width * height * channels),
+    samples: new (bitDepth === 16 ? Uint16Array : Uint8Array)(width * height * channels),
     icc: await unpack(container.packed.icc),
     exif: await unpack(container.packed.exif),
     xmp: await unpack(container.packed.xmp),
@@ -97,18 +97,21 @@ export async function decode(bytes, model, pool, { progress = () => {}, painted 
           piece.set(y16.subarray(at + from.left, at + right), n);
         }
       }
-      const rgb = await pool.run("samples", { y16: piece, quality16: header.quality16, height: h, width: w });
+      const rgb = await pool.run("samples", { y16: piece, quality16: header.quality16, height: h, width: w, bitDepth });
       const first = (top - from.top) * STRIDE * w * STRIDE + (left - from.left) * STRIDE;
       put(picture, r, rgb, 3, first, w * STRIDE);
       painted(picture, r);
       advance(r);
     }),
   );
-  if (container.check !== null && crc32(picture.samples) !== container.check) {
+  if (container.check !== null && crc32(bytesOf(picture.samples)) !== container.check) {
     throw damaged("the picture that comes out does not match its checksum");
   }
   return picture;
 }
+
+/** The bytes of an array; of wide numbers the lower ones first, as on every machine that has a browser. */
+export const bytesOf = (values) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 
 /** Copies RGB or RGBA pixels, `stride` a row, from pixel `first` on, into a rectangle of the picture. */
 function put(picture, r, pixels, depth, first, stride) {
@@ -153,6 +156,6 @@ async function decodeAlpha(alpha, { width, height }) {
 /** Section 7. @param {{z: Int32Array, y16: Int32Array}[]} tiles */
 function digestOf(tiles) {
   const hash = new Sha256();
-  for (const { z, y16 } of tiles) for (const values of [z, y16]) hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  for (const { z, y16 } of tiles) for (const values of [z, y16]) hash.update(bytesOf(values));
   return hash.hex();
 }

@@ -114,15 +114,15 @@ export async function decodeLatents(model, run, { payload, quality16, height, wi
  * Section 5.3.
  * @param {ModelTables} model
  * @param {RunGraph} run
- * @param {{y16: Int32Array, quality16: number, height: number, width: number}} window y16 [M, height, width]
- * @returns {Promise<Uint8Array>} RGB, [16·height, 16·width, 3]
+ * @param {{y16: Int32Array, quality16: number, height: number, width: number, bitDepth: number}} window y16 [M, height, width]
+ * @returns {Promise<Uint8Array | Int32Array>} RGB, [16·height, 16·width, 3]; Int32Array with 16 bits
  */
-export async function synthesise(model, run, { y16, quality16, height, width }) {
+export async function synthesise(model, run, { y16, quality16, height, width, bitDepth }) {
   const row = (name) => {
     const values = model.at(name, quality16);
     return int32(values, [values.length]);
   };
-  const { samples } = await run("synthesis", {
+  const { samples } = await run(bitDepth === 16 ? "synthesis_deep" : "synthesis", {
     y16: int32(y16, [model.latents, height, width]),
     latent_factor: row("latent_factor"),
     feature_factor: row("feature_factor"),

@@ -1,7 +1,7 @@
 /** The page: takes files, shows pictures, says what it cannot open. */
 
 import workerSource from "worker:./worker.js";
-import { decode } from "./decode.js";
+import { bytesOf, decode } from "./decode.js";
 import { embedded, unpackFiles } from "./embedded.js";
 import { FileError } from "./errors.js";
 import { orientation, upright } from "./exif.js";
@@ -17,7 +17,7 @@ const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
 const sha256 = (bytes) => {
   const hash = new Sha256();
-  hash.update(bytes);
+  hash.update(bytesOf(bytes));
   return hash.hex();
 };
 
@@ -91,12 +91,13 @@ class Display {
     this.context.setTransform(...matrix);
   }
 
-  paint({ samples, alpha, header: { width, channels } }, r) {
+  paint({ samples, alpha, header: { width, channels, bitDepth } }, r) {
+    const scale = bitDepth === 16 ? 257 : 1;
     const image = new ImageData(r.width, r.height);
     for (let i = 0, to = 0; i < r.height; i++) {
       for (let j = 0; j < r.width; j++, to += 4) {
         const n = (r.top + i) * width + r.left + j;
-        for (let c = 0; c < 3; c++) image.data[to + c] = samples[n * channels + (channels === 3 ? c : 0)];
+        for (let c = 0; c < 3; c++) image.data[to + c] = Math.round(samples[n * channels + (channels === 3 ? c : 0)] / scale);
         image.data[to + 3] = alpha ? alpha[n] : 255;
       }
     }
@@ -107,8 +108,8 @@ class Display {
 }
 
 function showFacts(name, bytes, picture, seconds) {
-  const { width, height, channels, quality16 } = picture.header;
-  const kind = [channels === 1 ? ", grey" : "", picture.alpha ? ", with transparency" : ""].join("");
+  const { width, height, channels, bitDepth, quality16 } = picture.header;
+  const kind = [channels === 1 ? ", grey" : "", bitDepth === 16 ? ", 16 bits per sample" : "", picture.alpha ? ", with transparency" : ""].join("");
   const facts = {
     File: name,
     Picture: `${width} × ${height}${kind}`,
@@ -239,8 +240,14 @@ globalThis.vaecodecViewer = {
   decode: (bytes, options) => decoder.decode(bytes, options),
   fingerprint: async (bytes) => {
     const picture = await decoder.decode(bytes, { digest: true });
-    const { width, height, channels } = picture.header;
-    return { latents_sha256: picture.latentsSha256, samples_sha256: sha256(picture.samples), shape: [height, width, channels] };
+    const { width, height, channels, bitDepth } = picture.header;
+    return {
+      latents_sha256: picture.latentsSha256,
+      samples_sha256: sha256(picture.samples),
+      alpha_sha256: picture.alpha && sha256(picture.alpha),
+      shape: [height, width, channels],
+      bit_depth: bitDepth,
+    };
   },
   png: encodePng,
 };

@@ -22,7 +22,7 @@ async function deflate(bytes) {
   return new Uint8Array(await new Response(packed).arrayBuffer());
 }
 
-/** Each row by the Paeth filter: photographs pack well with it. */
+/** Each row by the Paeth filter: photographs pack well with it. `depth` is in bytes per pixel. */
 function filtered(pixels, width, height, depth) {
   const stride = width * depth;
   const out = new Uint8Array((stride + 1) * height);
@@ -44,21 +44,26 @@ function filtered(pixels, width, height, depth) {
  * @param {import("./decode.js").Picture} picture
  * @returns {Promise<Blob>}
  */
-export async function encodePng({ header: { width, height, channels }, samples, alpha, icc, exif }) {
+export async function encodePng({ header: { width, height, channels, bitDepth }, samples, alpha, icc, exif }) {
   const depth = channels + (alpha ? 1 : 0);
   let pixels = samples;
   if (alpha) {
-    pixels = new Uint8Array(width * height * depth);
+    pixels = new samples.constructor(width * height * depth);
     for (let n = 0; n < width * height; n++) {
       for (let c = 0; c < channels; c++) pixels[n * depth + c] = samples[n * channels + c];
-      pixels[n * depth + channels] = alpha[n];
+      pixels[n * depth + channels] = bitDepth === 16 ? 257 * alpha[n] : alpha[n];
     }
+  }
+  if (bitDepth === 16) {
+    const view = new DataView(new ArrayBuffer(2 * pixels.length));
+    pixels.forEach((sample, n) => view.setUint16(2 * n, sample));
+    pixels = new Uint8Array(view.buffer);
   }
   const head = new Uint8Array(13);
   const view = new DataView(head.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
-  head.set([8, COLOUR_TYPE[depth]], 8);
+  head.set([bitDepth, COLOUR_TYPE[depth]], 8);
   const parts = [new Uint8Array(SIGNATURE), chunk("IHDR", head)];
   if (icc) {
     const name = new TextEncoder().encode("ICC profile\0\0");
@@ -69,6 +74,6 @@ export async function encodePng({ header: { width, height, channels }, samples, 
     parts.push(chunk("iCCP", data));
   }
   if (exif) parts.push(chunk("eXIf", exif));
-  parts.push(chunk("IDAT", await deflate(filtered(pixels, width, height, depth))), chunk("IEND", new Uint8Array(0)));
+  parts.push(chunk("IDAT", await deflate(filtered(pixels, width, height, (depth * bitDepth) / 8))), chunk("IEND", new Uint8Array(0)));
   return new Blob(parts, { type: "image/png" });
 }

@@ -11,6 +11,7 @@ const sessions = {};
 let files;
 
 function session(name) {
+  if (!files[`${name}.onnx`]) throw new FileError("This picture has 16 bits per sample, and the model of this page only 8.");
   // Made when it is first needed: the first picture does not wait for all.
   sessions[name] ??= ort.InferenceSession.create(files[`${name}.onnx`], { executionProviders: ["wasm"] });
   return sessions[name];

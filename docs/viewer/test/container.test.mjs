@@ -52,9 +52,10 @@ test("CRC-32 and SHA-256 are those of others", () => {
 
 test("golden files have the sizes that they should", () => {
   assert.ok(readdirSync(GOLDEN).filter((name) => name.endsWith(".vaec")).length >= 6);
-  for (const [name, { shape }] of Object.entries(EXPECTED)) {
+  for (const [name, { shape, bit_depth }] of Object.entries(EXPECTED)) {
     const { header, tiles } = readContainer(golden(name));
     assert.deepEqual([header.height, header.width, header.channels], shape);
+    assert.equal(header.bitDepth, bit_depth);
     assert.equal(tiles.length, [...tileGrid(header.width, header.height, header.tileExponent)].length);
     assert.equal(tiles.reduce((sum, t) => sum + t.width * t.height, 0), shape[0] * shape[1]);
   }
@@ -81,6 +82,9 @@ test("what the format forbids is refused", () => {
   refused(file({ head: header({ kind: 3 }) }), /kind 3/);
   refused(file({ head: header({ channels: 2 }) }), /channels/);
   refused(file({ head: header({ depth: 12 }) }), /12 bits/);
+  refused(file({ head: header({ depth: 17 }) }), /17 bits/);
+  assert.equal(readContainer(file({ head: header({ depth: 16 }) })).header.bitDepth, 16);
+  refused(file({ head: header({ depth: 16 }), tiles: section(0x82, tile(PAYLOAD, 1)) }), /mode 1/);
   refused(file({ head: header({ width: 0 }) }), /no pixels/);
   refused(file({ head: header({ quality: [0xc1, 0x0c] }) }), /quality/);
   refused(file({ head: header({ exponent: 5 }) }), /tiles/);
