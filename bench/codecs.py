@@ -24,6 +24,8 @@ from vaecodec.evaluation.peers import CodedFile
 Samples = npt.NDArray[np.uint8]
 
 OURS = "vaecodec"
+OURS_WITH_EFFORT = "vaecodec-effort3"
+_EFFORT = 3
 REFERENCE = "jpeg"
 
 # Twelve steps: enough points in every window.
@@ -102,7 +104,7 @@ class Peer:
     Attributes:
         key: what the command line and the rows call it.
         name: what people call it.
-        build: makes the adapter, and imports what that takes.
+        build: makes the adapter, and imports what that takes; None for our own.
         what: settings and library in a few words.
         licence: of the library that codes.
         module: module that has to be installed, or None.
@@ -112,7 +114,7 @@ class Peer:
 
     key: str
     name: str
-    build: Callable[[], CodecAdapter]
+    build: Callable[[], CodecAdapter] | None
     what: str
     licence: str
     module: str | None = None
@@ -158,6 +160,7 @@ _LOSSLESS_WEBP = {"lossless": True, "quality": 100, "method": 4}
 PEERS: dict[str, Peer] = {
     peer.key: peer
     for peer in (
+        Peer(OURS_WITH_EFFORT, f"vaecodec, effort {_EFFORT}", None, "the same weights and decoder, a longer search", "MIT"),
         Peer("jpeg", "JPEG 4:2:0", lambda: JPEG, "Pillow, libjpeg-turbo, optimised tables", "BSD-3-Clause, IJG"),
         Peer("jpeg444", "JPEG 4:4:4", lambda: JPEG_444, "Pillow, libjpeg-turbo, optimised tables", "BSD-3-Clause, IJG"),
         Peer("jpeg2000", "JPEG 2000", Jpeg2000, "Pillow, OpenJPEG, 9/7 wavelet, colour transform", "BSD-2-Clause",
@@ -203,20 +206,23 @@ def build_codec(key: str, ours: OurSettings) -> CodecAdapter:
     Raises:
         UsageError: there is no such codec, or it is not installed.
     """
-    if key == OURS:
+    if key in (OURS, OURS_WITH_EFFORT):
         from vaecodec.api import Codec
 
-        return VaecodecAdapter(Codec(ours.model, device=ours.device), ours.qualities)
+        effort = 0 if key == OURS else _EFFORT
+        return VaecodecAdapter(Codec(ours.model, device=ours.device), ours.qualities, effort=effort)
     if key not in PEERS:
         raise UsageError(f"codec {key!r} is not known: use some of {OURS}, {', '.join(PEERS)}")
     if missing := PEERS[key].missing():
         raise UsageError(f"{PEERS[key].name} needs {missing}")
-    return PEERS[key].build()
+    build = PEERS[key].build
+    assert build is not None  # ours are built above
+    return build()
 
 
 def settings_of(key: str, ours: OurSettings) -> tuple[float, ...]:
     """The settings of quality of a codec, ascending, without loading a model."""
-    return ours.qualities if key == OURS else tuple(build_codec(key, ours).settings)
+    return ours.qualities if key in (OURS, OURS_WITH_EFFORT) else tuple(build_codec(key, ours).settings)
 
 
 def display_name(key: str) -> str:

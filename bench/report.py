@@ -32,7 +32,7 @@ from bench.analysis import (
     published_table,
     summarise_times,
 )
-from bench.codecs import OURS, PEERS, REFERENCE, OurSettings, display_name
+from bench.codecs import OURS, OURS_WITH_EFFORT, PEERS, REFERENCE, OurSettings, display_name
 from bench.rows import TimeRow
 from vaecodec.errors import VaecodecError
 from vaecodec.evaluation import WINDOWS, BDRate, find_pictures
@@ -41,7 +41,7 @@ from vaecodec.version import __version__
 PAGE_FOLDER = Path(__file__).parent / "page"
 
 COLOURS = {
-    OURS: "#d9480f", "jpeg": "#475569", "jpeg444": "#94a3b8", "jpeg2000": "#8d6e63", "webp": "#0d9488", "jxl": "#a855f7",
+    OURS: "#d9480f", OURS_WITH_EFFORT: "#f59f00", "jpeg": "#475569", "jpeg444": "#94a3b8", "jpeg2000": "#8d6e63", "webp": "#0d9488", "jxl": "#a855f7",
     "avif": "#2563eb", "avif-psnr": "#60a5fa", "heic": "#ca8a04",
 }  # fmt: skip
 

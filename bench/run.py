@@ -24,7 +24,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.codecs import OUR_QUALITIES, OURS, PEERS, OurSettings, model_label, settings_of
+from bench.codecs import OUR_QUALITIES, OURS, OURS_WITH_EFFORT, PEERS, OurSettings, model_label, settings_of
 from bench.machine import environment
 from bench.measure import QualityTask, begin, measure_picture
 from bench.rows import TABLE_ENDING, Journal, QualityRow, QualityTable, read_table, write_table
@@ -130,7 +130,7 @@ def chosen_codecs(wanted: Sequence[str]) -> list[str]:
 def environment_of(key: str, ours: OurSettings) -> dict[str, Any]:
     """Versions and machine; for vaecodec the model too."""
     found = environment()
-    if key == OURS:
+    if key in (OURS, OURS_WITH_EFFORT):
         from vaecodec.api import find_weights
         from vaecodec.models.weights import load_weights
 

@@ -40,7 +40,7 @@ def test_jpeg_is_measured_at_the_qualities_of_the_protocol() -> None:
 
 
 def test_what_is_not_known_is_refused_with_what_is() -> None:
-    with pytest.raises(UsageError, match="vaecodec, jpeg"):
+    with pytest.raises(UsageError, match="vaecodec, vaecodec-effort3, jpeg"):
         build_codec("gif", OURS)
 
 

@@ -101,7 +101,7 @@ class _Encoded(Protocol):
 class PictureCodec(Protocol):
     """The part of `vaecodec.Codec` that measurements need."""
 
-    def encode(self, picture: Picture, *, quality: float, check: bool = False) -> _Encoded:
+    def encode(self, picture: Picture, *, quality: float, effort: int = 0, check: bool = False) -> _Encoded:
         """Turns a picture into a file."""
 
     def decompress(self, data: bytes) -> Picture:
@@ -115,10 +115,11 @@ class VaecodecAdapter:
     codec: PictureCodec
     settings: tuple[float, ...]
     name: str = field(default="vaecodec")
+    effort: int = 0
 
     def encode(self, samples: Samples, setting: float) -> CodedFile:
         """Turns uint8 [H, W, C] into a file."""
-        encoded = self.codec.encode(Picture(samples), quality=setting)
+        encoded = self.codec.encode(Picture(samples), quality=setting, effort=self.effort)
         return CodedFile(encoded.data, encoded.estimated_bits)
 
     def decode(self, data: bytes) -> Samples:
