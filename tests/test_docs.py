@@ -21,7 +21,6 @@ import re
 import runpy
 import shlex
 import shutil
-import stat
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -149,15 +148,20 @@ def run_line(line: str) -> str:
 
 
 def run_pipe(line: str) -> str:
-    """Runs a line in a real shell, where ``vaecodec`` is the one that is tested."""
-    program = Path("bin") / "vaecodec"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m vaecodec "$@"\n')
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    environment = os.environ | {"PATH": f"{program.parent.resolve()}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", line], env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, f"{line}\n{done.stderr.decode()}"
-    return done.stdout.decode()
+    """Runs ``cat FILE | vaecodec ... | vaecodec ...``, each with the bytes of the one before."""
+    data = b""
+    for words in (shlex.split(part) for part in line.split("|")):
+        if words[0] == "cat":
+            data = Path(words[1]).read_bytes()
+            continue
+        assert words[0] == "vaecodec", line
+        given, printed = io.TextIOWrapper(io.BytesIO(data)), io.TextIOWrapper(io.BytesIO())
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+            patch.setattr(sys, "stdin", given)
+            assert main(words[1:]) == 0, line
+        printed.flush()
+        data = printed.buffer.getvalue()
+    return data.decode()
 
 
 @pytest.mark.parametrize("name", DOCTESTS)
