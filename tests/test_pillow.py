@@ -185,6 +185,13 @@ def test_pillow_has_the_say_over_how_many_pixels_are_too_many(
         Image.open(file)
 
 
+def test_effort_is_passed_on_where_it_is_given(photo: Image.Image) -> None:
+    least = photo.crop((0, 0, 32, 32))
+    assert saved(least, effort=1).getvalue() != saved(least).getvalue()
+    with pytest.raises(ValueError, match="effort"):
+        saved(least, effort=10)
+
+
 @pytest.mark.parametrize("quality", [-1, 101, "keep"])
 def test_a_quality_that_is_none_is_a_valueerror(photo: Image.Image, quality: object) -> None:
     with pytest.raises(ValueError, match="quality"):

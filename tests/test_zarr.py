@@ -66,6 +66,11 @@ def test_what_is_no_picture_is_refused(chunk: object) -> None:
         numcodecs.get_codec({"id": "vaecodec"}).encode(chunk)
 
 
+def test_effort_is_spent_on_chunks(pictures: np.ndarray) -> None:
+    fast, slow = (numcodecs.get_codec({"id": "vaecodec", "quality": 30, "effort": effort}) for effort in (0, 1))
+    assert fast.encode(pictures[0]) != slow.encode(pictures[0])
+
+
 def test_settings_that_contradict_are_refused() -> None:
     for wrong in ({"quality": 50, "psnr": 40}, {"quality": 101}):
         with pytest.raises(UsageError):

@@ -38,13 +38,16 @@ class Vaecodec(Codec):
 
     codec_id = "vaecodec"
 
-    def __init__(self, quality: float | None = None, psnr: float | None = None, model: str = "fast") -> None:
+    def __init__(
+        self, quality: float | None = None, psnr: float | None = None, model: str = "fast", effort: int = 0
+    ) -> None:
         """Sets what every picture is compressed to.
 
         Args:
             quality: 0 (smallest) to 100 (best); by default vaecodec's own default.
             psnr: in place of a quality: every picture gets the smallest file of at least so many dB.
             model: name of installed weights, or path of a weights file.
+            effort: 0 (fast) to 9: how long to look for a smaller file.
 
         Raises:
             UsageError: both a quality and a PSNR, or a quality out of range.
@@ -56,6 +59,7 @@ class Vaecodec(Codec):
         self.quality = quality
         self.psnr = psnr
         self.model = model
+        self.effort = effort
 
     def encode(self, buf: Any) -> bytes:
         """Compresses a chunk.
@@ -99,8 +103,9 @@ class Vaecodec(Codec):
         codec = shared_codec(self.model)
         samples = Picture(picture if picture.ndim == 3 else picture[:, :, np.newaxis])
         if self.psnr is not None:
-            return codec.encode_to(samples, psnr=self.psnr).data
-        return codec.encode(samples, quality=DEFAULT_QUALITY if self.quality is None else self.quality).data
+            return codec.encode_to(samples, psnr=self.psnr, effort=self.effort).data
+        quality = DEFAULT_QUALITY if self.quality is None else self.quality
+        return codec.encode(samples, quality=quality, effort=self.effort).data
 
     def _decompress(self, data: bytes) -> Chunk:
         from vaecodec.api import find_codec_for

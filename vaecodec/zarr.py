@@ -38,11 +38,13 @@ class Vaecodec(ArrayBytesCodec):
         quality: 0 (smallest) to 100 (best); by default vaecodec's own default.
         psnr: in place of a quality: every picture gets the smallest file of at least so many dB.
         model: name of installed weights, or path of a weights file.
+        effort: 0 (fast) to 9: how long to look for a smaller file.
     """
 
     quality: float | None = None
     psnr: float | None = None
     model: str = "fast"
+    effort: int = 0
 
     is_fixed_size = False
 
@@ -50,7 +52,7 @@ class Vaecodec(ArrayBytesCodec):
         self._chunks()
 
     def _chunks(self) -> _Chunks:
-        return _Chunks(self.quality, self.psnr, self.model)
+        return _Chunks(self.quality, self.psnr, self.model, self.effort)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Vaecodec:
@@ -59,7 +61,7 @@ class Vaecodec(ArrayBytesCodec):
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as it is written in an array's metadata."""
-        given = {"quality": self.quality, "psnr": self.psnr, "model": self.model}
+        given = {"quality": self.quality, "psnr": self.psnr, "model": self.model, "effort": self.effort or None}
         return {"name": NAME, "configuration": {name: value for name, value in given.items() if value is not None}}
 
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:
