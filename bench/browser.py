@@ -33,10 +33,10 @@ PATIENCE_MS = 1_800_000
 class Browser:
     """A page that is open."""
 
-    def __init__(self, page: Any) -> None:
+    def __init__(self, page: Any, workers: int) -> None:
         self.page = page
         page.set_default_timeout(PATIENCE_MS)
-        page.goto(PAGE.as_uri())
+        page.goto(f"{PAGE.as_uri()}?workers={workers}")
 
     def fingerprint(self, data: bytes) -> tuple[str, str]:
         """SHA-256 of the integers, and of the samples."""
@@ -58,8 +58,11 @@ class Browser:
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
+def open_browser(workers: int = 1) -> Iterator[Browser]:
     """The page in headless Chromium, opened from the file system.
+
+    Args:
+        workers: that it may start.
 
     Raises:
         MissingExtraError: Chromium, playwright or the built page is not there.
@@ -73,7 +76,7 @@ def open_browser() -> Iterator[Browser]:
         raise MissingExtraError("this needs playwright: pip install 'vaecodec[viewer]'") from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        yield Browser(browser.new_page())
+        yield Browser(browser.new_page(), workers)
         browser.close()
 
 
@@ -126,18 +129,17 @@ def peak_memory() -> Iterator[list[int]]:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def main(file: Path) -> None:
+@click.option("--workers", type=click.IntRange(1, 4), default=1, show_default=True, help="That the page may start.")
+def main(file: Path, workers: int) -> None:
     """Open FILE in the page and print what it says, and the memory that Chromium took."""
-    with open_browser() as browser:
+    with open_browser(workers) as browser:
         browser.page.evaluate("vaecodecViewer.ready()")
         before, seconds = chromium_memory(), chromium_seconds()
         with peak_memory() as peak:
             facts = browser.show(file)
         seconds = chromium_seconds() - seconds
-        workers = browser.page.evaluate("Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1))")
     for term, value in facts.items():
         click.echo(f"{term}: {value}")
-    click.echo(f"Workers: {workers}")
     click.echo(f"Processor time: {seconds:.1f} s, the JPEG included")
     click.echo(f"Memory: {before / 1e6:.0f} MB with the model loaded, at most {peak[0] / 1e6:.0f} MB while it decoded")
 

@@ -56,6 +56,8 @@ class Example:
 def examples() -> list[Example]:
     found = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        if "node_modules" in path.parts:
+            continue
         text = path.read_text(encoding="utf-8")
         for match in FENCE.finditer(text):
             line = text.count("\n", 0, match.start("code")) + 1

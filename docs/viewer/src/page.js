@@ -26,7 +26,8 @@ class Decoder {
 
   constructor() {
     const url = URL.createObjectURL(new Blob([workerSource], { type: "text/javascript" }));
-    const limit = Math.max(1, Math.min(MAX_WORKERS, (navigator.hardwareConcurrency || 2) - 1));
+    const wanted = Number(new URLSearchParams(location.search).get("workers")) || (navigator.hardwareConcurrency || 2) - 1;
+    const limit = Math.max(1, Math.min(MAX_WORKERS, wanted));
     this.pool = new Pool(() => new Worker(url), () => this.parts(), limit);
   }
 
@@ -53,7 +54,10 @@ class Decoder {
 
   /** Loads the model and tests the browser, once. */
   ready() {
-    this.#ready ??= this.#test();
+    this.#ready ??= this.#test().catch((error) => {
+      this.#ready = undefined;
+      throw error;
+    });
     return this.#ready;
   }
 

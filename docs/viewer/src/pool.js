@@ -5,7 +5,8 @@ import { FileError } from "./errors.js";
 export class Pool {
   #waiting = [];
   #idle = [];
-  #started = 0;
+  /** @type {Set<Worker>} */
+  #workers = new Set();
   #next = 0;
   #running = new Map();
 
@@ -35,16 +36,17 @@ export class Pool {
 
   #deal() {
     while (this.#waiting.length && this.#idle.length) this.#send(this.#idle.pop(), this.#waiting.shift());
-    if (this.#waiting.length > 0 && this.#started < this.limit) this.#start();
+    if (this.#waiting.length > 0 && this.#workers.size < this.limit) this.#start();
   }
 
   async #start() {
-    this.#started++;
     const worker = this.make();
+    this.#workers.add(worker);
     worker.onmessage = ({ data }) => this.#finish(worker, data);
     worker.onerror = (event) => this.#fail(new Error(event.message || "a worker could not be started"));
     try {
       const task = await this.parts();
+      if (!this.#workers.has(worker)) return;
       this.#send(worker, { kind: "start", task, resolve: () => {}, reject: (error) => this.#fail(error) });
     } catch (error) {
       this.#fail(error);
@@ -66,9 +68,13 @@ export class Pool {
     else job.reject(aboutFile ? new FileError(failure) : new Error(failure));
   }
 
-  /** A worker that cannot start: none can. */
+  /** A worker that cannot start, or died, for want of memory perhaps: all begin anew with the next task. */
   #fail(error) {
-    for (const { reject } of [...this.#waiting.splice(0), ...this.#running.values()]) reject(error);
+    for (const worker of this.#workers) worker.terminate();
+    this.#workers.clear();
+    this.#idle = [];
+    const jobs = [...this.#waiting.splice(0), ...this.#running.values()];
     this.#running.clear();
+    for (const { reject } of jobs) reject(error);
   }
 }
