@@ -68,14 +68,17 @@ def test_a_loaded_picture_has_the_samples_of_the_library(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
-def test_modes_come_back_as_they_went(photo: Image.Image, mode: str) -> None:
+def test_modes_come_back_as_they_went(photo: Image.Image, mode: str, tmp_path: Path) -> None:
     image = photo.convert(mode)
     if mode.endswith("A"):
         image.putalpha(Image.linear_gradient("L").resize(photo.size))
-    back = Image.open(saved(image, quality=95))
-    assert (back.mode, back.size) == (mode, photo.size)
-    error = np.abs(np.array(back, int) - np.array(image, int))
-    assert error.mean() < 3
+    # By its name, and larger than its samples: Pillow would map such a file, and take it for them.
+    image = image.resize((5, 4))
+    image.save(tmp_path / "x.vaec", quality=95)
+    with Image.open(tmp_path / "x.vaec") as back:
+        assert (back.mode, back.size) == (mode, (5, 4))
+        error = np.abs(np.array(back, int) - np.array(image, int))
+    assert error.mean() < 8
     if mode.endswith("A"):
         assert (error[..., -1] == 0).all()
 
