@@ -93,6 +93,7 @@ class Display {
     this.context = this.canvas.getContext("2d");
     if (!this.context) throw new FileError(`This picture of ${width} × ${height} is too large for this browser to show.`);
     this.context.setTransform(...matrix);
+    $("stage").hidden = false;
   }
 
   paint({ samples, alpha, header: { width, channels, bitDepth } }, r) {
@@ -165,6 +166,7 @@ async function open(file) {
   delete document.body.dataset.jpeg;
   try {
     $("progress").value = 0;
+    $("stage").hidden = true;
     $("doing").textContent = "Starting the decoder …";
     show("working");
     const bytes = new Uint8Array(await file.arrayBuffer());
