@@ -37,7 +37,7 @@ from vaecodec.picture.tiff_metadata import exif_from_tiff
 DEFAULT_MAX_ROW_PIXELS = 1 << 30
 """One gigapixel: of a picture that is read by rows only some lie in memory."""
 
-LARGE_PIXELS = 1 << 24
+LARGE_PIXELS = 1 << 23
 """From this on the commands work by rows where the file allows it; below, a picture in memory is no burden."""
 _LARGE_FILE = 1 << 24
 """A TIFF file of fewer bytes may well be small, and is left to Pillow where tifffile is missing."""
