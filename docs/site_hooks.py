@@ -18,7 +18,7 @@ _LITERAL = re.compile(r"^::$|(?<=:):$", re.MULTILINE)
 def on_config(config: Any) -> Any:
     """Links the viewer where it has been built."""
     if (REPOSITORY / "docs" / "viewer" / "dist" / "index.html").exists():
-        config.nav.insert(1, {"Viewer": "viewer/dist/index.html"})
+        config.nav.insert(1, {"Open a file here": "viewer/dist/index.html"})
     return config
 
 
