@@ -53,9 +53,6 @@ def peers(items: Values) -> dict[str, Callable[[], int]]:
     found: dict[str, Callable[[], int]] = {
         "PNG, each": lambda: sum(picture_bytes(item, "PNG", optimize=True) for item in items),
         "PNG, sheet": lambda: picture_bytes(whole, "PNG", optimize=True),
-        "WebP lossless, each": lambda: sum(
-            picture_bytes(item, "WEBP", lossless=True, method=6, quality=100) for item in items
-        ),
         "WebP lossless, sheet": lambda: picture_bytes(whole, "WEBP", lossless=True, method=6, quality=100),
         "gzip -9": lambda: len(zlib.compress(raw, 9)),
         "bz2 -9": lambda: len(bz2.compress(raw, 9)),
@@ -70,9 +67,6 @@ def peers(items: Values) -> dict[str, Callable[[], int]]:
     try:
         import pillow_jxl  # noqa: F401
 
-        found["JPEG XL lossless, each"] = lambda: sum(
-            picture_bytes(item, "JXL", lossless=True, effort=9) for item in items
-        )
         found["JPEG XL lossless, sheet"] = lambda: picture_bytes(whole, "JXL", lossless=True, effort=9)
     except ImportError:
         print("JPEG XL left out: pip install pillow-jxl-plugin")
@@ -84,10 +78,16 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", action="append", default=[], help="weights; by default the installed ones")
     parser.add_argument("--ours-only", action="store_true")
+    parser.add_argument("--peers-only", action="store_true")
     options = parser.parse_args()
     items = read_items(options.data)
-    array, rows = items.values.reshape(items.shape), []
-    codecs = [ArrayCodec(m) for m in options.model] or [codec_for_items(items.values.shape[1:], lossless=True)]
+    array = items.values.reshape(items.shape)
+    rows: list[tuple[str, int, float]] = []
+    codecs = (
+        []
+        if options.peers_only
+        else [ArrayCodec(m) for m in options.model] or [codec_for_items(items.values.shape[1:], lossless=True)]
+    )
     for codec in codecs:
         start = time.perf_counter()
         encoded = codec.compress_lossless(array)

@@ -55,12 +55,12 @@ from vaecodec.exact.tables import sigmas
 from vaecodec.items import Values, make_items, with_axes
 from vaecodec.models.family.bits_back import Batches, Stacks, pop_batch, push_batch
 from vaecodec.models.family.exact import FAMILY_TABLES, PIXEL_HALF_WIDTH, ExactFamily, build_family
+from vaecodec.models.family.installed import family_cards, find_family, installed_families
 from vaecodec.models.family.settings import DISCRETE, LATENT_LIMIT, LATENT_UNIT, FamilySettings
 from vaecodec.models.family.weights import FamilyWeights, load_family
 from vaecodec.models.torch_backend import pick_device
 from vaecodec.models.weights_file import named_id
 
-WEIGHTS_FOLDER: Final = Path(__file__).parent / "weights" / "arrays"
 DEFAULT_QUALITY: Final = 50.0
 
 BATCHES: Final = Batches(4, 1024)
@@ -524,35 +524,16 @@ def _text(shape: tuple[int, ...]) -> str:
 # --- installed models ------------------------------------------------------------------------------------------------
 
 
-def installed_families() -> list[Path]:
-    """The weights files of the family inside the package."""
-    return sorted(WEIGHTS_FOLDER.glob("*.safetensors"))
-
-
-def find_family(model: str | Path) -> Path:
-    """Name or path of a model to the path of its weights file."""
-    for path in installed_families():
-        if path.stem == str(model):
-            return path
-    path = Path(model)
-    if path.suffix == ".safetensors" or path.is_file():
-        return path
-    names = ", ".join(p.stem for p in installed_families()) or "none"
-    raise UnknownModelError(
-        f"no model of the VAE family is called {str(model)!r}: installed are {names}; a path works too"
-    )
-
-
 def codec_for_items(item: tuple[int, ...], *, lossless: bool, device: str = "auto") -> ArrayCodec:
     """The installed model for items of [H, W, C], lossless or lossy.
 
     Raises:
         UnknownModelError: there is none.
     """
-    for path in installed_families():
-        codec = ArrayCodec(path, device=device)
-        if fits(codec.settings, item) and codec.settings.context == lossless:
-            return codec
+    able = [card for card in family_cards() if fits(card.settings, item) and card.settings.context == lossless]
+    if able:
+        # Of two, the one that says more about an item.
+        return ArrayCodec(max(able, key=lambda card: card.settings.latents).path, device=device)
     raise UnknownModelError(
         f"no installed model takes items of {_text(item)}: train one (vaecodec train --family vae) and name it with --model"
     )

@@ -74,11 +74,13 @@ def test_info_for_people_and_for_programs(api: Any, tmp_path: Path, capsys: pyte
 
 def test_models_are_listed(api: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].split() == [
+    pictures, items = capsys.readouterr().out.split("\n\n")
+    assert pictures.splitlines()[-1].split() == [
         "fast", "0123456789abcdef", "14.6", "9.6", "10.5", "2.5", "fast.safetensors"
     ]  # fmt: skip
+    assert [line.split()[0] for line in items.splitlines()[2:]] == ["digits-lossless", "digits-plane", "digits"]
     assert main(["models", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["kmac_per_pixel"]["prior"] == 4.1
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["kmac_per_pixel"]["prior"] == 4.1
 
 
 def test_evaluate_prints_curves_and_writes_rows_and_a_plot(

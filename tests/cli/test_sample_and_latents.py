@@ -126,3 +126,13 @@ def test_the_image_model_draws_pictures_from_its_prior(tmp_path: Path) -> None:
     assert main(["sample", "--model", "fast", "-n", "1", "-o", str(out), "-q", "40"]) == 0
     pictures = np.load(out)
     assert pictures.shape == (1, 256, 256, 3) and pictures.std() > 5
+
+
+def test_hyper_latents_of_the_image_model_are_traversed_through_the_mean(tmp_path: Path) -> None:
+    out = tmp_path / "a.npy"
+    assert main(["sample", "--model", "fast", "--traverse", "2", "-o", str(out)]) == 0
+    pictures = np.load(out).astype(int)
+    assert pictures.shape == (18, 64, 64, 3)
+    # In the middle of both rows everything is 0; at the ends it is not.
+    assert (pictures[4] == pictures[13]).all()
+    assert all((pictures[i] != pictures[4]).any() for i in (0, 8, 9, 17))

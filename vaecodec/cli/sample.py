@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @click.option("--between", metavar="DATA:I,J", help="A line between items I and J of DATA, in COUNT steps.")
 @click.option("-q", "--quality", type=click.FloatRange(0, 100), default=50, show_default=True,
               help="Of the image model: how coarse the latents are that are drawn.")  # fmt: skip
+@click.option("--traverse", type=click.IntRange(1, 64), metavar="N",
+              help="Of the image model: its N widest hyper latents, each from -4 to 4 steps, in a row.")  # fmt: skip
 @click.option("--columns", type=click.IntRange(1), help="Items in a row of the sheet.")
 @options.device
 @options.force
@@ -33,6 +35,7 @@ def command(
     latents: str | None,
     between: str | None,
     quality: float,
+    traverse: int | None,
     columns: int | None,
     device: str,
     force: bool,
@@ -57,7 +60,9 @@ def command(
     if latents is not None and between is not None:
         raise UsageError("--latents and --between exclude each other: give one of them")
     check_target(output, force=force)
-    items = _draw(model, count, seed, latents, between, quality, device)
+    items = _draw(model, count, seed, latents, between, traverse, quality, device)
+    if traverse is not None:
+        columns = columns or len(items) // traverse
     if output.endswith(".npy"):
         written = io.BytesIO()
         np.save(written, items)
@@ -70,7 +75,14 @@ def command(
 
 
 def _draw(
-    model: str, count: int, seed: int, latents: str | None, between: str | None, quality: float, device: str
+    model: str,
+    count: int,
+    seed: int,
+    latents: str | None,
+    between: str | None,
+    traverse: int | None,
+    quality: float,
+    device: str,
 ) -> Values:
     from pathlib import Path
 
@@ -85,9 +97,13 @@ def _draw(
     ):
         if latents is not None or between is not None:
             raise UsageError("--latents and --between are for models of the VAE family")
-        from vaecodec.prior_samples import sample_pictures
+        from vaecodec.prior_samples import sample_pictures, traverse_pictures
 
+        if traverse is not None:
+            return traverse_pictures(find_weights(model), traverse, quality=quality, device=device)
         return sample_pictures(find_weights(model), count, seed=seed, quality=quality, device=device)
+    if traverse is not None:
+        raise UsageError("--traverse is for the image model: `vaecodec latents` draws those of the VAE family")
     codec = ArrayCodec(model, device=device)
     if latents is not None:
         return codec.decode(read_array(Path(latents)), seed=seed)

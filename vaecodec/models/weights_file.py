@@ -115,7 +115,7 @@ def named_id(path: Path) -> str:
     Raises:
         DamagedWeightsError: not a weights file.
     """
-    return _metadata(path).get("id", "")
+    return metadata_of(path).get("id", "")
 
 
 def format_of(path: Path) -> str:
@@ -124,10 +124,15 @@ def format_of(path: Path) -> str:
     Raises:
         DamagedWeightsError: not a weights file.
     """
-    return _metadata(path).get("format", "")
+    return metadata_of(path).get("format", "")
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def metadata_of(path: Path) -> dict[str, str]:
+    """What a weights file says about itself.
+
+    Raises:
+        DamagedWeightsError: not a weights file.
+    """
     try:
         with safetensors.safe_open(str(path), framework="numpy") as file:
             return dict(file.metadata() or {})
