@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -125,3 +128,36 @@ def test_folders_are_no_outputs(tmp_path: Path) -> None:
         write_atomically(tmp_path, b"", overwrite=True)
     with pytest.raises(UsageError, match="no such folder"):
         write_atomically(tmp_path / "none" / "a", b"")
+
+
+WRITES_FOR_EVER = """
+import itertools, sys
+from vaecodec.picture.atomic import write_atomically
+print("ready", flush=True)
+for number in itertools.count():
+    def write(file, number=number):
+        for _ in range(64):
+            file.write(bytes([number % 256]) * 4096)
+            file.flush()
+    write_atomically(sys.argv[1], write, overwrite=True)
+"""
+
+
+def test_killed_at_any_point_it_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_bytes(b"old")
+    seen = set()
+    for number in range(8):
+        child = subprocess.Popen([sys.executable, "-c", WRITES_FOR_EVER, str(path)], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(0.003 + 0.011 * number)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        content = path.read_bytes()
+        assert content == b"old" or (len(content) == 64 * 4096 and len(set(content)) == 1)
+        seen.add(content[:1])
+    # It was killed in the middle of something.
+    assert len(seen) > 1
+    assert [left for left in tmp_path.iterdir() if left != path and not left.name.startswith(".vaecodec-")] == []

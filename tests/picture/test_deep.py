@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from vaecodec.errors import BitDepthError, UsageError
+from vaecodec.errors import BitDepthError, LimitError, PictureError, UsageError
 from vaecodec.picture import (
     OUTPUT_FORMATS,
     Picture,
@@ -144,3 +144,24 @@ def test_hidden_colour_is_filled_in_sixteen_bits() -> None:
     filled = fill_transparent(Picture(np.full((8, 8, 3), 40000, np.uint16), alpha=np.eye(8, dtype=np.uint8) * 255))
     assert (filled == 40000).all()
     assert (fill_transparent(Picture(RGB, alpha=np.zeros((7, 9), np.uint8))) == 128 * 257).all()
+
+
+@pytest.mark.parametrize("name", [name for name, (source, _) in FILES.items() if isinstance(source, bytes)])
+def test_damage_gives_a_picture_or_an_error_of_ours(name: str) -> None:
+    source = FILES[name][0]
+    rng = np.random.default_rng(11)
+    failed = 0
+    for _ in range(60):
+        bad = bytearray(source)
+        for _ in range(rng.integers(1, 4)):
+            # Headers lie at the beginning, of TIFF sometimes at the end.
+            at = int(rng.integers(min(len(bad), 200))) if rng.random() < 0.7 else int(rng.integers(len(bad)))
+            bad[at] = int(rng.integers(256))
+        if rng.random() < 0.2:
+            del bad[int(rng.integers(len(bad))) :]
+        try:
+            read_picture(bytes(bad), max_pixels=10**6)
+        except (PictureError, LimitError) as error:
+            failed += 1
+            assert "\n" not in str(error)
+    assert failed > 5

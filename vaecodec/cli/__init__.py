@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import logging
 import signal
 import sys
 import threading
@@ -60,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         a picture or file of ours, or damaged; 4 weights missing or unusable; 5 a limit is exceeded.
     """
     _turn_termination_into_exit()
+    # What it has to say about a damaged file is said in our one line.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     with warnings.catch_warnings():
         if not sys.warnoptions:
             # Warnings of libraries are for programmers; what a user has to know is an error or a line of our own.
