@@ -140,7 +140,7 @@ def main() -> None:
     items = read_items(options.data).values
     points: list[Point] = []
     for named in options.model:
-        name, _, weights = named.partition("=")
+        name, _, weights = named.rpartition("=")
         points += model_points(name, ArrayCodec(weights), items)
     points += pca_points(items, read_items(options.fit).values[::4])
     points += picture_points("JPEG", JPEG_QUALITIES, items) + picture_points("WEBP", WEBP_QUALITIES, items)

@@ -145,7 +145,8 @@ def latent_page(codec: ArrayCodec, items: Values, labels: Labels | None, method:
     _show(
         figure.add_subplot(grid[0, 2]),
         sheet(traversals(codec, latents[0], shown), TRAVERSAL_STEPS),
-        f"traversals of the first item, −2.5 to 2.5; dimensions {', '.join(map(str, shown))}",
+        "traversals of the first item, −2.5 to 2.5"
+        + (f"; the {len(shown)} dimensions with the most KL" if len(shown) < codec.settings.latents else ""),
     )
     _draw_kl(figure.add_subplot(grid[1, 0]), bits, codec.settings.variational)
     pairs = items[: 2 * RECONSTRUCTED].reshape(-1, *codec.settings.shape)
