@@ -45,7 +45,9 @@ class FakeApi:
                     raise WeightsNotFoundError("none: no such weights: see 'vaecodec models'")
                 calls.append({"model": model, "device": device})
 
-            def encode(self, picture: Picture, *, quality: float = 50.0, check: bool = False) -> Encoded:
+            def encode(
+                self, picture: Picture, *, quality: float = 50.0, effort: int = 0, check: bool = False
+            ) -> Encoded:
                 calls.append({"quality": quality, "check": check, "orientation": picture.exif})
                 step = 1 + round((100 - quality) / 4)
                 samples = (picture.samples // step * step).astype(np.uint8)
@@ -60,7 +62,7 @@ class FakeApi:
                     {"model": 0.1},
                 )
 
-            def encode_to(self, picture: Picture, *, check: bool = False, **target: float) -> Encoded:
+            def encode_to(self, picture: Picture, *, effort: int = 0, check: bool = False, **target: float) -> Encoded:
                 calls.append({"target": target, "check": check})
                 return self.encode(picture, check=check)
 
