@@ -219,7 +219,7 @@ def cards(results: Results) -> list[dict[str, str]]:
                     mean_curve(table.rows, reference, "psnr"), mean_curve(table.rows, OURS, "psnr"), WINDOWS["main"]
                 )
                 if one is not None and one.percent is not None:
-                    shown.append(markdown.signed(one.percent, 0) + " %")
+                    shown.append(markdown.signed(one.percent, 0) + "\N{NO-BREAK SPACE}%")
                     names.append(name)
             if shown:
                 text = f"bytes against {display_name(reference)} at equal PSNR on {', '.join(names)}"
