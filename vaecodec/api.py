@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
 
 from vaecodec import tiling
 from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder, SymbolModels
@@ -52,7 +51,6 @@ from vaecodec.bitstream.digest import LatentDigest
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.errors import (
     DamagedFileError,
-    DamagedWeightsError,
     FileFormatError,
     MissingExtraError,
     UnknownModelError,
@@ -63,6 +61,7 @@ from vaecodec.models.cost import macs_per_pixel
 from vaecodec.models.decoder_data import LATENT_CLAMP, quality_in_units
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights, load_weights
+from vaecodec.models.weights_file import named_id
 from vaecodec.picture import (
     DEEP_SCALE,
     LosslessPlanes,
@@ -936,15 +935,6 @@ def find_weights(model: str | Path) -> Path:
     )
 
 
-def _named_id(path: Path) -> str:
-    """The id that a weights file names; loading checks it."""
-    try:
-        with safetensors.safe_open(str(path), framework="numpy") as file:
-            return str((file.metadata() or {}).get("id", ""))
-    except (safetensors.SafetensorError, OSError) as error:
-        raise DamagedWeightsError(f"{path}: not a weights file, or a damaged one") from error
-
-
 _codecs: dict[tuple[str, float, str, str], Codec] = {}
 _codecs_lock = threading.Lock()
 
@@ -987,7 +977,7 @@ def find_codec_for(
     """
     wanted = read_header(data, limits=limits).model_id.hex()
     for path in [*map(find_weights, models), *installed_weights()]:
-        if _named_id(path) == wanted:
+        if named_id(path) == wanted:
             return _shared_codec(path, device, backend)
     raise UnknownModelError(
         f"no weights here have the model id {wanted} that this file was made with: "
@@ -1029,7 +1019,7 @@ def info(
     """What a file says about itself, ready for JSON; nothing is decoded unless ``latents`` asks for the digest."""
     container = read_container(data, limits=limits)
     header = container.header
-    names = {_named_id(path): path.stem for path in [*map(find_weights, models), *installed_weights()]}
+    names = {named_id(path): path.stem for path in [*map(find_weights, models), *installed_weights()]}
     facts: dict[str, Any] = {
         "format_version": VERSION,
         "kind": ("picture", "lossless array", "lossy array")[header.kind],

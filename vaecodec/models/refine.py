@@ -339,7 +339,7 @@ def refine(decoder: RelaxedDecoder, window: Window, z: IntArray, quality16: int,
         objective = _Objective(decoder, window, z, quality16, lam)
         given = objective.padded(window.v[:, top:bottom, left:right])
         moved = _along_the_gradient(objective, given, passes.soft)
-        best = _by_whole_steps(objective, [given, moved], passes.whole)
+        best = _by_whole_steps(objective, given, moved, passes.whole)
     h, w = objective.size
     return best[:, :h, :w].detach()
 
@@ -362,29 +362,23 @@ def _along_the_gradient(objective: _Objective, given: Tensor, passes: int) -> Te
     return v.detach()
 
 
-def _by_whole_steps(objective: _Objective, starts: list[Tensor], passes: int) -> Tensor:
-    """Whole passes, from the last start; the best of all that was seen."""
+def _by_whole_steps(objective: _Objective, given: Tensor, start: Tensor, passes: int) -> Tensor:
+    """Whole passes from a start; the best of all that was seen, what was given included."""
     decoder, quality16 = objective.decoder, objective.quality16
     penalty = decoder.by_step(CURVATURE * objective.weight * decoder.energies(quality16))
     chance = torch.Generator().manual_seed(quality16)
-    leaves: list[Tensor] = []
 
     def decide(r: Tensor, mean: Tensor, sigma: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         symbols = torch.where(index > 0, r.detach().round(), 0.0) * objective.inside
         value = ((mean.detach() + symbols) * objective.inside).requires_grad_()
-        leaves.append(value)
         # The symbol stays, so that what moves the mean or σ under it is seen.
         return value, (gaussian_bits(value.detach() - mean, sigma) * objective.inside).sum()
 
-    best, lowest = starts[0], math.inf
-    for v in starts[:-1]:
-        leaves.clear()
-        with torch.no_grad():
-            _, y, steps = objective.prior(v, decide)
-            lowest = _true_cost(decoder, steps) + float(objective.error(y))
-    v = starts[-1]
+    with torch.no_grad():
+        _, y, steps = objective.prior(given, decide)
+        best, lowest = given, _true_cost(decoder, steps) + float(objective.error(y))
+    v = start
     for i in range(passes + 1):
-        leaves.clear()
         bits, y, steps = objective.prior(v, decide)
         error = objective.error(y)
         cost = _true_cost(decoder, steps) + float(error.detach())
@@ -392,7 +386,7 @@ def _by_whole_steps(objective: _Objective, starts: list[Tensor], passes: int) ->
             best, lowest = v, cost
         if i == passes:
             break
-        gradients = torch.autograd.grad(bits + error, leaves)
+        gradients = torch.autograd.grad(bits + error, [step.values for step in steps])
         values, taken = [], []
         for step, gradient, own in zip(steps, gradients, penalty, strict=True):
             now = decoder.cost(step.indices, step.symbols)
