@@ -93,27 +93,26 @@ def layer_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
     """Weight shape of every layer of the decoding half: [groups, out, in] or [channels, k, k]."""
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def block(name: str, channels: int, expansion: float, kernel: int) -> None:
-        hidden = round(channels * expansion)
+    def block(name: str, channels: int, hidden: int, kernel: int) -> None:
         shapes[f"{name}.depthwise"] = (channels, kernel, kernel)
         shapes[f"{name}.expand"] = (1, hidden, channels)
         shapes[f"{name}.project"] = (1, channels, hidden)
 
     P, group = s.prior_width, s.latents // STEPS
     shapes["h_s.up32"] = (1, 4 * P, s.hyper_latents)
-    block("h_s.block32", P, 2.0, 3)
+    block("h_s.block32", P, 2 * P, 3)
     shapes["h_s.up16"] = (1, 4 * P, P)
     for k in range(STEPS):
         if k:
             shapes[f"context.{k}.enter"] = (4, P, group)
         for i in range(s.prior_blocks):
-            block(f"context.{k}.blocks.{i}", P, 2.0, s.prior_kernel)
+            block(f"context.{k}.blocks.{i}", P, 2 * P, s.prior_kernel)
         shapes[f"context.{k}.leave"] = (4, 2 * group, P)
     for i in range(s.synthesis_blocks16):
-        block(f"g_s.blocks16.{i}", s.latents, s.expansion, s.kernel16)
+        block(f"g_s.blocks16.{i}", s.latents, s.hidden16, s.kernel16)
     shapes["g_s.pairs"] = (1, 4 * s.features, s.latents)
     for i in range(s.synthesis_blocks8):
-        block(f"g_s.blocks8.{i}", s.features, s.expansion, s.kernel8)
+        block(f"g_s.blocks8.{i}", s.features, s.hidden8, s.kernel8)
     shapes["g_s.patches"] = (1, 3 * PATCH * PATCH, s.features)
     return shapes
 

@@ -50,11 +50,11 @@ class Analysis(nn.Module):
         super().__init__()
         self.patches = nn.Linear(3 * PATCH * PATCH, s.features)
         self.blocks8 = nn.Sequential(
-            *(ResidualBlock(s.features, s.expansion, s.kernel8) for _ in range(s.analysis_blocks8))
+            *(ResidualBlock(s.features, s.hidden8, s.kernel8) for _ in range(s.analysis_blocks8))
         )
         self.pairs = nn.Linear(4 * s.features, s.latents)
         self.blocks16 = nn.Sequential(
-            *(ResidualBlock(s.latents, s.expansion, s.kernel16) for _ in range(s.analysis_blocks16))
+            *(ResidualBlock(s.latents, s.hidden16, s.kernel16) for _ in range(s.analysis_blocks16))
         )
         self.log_scale = nn.Parameter(torch.zeros(s.latents))
 
@@ -74,11 +74,11 @@ class Synthesis(nn.Module):
         super().__init__()
         self.log_scale = nn.Parameter(torch.zeros(s.latents))
         self.blocks16 = nn.Sequential(
-            *(ResidualBlock(s.latents, s.expansion, s.kernel16) for _ in range(s.synthesis_blocks16))
+            *(ResidualBlock(s.latents, s.hidden16, s.kernel16) for _ in range(s.synthesis_blocks16))
         )
         self.pairs = nn.Linear(s.latents, 4 * s.features)
         self.blocks8 = nn.Sequential(
-            *(ResidualBlock(s.features, s.expansion, s.kernel8) for _ in range(s.synthesis_blocks8))
+            *(ResidualBlock(s.features, s.hidden8, s.kernel8) for _ in range(s.synthesis_blocks8))
         )
         self.patches = nn.Linear(s.features, 3 * PATCH * PATCH)
 
@@ -97,9 +97,9 @@ class HyperAnalysis(nn.Module):
         super().__init__()
         P = s.prior_width
         self.enter = nn.Linear(s.latents, P)
-        self.block16 = ResidualBlock(P, 2.0, s.prior_kernel)
+        self.block16 = ResidualBlock(P, 2 * P, s.prior_kernel)
         self.down32 = nn.Linear(4 * P, P)
-        self.block32 = ResidualBlock(P, 2.0, s.prior_kernel)
+        self.block32 = ResidualBlock(P, 2 * P, s.prior_kernel)
         self.down64 = nn.Linear(4 * P, s.hyper_latents)
         # z starts as nearly nothing: what it costs must be earned.
         nn.init.normal_(self.down64.weight, std=0.1 / (4 * P) ** 0.5)
@@ -120,7 +120,7 @@ class HyperSynthesis(nn.Module):
         super().__init__()
         P = s.prior_width
         self.up32 = nn.Linear(s.hyper_latents, 4 * P)
-        self.block32 = ResidualBlock(P, 2.0, 3)
+        self.block32 = ResidualBlock(P, 2 * P, 3)
         self.up16 = nn.Linear(P, 4 * P)
 
     def forward(self, z: Tensor, vector: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class ContextStep(nn.Module):
         super().__init__()
         group = s.latents // STEPS
         self.enter = None if first else PositionLinear(group, s.prior_width, scale=0.5)
-        self.blocks = nn.Sequential(*(ResidualBlock(s.prior_width, 2.0, s.prior_kernel) for _ in range(s.prior_blocks)))
+        self.blocks = nn.Sequential(*(ResidualBlock(s.prior_width, 2 * s.prior_width, s.prior_kernel) for _ in range(s.prior_blocks)))
         self.leave = PositionLinear(s.prior_width, 2 * group, scale=0.05)
 
     def forward(self, f: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -85,9 +85,8 @@ class DepthwiseConv(nn.Module):
 class ResidualBlock(nn.Module):
     """``x + W2·leaky(W1·dw(x))``; W2 starts at zero, so that a new block changes nothing."""
 
-    def __init__(self, channels: int, expansion: float, kernel: int) -> None:
+    def __init__(self, channels: int, hidden: int, kernel: int) -> None:
         super().__init__()
-        hidden = round(channels * expansion)
         self.depthwise = DepthwiseConv(channels, kernel)
         self.expand = nn.Linear(channels, hidden)
         self.project = nn.Linear(hidden, channels)

@@ -30,7 +30,7 @@ class ImageSettings:
         latents: M, channels of y at 1/16; a multiple of 4.
         analysis_blocks8: residual blocks of g_a at 1/8; ``analysis_blocks16`` at 1/16.
         synthesis_blocks8: residual blocks of g_s at 1/8; ``synthesis_blocks16`` at 1/16.
-        expansion: hidden width of a block over its width.
+        hidden8: hidden width of the blocks at 1/8; ``hidden16`` at 1/16.
         kernel8: side of the depthwise kernels at 1/8; ``kernel16`` at 1/16.
         prior_width: channels of the prior's feature stream at 1/16.
         prior_blocks: residual blocks in each of the four steps.
@@ -42,12 +42,13 @@ class ImageSettings:
     """
 
     features: int = 192
-    latents: int = 320
-    analysis_blocks8: int = 1
+    latents: int = 384
+    analysis_blocks8: int = 2
     analysis_blocks16: int = 2
     synthesis_blocks8: int = 1
     synthesis_blocks16: int = 1
-    expansion: float = 2.0
+    hidden8: int = 384
+    hidden16: int = 640
     kernel8: int = 5
     kernel16: int = 5
     prior_width: int = 128
@@ -62,12 +63,12 @@ class ImageSettings:
         """Raises ``ValueError`` for sizes that no model has: settings come from files too."""
         bounds = {
             "features": (4, 768), "latents": (4, 1024), "prior_width": (4, 512), "hyper_latents": (1, 256),
-            "kernel8": (1, 9), "kernel16": (1, 9), "prior_kernel": (1, 9), "anchors": (2, 101), "expansion": (0.25, 8),
+            "kernel8": (1, 9), "kernel16": (1, 9), "prior_kernel": (1, 9), "anchors": (2, 101), "hidden8": (4, 3072), "hidden16": (4, 4096),
             "lambda_min": (1e-6, 1e3), "lambda_max": (1e-6, 1e3),
         }  # fmt: skip
         for name, value in self.to_dict().items():
             low, high = bounds.get(name, (0, 16))
-            whole = name not in ("expansion", "lambda_min", "lambda_max")
+            whole = name not in ("lambda_min", "lambda_max")
             if (
                 not isinstance(value, (int, float))
                 or not low <= value <= high
@@ -97,8 +98,7 @@ def encoder_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
     def linear(name: str, inputs: int, outputs: int) -> None:
         shapes[f"{name}.weight"], shapes[f"{name}.bias"] = (outputs, inputs), (outputs,)
 
-    def block(name: str, channels: int, expansion: float, kernel: int) -> None:
-        hidden = round(channels * expansion)
+    def block(name: str, channels: int, hidden: int, kernel: int) -> None:
         shapes[f"{name}.depthwise.weight"] = (channels, 1, kernel, kernel)
         shapes[f"{name}.depthwise.bias"] = (channels,)
         linear(f"{name}.expand", channels, hidden)
@@ -107,15 +107,15 @@ def encoder_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
     P = s.prior_width
     linear("g_a.patches", 3 * PATCH * PATCH, s.features)
     for i in range(s.analysis_blocks8):
-        block(f"g_a.blocks8.{i}", s.features, s.expansion, s.kernel8)
+        block(f"g_a.blocks8.{i}", s.features, s.hidden8, s.kernel8)
     linear("g_a.pairs", 4 * s.features, s.latents)
     for i in range(s.analysis_blocks16):
-        block(f"g_a.blocks16.{i}", s.latents, s.expansion, s.kernel16)
+        block(f"g_a.blocks16.{i}", s.latents, s.hidden16, s.kernel16)
     shapes["g_a.log_scale"] = (s.latents,)
     linear("h_a.enter", s.latents, P)
-    block("h_a.block16", P, 2.0, s.prior_kernel)
+    block("h_a.block16", P, 2 * P, s.prior_kernel)
     linear("h_a.down32", 4 * P, P)
-    block("h_a.block32", P, 2.0, s.prior_kernel)
+    block("h_a.block32", P, 2 * P, s.prior_kernel)
     linear("h_a.down64", 4 * P, s.hyper_latents)
     shapes["log_gain"] = (s.anchors, s.latents)
     shapes["analysis_vector"] = (s.anchors, s.features)
@@ -126,8 +126,9 @@ FAST = ImageSettings()
 """At most 10 kMAC per pixel to decode."""
 
 DEFAULT = ImageSettings(
-    analysis_blocks8=2,
+    analysis_blocks8=3,
     analysis_blocks16=3,
+    hidden16=768,
     synthesis_blocks8=3,
     synthesis_blocks16=3,
     prior_width=192,

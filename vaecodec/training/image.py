@@ -30,6 +30,7 @@ from vaecodec.models.settings import PRESETS
 from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
 from vaecodec.training.clock import Clock, learning_rate_factor, pick_device
 from vaecodec.training.curves import write_history
+from vaecodec.training.grow import fit_new_latents, grow
 from vaecodec.training.klt import initialise_with_klt, linear_path
 from vaecodec.training.options import parse_settings, setting
 from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
@@ -59,7 +60,7 @@ class TrainSettings:
     threads: int = setting(1, "threads; two that share cores with other work are slower than one")
     device: str = setting("auto", "auto, cpu or cuda")
     resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
-    init: str = setting("", "checkpoint, or .safetensors of a moving average, to start a fresh schedule from")
+    init: str = setting("", "checkpoint, or .safetensors of a moving average, of this or a smaller model, to start a fresh schedule from")
     save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
     judge_every: int = setting(1000, "steps between validations")
     judge_pictures: int = setting(16, "crops that a validation looks at, of each of the two sets")
@@ -172,11 +173,14 @@ def train(settings: TrainSettings) -> None:
     # Model, its moving average, optimiser.
     torch.manual_seed(s.seed)
     model = ImageModel(PRESETS[s.preset])
-    klt = initialise_with_klt(model, sampler.draw(256, s.crop, torch.Generator().manual_seed(s.seed)).cpu())
+    crops = sampler.draw(256, s.crop, torch.Generator().manual_seed(s.seed)).cpu()
+    klt = initialise_with_klt(model, crops)
+    if s.init:
+        new = grow(model, read_average(Path(s.init), torch.device("cpu")))
+        if new:
+            fit_new_latents(model, crops[:96], new)
     model.to(device)
     average = ImageModel(model.settings).to(device)
-    if s.init:
-        model.load_state_dict(read_average(Path(s.init), device))
     average.load_state_dict(model.state_dict())
     slow = linear_path(model)
     taken = {id(p) for p in slow}

@@ -159,7 +159,7 @@ class FamilyModel(Flow, nn.Module):
         streams = settings.streams()
         for layer in settings.layers():
             self.net[key(layer.name)] = (
-                ResidualBlock(streams[layer.stream].channels, 2.0, settings.kernel)
+                ResidualBlock(streams[layer.stream].channels, 2 * streams[layer.stream].channels, settings.kernel)
                 if isinstance(layer, Block)
                 else FloatLinear(
                     settings.inputs(layer),

@@ -1,0 +1,148 @@
+"""A larger model that starts where a smaller one stands: its weights, and new latents that code what it leaves out.
+
+Blocks and hidden units that the smaller model has not got start at zero and change nothing. New latents begin as the linear
+transform that codes the smaller model's error best: the KLT of 16×16 patches of the error for the synthesis, and for the analysis the
+least-squares prediction of those coefficients from its own features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from vaecodec.errors import UsageError
+from vaecodec.models.image import SAMPLE_MIDDLE, SAMPLE_SCALE, ImageModel
+from vaecodec.models.layers import space_to_depth
+from vaecodec.models.settings import PATCH, STEPS, STRIDE
+
+QUALITIES = (0.5, 0.75, 1.0)
+"""At which the errors are looked at: there new latents are of use."""
+RIDGE = 1e-2
+"""Of both least squares, as a part of the mean moment: with 1e-3 the synthesis leaves the range where it is nearly linear."""
+
+
+def grow(model: ImageModel, small: Mapping[str, Tensor]) -> int:
+    """Puts the parameters of a smaller model into ``model``, whose own new ones stay as they are where they change nothing.
+
+    Latents are in four groups, so new ones come at the end of each group. Their columns and rows are zero until :func:`fit_new_latents`.
+
+    Args:
+        model: changed in place; as deep and as wide as the smaller one at least, with the same features, prior and anchors.
+        small: state of the smaller model.
+
+    Returns:
+        How many latents are new.
+
+    Raises:
+        UsageError: the smaller model is not smaller in some part, or differs where it must not.
+    """
+    old = small["g_a.log_scale"].shape[0]
+    new = model.settings.latents - old
+    if old % STEPS or new < 0:
+        raise UsageError(f"a model of {old} latents cannot grow to one of {model.settings.latents}")
+    state = model.state_dict()
+    for name, value in small.items():
+        if name not in state:
+            raise UsageError(f"{name} of the smaller model is missing in the larger one")
+        target = state[name]
+        if target.shape != value.shape:
+            fresh = torch.zeros_like(target)
+            if name == "channel_std":
+                fresh += 1
+            places = [_places(a, b, old, model.settings.latents, name) for a, b in zip(value.shape, target.shape, strict=True)]
+            fresh[torch.meshgrid(*places, indexing="ij")] = value.to(fresh)
+            if name in ("log_gain", "log_inverse_gain"):
+                fresh[:, new_latents(model, new)] = value.mean(1, keepdim=True).to(fresh)
+            if name.endswith("depthwise.weight"):
+                centre = target.shape[-1] // 2
+                fresh[new_latents(model, new), 0, centre, centre] = 1.0
+            if name.endswith("expand.weight"):
+                # New hidden units read something; what they give is multiplied by zero.
+                fresh[value.shape[0] :] = target[value.shape[0] :]
+            value = fresh
+        state[name] = value
+    model.load_state_dict(state)
+    return new
+
+
+def new_latents(model: ImageModel, new: int) -> Tensor:
+    """Indices of the last ``new`` latents, the first of them in group 0, the next in group 1, and so on."""
+    group = model.settings.latents // STEPS
+    first = group - new // STEPS
+    return (torch.arange(STEPS)[None] * group + torch.arange(first, group)[:, None]).reshape(-1)
+
+
+def _places(small: int, large: int, old: int, latents: int, name: str) -> Tensor:
+    """Where the entries of one dimension of a smaller tensor go in the larger one."""
+    if small == large:
+        return torch.arange(small)
+    grown = latents // STEPS - old // STEPS
+    for groups in (1, 2, STEPS):
+        # A group of latents; means and then deviations of one; all four groups.
+        if (small, large) == (groups * old // STEPS, groups * latents // STEPS):
+            index = torch.arange(small)
+            return index + index // (old // STEPS) * grown
+    if "expand" in name or "project" in name:
+        return torch.arange(small)
+    raise UsageError(f"{name} differs in a dimension that cannot grow, {small} and {large}")
+
+
+@torch.no_grad()
+def fit_new_latents(model: ImageModel, crops: Tensor, new: int) -> dict[str, float]:
+    """Gives the new latents the linear transform that codes the model's error best.
+
+    Args:
+        model: grown; changed in place.
+        crops: uint8 [N, H, W, 3] of the training set, H and W multiples of 64.
+        new: how many latents are new, a multiple of 4.
+
+    Returns:
+        ``{"before", "after"}``: MSE without quantisation at quality 100.
+    """
+    index = new_latents(model, new)
+    training = model.training
+    model.eval()
+    features, errors, inner, before = [], [], [], []
+    hook = model.g_s.patches.register_forward_pre_hook(lambda _, inputs: inner.append(inputs[0].reshape(-1, inputs[0].shape[-1])))
+    for quality in QUALITIES:
+        for x in torch.split(crops, 8):
+            q = torch.full((len(x),), quality)
+            samples = (x.float() - SAMPLE_MIDDLE) / SAMPLE_SCALE
+            f = model.g_a.patches(space_to_depth(samples, PATCH))
+            f = model.g_a.blocks8(f * model.at_quality(model.analysis_vector, q).exp()[:, None, None])
+            features.append(space_to_depth(f, 2).reshape(-1, 4 * f.shape[-1]))
+            error = samples - (model.synthesise(model.analyse(x, q), q) - SAMPLE_MIDDLE) / SAMPLE_SCALE
+            errors.append(space_to_depth(space_to_depth(error, PATCH), 2).reshape(-1, 3 * STRIDE * STRIDE))
+            if quality == 1.0:
+                before.append((error * SAMPLE_SCALE).square().mean())
+    hook.remove()
+    F, E = torch.cat(features).double(), torch.cat(errors).double()
+    values, vectors = torch.linalg.eigh(E.T @ E / len(E))
+    basis = vectors.flip(1)[:, :new]  # [768 samples of a patch, new]
+    # Analysis: the coefficients, predicted from the features.
+    design = torch.cat([F, torch.ones(len(F), 1, dtype=F.dtype)], 1)
+    moments = design.T @ design / len(F)
+    moments += RIDGE * moments.diagonal().mean() * torch.eye(len(moments), dtype=F.dtype)
+    solution = torch.linalg.solve(moments, design.T @ (E @ basis) / len(F))
+    half = (design @ solution).std(0).clamp_min(1e-6).sqrt()
+    model.g_a.pairs.weight[index] = (solution[:-1] / half).T.float()
+    model.g_a.pairs.bias[index] = (solution[-1] / half).float()
+    model.g_a.log_scale[index] = half.log().float()
+    # Synthesis: features whose patches are the basis, through the last layer's inverse; small in units of what features are.
+    last = model.g_s.patches.weight.double()
+    known = torch.cat(inner).double().square().mean(0)
+    seen = (last * known) @ last.T
+    inverse = (last * known).T @ torch.linalg.inv(seen + RIDGE * seen.diagonal().mean() * torch.eye(len(last), dtype=seen.dtype))
+    patches = basis.T.reshape(new, 4, -1) @ inverse.T  # [new, 4 positions, features]
+    vector = model.synthesis_vector.mean(0).exp().double()
+    model.g_s.pairs.weight[:, index] = ((patches / vector).reshape(new, -1) * half[:, None]).T.float()
+    model.g_s.log_scale[index] = -half.log().float()
+    model.channel_std[index] = (half**2 * SAMPLE_SCALE).float()
+    after = []
+    for x in torch.split(crops, 8):
+        q = torch.ones(len(x))
+        after.append((model.synthesise(model.analyse(x, q), q) - x.float()).square().mean())
+    model.train(training)
+    return {"before": float(torch.stack(before).mean()), "after": float(torch.stack(after).mean())}
