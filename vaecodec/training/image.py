@@ -45,6 +45,7 @@ class TrainSettings:
     data: str = setting(MISSING, "folder of pictures to train on")
     out: str = setting(MISSING, "weights file to write (.safetensors)")
     validation: str = setting("", "folder of pictures to judge by; empty: every 20th picture of DATA is held out")
+    quality: float = setting(-1.0, "train for this quality alone, 0 to 100; below 0: for all")
     preset: str = setting("fast", "sizes of the model: fast or default")
     steps: int = setting(0, "stop after this many steps")
     minutes: float = setting(0.0, "stop after this many minutes of processor time (wall clock on a GPU)")
@@ -98,18 +99,18 @@ def losses(model: ImageModel, x: Tensor, q: Tensor, *, hard: bool) -> Losses:
 
 
 @torch.no_grad()
-def judge(model: ImageModel, crops: Tensor) -> dict[str, float]:
-    """The loss with real rounding on fixed crops at fixed qualities, and rate and PSNR at each."""
+def judge(model: ImageModel, crops: Tensor, qualities: Sequence[float] = VALIDATION_QUALITIES) -> dict[str, float]:
+    """The loss with real rounding on fixed crops at fixed qualities (0..1), and rate and PSNR at each."""
     model.eval()
     row: dict[str, float] = {}
     total = 0.0
-    for quality in VALIDATION_QUALITIES:
+    for quality in qualities:
         parts = []
         for x in torch.split(crops, 4):
             q = torch.full((len(x),), quality, device=x.device)
             parts.append(losses(model, x, q, hard=True))
         mean_loss = float(torch.cat([p.loss for p in parts]).mean())
-        total += mean_loss / len(VALIDATION_QUALITIES)
+        total += mean_loss / len(qualities)
         name = f"q{round(100 * quality)}"
         row[f"bpp_{name}"] = float(torch.cat([p.bpp for p in parts]).mean())
         row[f"z_{name}"] = float(torch.cat([p.bpp_z for p in parts]).mean())
@@ -148,6 +149,9 @@ def train(settings: TrainSettings) -> None:
         raise UsageError("say how long to train: either --steps or --minutes")
     if s.crop % 64 or s.preset not in PRESETS:
         raise UsageError(f"--crop must be a multiple of 64 and --preset one of {', '.join(PRESETS)}")
+    if s.quality > 100:
+        raise UsageError("--quality is 0 to 100, or below 0 for all of them")
+    qualities = VALIDATION_QUALITIES if s.quality < 0 else (s.quality / 100,)
     torch.set_num_threads(s.threads)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
@@ -239,7 +243,7 @@ def train(settings: TrainSettings) -> None:
         if rank == 0 and (finished or (step % s.judge_every == 0 and (not history or history[-1]["step"] < step))):
             row = {"step": step, "minutes": clock.minutes()}
             for name, crops in judged.items():
-                row |= {f"{name}_{key}": value for key, value in judge(average, crops).items()}
+                row |= {f"{name}_{key}": value for key, value in judge(average, crops, qualities).items()}
             history.append(row)
             write_history(out, history, "loss")
             if row["validation_loss"] < best:
@@ -251,7 +255,7 @@ def train(settings: TrainSettings) -> None:
                 + "  ".join(
                     f"q{q} {row[f'validation_bpp_q{q}']:.3f} ({row[f'validation_z_q{q}']:.3f}) "
                     f"{row[f'validation_psnr_q{q}']:.2f}"
-                    for q in (0, 50, 100)
+                    for q in (round(100 * quality) for quality in qualities[::2])
                 ),
                 file=sys.stderr, flush=True,
             )  # fmt: skip
@@ -264,6 +268,8 @@ def train(settings: TrainSettings) -> None:
         x = sampler.draw(s.batch, s.crop, generator)
         # Qualities are spread evenly over the batch, one at random in each of its parts.
         q = ((torch.arange(s.batch) + torch.rand(s.batch, generator=generator)) / s.batch).to(device)
+        if s.quality >= 0:
+            q = torch.full_like(q, s.quality / 100)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             parts = losses(model, x, q, hard=False)
         loss = parts.loss.mean()
