@@ -27,6 +27,7 @@ from vaecodec.errors import (
     WeightsNotFoundError,
 )
 from vaecodec.evaluation import psnr
+from vaecodec.models.settings import FAST
 from vaecodec.picture import Picture
 
 
@@ -83,7 +84,7 @@ def test_the_same_latents_in_tiles_and_in_one_piece_give_the_same_samples(codec:
     from vaecodec.bitstream.container import tile_grid
 
     rng = np.random.default_rng(1)
-    y16 = (rng.normal(size=(20, 24, 320)) * 40).astype(np.int32)
+    y16 = (rng.normal(size=(20, 24, FAST.latents)) * 40).astype(np.int32)
     header = Header(KIND_PICTURE, codec.model.id, 380, 315, 3, 8, 900, 0)
     whole = codec._synthesise(y16, tile_grid(380, 315, 0), header, TileRectangle(0, 0, 380, 315))
     tiled = codec._synthesise(y16, tile_grid(380, 315, 7), header, TileRectangle(0, 0, 380, 315))

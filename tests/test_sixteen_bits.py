@@ -14,6 +14,7 @@ from vaecodec.errors import DamagedFileError, UnsupportedPictureError
 from vaecodec.evaluation import psnr
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.models.decoder_data import with_deep_samples
+from vaecodec.models.settings import FAST
 from vaecodec.picture import Picture
 
 
@@ -54,7 +55,7 @@ def test_the_same_integers_in_every_arithmetic(codec: Codec, deep: np.ndarray) -
     expected = codec.decompress(data).samples
     for arithmetic in (Arithmetic.FLOAT64, Arithmetic.INT64):
         np.testing.assert_array_equal(Codec(arithmetic=arithmetic, device="cpu").decompress(data).samples, expected)
-    y16 = torch.from_numpy(np.random.default_rng(1).integers(-32767, 32768, (5, 7, 320)).astype(np.int32))
+    y16 = torch.from_numpy(np.random.default_rng(1).integers(-32767, 32768, (5, 7, FAST.latents)).astype(np.int32))
     wild = codec.torch.synthesis.deep(y16, 1600)
     assert wild.min() >= 0
     assert wild.max() <= 65535

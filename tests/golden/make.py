@@ -20,6 +20,7 @@ from vaecodec.api import Codec
 from vaecodec.bitstream.coder import SymbolEncoder
 from vaecodec.bitstream.container import KIND_PICTURE, TILE_LATENTS, Container, Header, Tile, write_container
 from vaecodec.models.coding import encode_tile
+from vaecodec.models.settings import FAST
 from vaecodec.picture import Picture
 
 FOLDER = Path(__file__).parent
@@ -72,7 +73,7 @@ def half_flat(samples: np.ndarray) -> Picture:
 def wild_latents(codec: Codec) -> bytes:
     """A file whose latents are noise of a standard deviation of 3000 steps."""
     rng = np.random.default_rng(1)
-    v = torch.from_numpy(rng.normal(size=(3, 4, 320)) * 3000).float()
+    v = torch.from_numpy(rng.normal(size=(3, 4, FAST.latents)) * 3000).float()
     z = np.rint(rng.normal(size=(codec.torch.prior.settings.hyper_latents, 1, 1)) * 300).astype(np.int32)
     coder = SymbolEncoder(codec.tables)
     encode_tile(v, z, codec.torch.prior, 1600, coder.push)

@@ -11,7 +11,7 @@ from vaecodec.models.weights import Weights, load_weights
 from vaecodec.training.klt import initialise_with_klt
 
 TINY = ImageSettings(
-    features=24, latents=16, analysis_blocks16=1, prior_width=16, prior_blocks=1, hyper_latents=4, anchors=3,
+    features=24, latents=16, analysis_blocks16=1, prior_width=16, prior_blocks=1, hyper_latents=4, anchors=3, hidden8=48, hidden16=32,
     kernel8=3, kernel16=3, prior_kernel=3,
 )  # fmt: skip
 

@@ -40,7 +40,7 @@ def test_the_5x5_gradient_in_four_pieces_is_the_gradient() -> None:
 def test_the_untrained_model_is_a_transform_codec(crops: torch.Tensor) -> None:
     from vaecodec.training.klt import initialise_with_klt
 
-    model = ImageModel(ImageSettings(features=192, latents=320, prior_width=16, prior_blocks=1, hyper_latents=4)).eval()
+    model = ImageModel(ImageSettings(prior_width=16, prior_blocks=1, hyper_latents=4)).eval()
     discarded = initialise_with_klt(model, crops)["discarded"]
     with torch.no_grad():
         v = model.analyse(crops, torch.full((len(crops),), 0.7))

@@ -111,7 +111,7 @@ def test_exported_graphs_are_valid_and_synthesise_the_same(onnx_codec: Codec, tm
         if path.suffix == ".onnx":
             onnx.checker.check_model(str(path), full_check=True)
     session = onnxruntime.InferenceSession(tmp_path / "model" / "synthesis.onnx", providers=["CPUExecutionProvider"])
-    y16 = np.random.default_rng(1).integers(-3000, 3000, (3, 5, 320), dtype=np.int32)
+    y16 = np.random.default_rng(1).integers(-3000, 3000, (3, 5, FAST.latents), dtype=np.int32)
     rows = {name: onnx_codec.backend.quality.at(name, 801) for name in ("latent_factor", "feature_factor")}  # type: ignore[attr-defined]
     (samples,) = session.run(None, {"y16": np.ascontiguousarray(y16.transpose(2, 0, 1)), **rows})
     assert np.array_equal(samples, onnx_codec.backend.synthesise(y16, 801))

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,16 @@ from PIL import Image
 import vaecodec
 from vaecodec.api import Codec
 from vaecodec.errors import UsageError
+from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings
 from vaecodec.training import export_checkpoint
 from vaecodec.training import image as trainer
+from vaecodec.training.grow import grow
 from vaecodec.training.image import TrainSettings, read_checkpoint, train
 from vaecodec.training.pictures import CropSampler
 
 TINY = ImageSettings(
-    features=24, latents=16, analysis_blocks16=1, prior_width=16, prior_blocks=1, hyper_latents=4, anchors=3,
+    features=24, latents=16, analysis_blocks8=1, analysis_blocks16=1, prior_width=16, prior_blocks=1, hyper_latents=4, anchors=3, hidden8=48, hidden16=32,
 )  # fmt: skip
 
 
@@ -66,7 +69,9 @@ def test_a_run_writes_weights_that_code_pictures_and_a_curve(photographs: Path, 
 
 
 def test_training_lowers_the_loss(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    larger = ImageSettings(features=192, latents=192, prior_width=32, prior_blocks=1, hyper_latents=8, anchors=3)
+    larger = ImageSettings(
+        features=192, latents=192, hidden16=384, prior_width=32, prior_blocks=1, hyper_latents=8, anchors=3
+    )
     monkeypatch.setitem(trainer.PRESETS, "fast", larger)
     out = tmp_path / "mine.safetensors"
     train(settings(photographs, out, steps=100, batch=4, judge_every=100, lr=1e-3, lr_linear=1e-4, warmup=10, ema=0.9))
@@ -189,3 +194,54 @@ def test_it_runs_in_two_processes_from_a_plain_copy_of_the_source(photographs: P
     assert done.returncode == 0, done.stderr
     assert read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))["step"] == 2
     assert out.exists()
+
+
+def test_a_run_for_one_quality_sees_that_quality_alone(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, seen = trainer.losses, set()
+
+    def watched(model: ImageModel, x: torch.Tensor, q: torch.Tensor, *, hard: bool) -> trainer.Losses:
+        seen.update(q.tolist())
+        return right(model, x, q, hard=hard)
+
+    monkeypatch.setattr(trainer, "losses", watched)
+    out = tmp_path / "mine.safetensors"
+    train(settings(photographs, out, quality=50))
+    assert seen == {0.5}
+    with out.with_suffix(".csv").open() as file:
+        (row, *_) = csv.DictReader(file)
+    assert "validation_psnr_q50" in row and "validation_psnr_q100" not in row
+    with pytest.raises(UsageError, match="--quality"):
+        train(settings(photographs, out, quality=101))
+
+
+def test_a_larger_model_starts_where_a_smaller_one_stands(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "small.safetensors"
+    train(settings(photographs, small, steps=6, lr=1e-2))
+    before = read_checkpoint(small.with_suffix(".checkpoint"), torch.device("cpu"))
+    larger = replace(TINY, latents=24, hidden16=40, analysis_blocks8=2)
+    average = before["average"]
+    model = ImageModel(larger).eval()
+    assert grow(model, average) == 8
+    same = ImageModel(TINY).eval()
+    same.load_state_dict(average)
+    x = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    q = torch.tensor([0.2, 0.9])
+    with torch.no_grad():
+        one, other = same(x, q, hard=True), model(x, q, hard=True)
+    # The new latents are always zero and say nothing: their few bits are those of a static model.
+    torch.testing.assert_close(one.x_hat, other.x_hat, rtol=1e-4, atol=1e-2)
+    torch.testing.assert_close(one.bits_z, other.bits_z)
+    monkeypatch.setitem(trainer.PRESETS, "fast", larger)
+    train(settings(photographs, tmp_path / "large.safetensors", steps=1, init=str(small.with_suffix(".checkpoint"))))
+    after = read_checkpoint(tmp_path / "large.checkpoint", torch.device("cpu"))["history"][0]
+    # What the smaller model leaves out is what the new latents take.
+    assert after["train_psnr_q100"] > before["history"][-1]["train_psnr_q100"]
+    monkeypatch.setitem(trainer.PRESETS, "fast", replace(TINY, latents=12))
+    with pytest.raises(UsageError, match="16 latents cannot grow to one of 12"):
+        train(
+            settings(photographs, tmp_path / "large.safetensors", steps=1, init=str(small.with_suffix(".checkpoint")))
+        )

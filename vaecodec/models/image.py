@@ -136,7 +136,9 @@ class ContextStep(nn.Module):
         super().__init__()
         group = s.latents // STEPS
         self.enter = None if first else PositionLinear(group, s.prior_width, scale=0.5)
-        self.blocks = nn.Sequential(*(ResidualBlock(s.prior_width, 2 * s.prior_width, s.prior_kernel) for _ in range(s.prior_blocks)))
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(s.prior_width, 2 * s.prior_width, s.prior_kernel) for _ in range(s.prior_blocks))
+        )
         self.leave = PositionLinear(s.prior_width, 2 * group, scale=0.05)
 
     def forward(self, f: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:

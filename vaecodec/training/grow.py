@@ -15,7 +15,7 @@ from torch import Tensor
 from vaecodec.errors import UsageError
 from vaecodec.models.image import SAMPLE_MIDDLE, SAMPLE_SCALE, ImageModel
 from vaecodec.models.layers import space_to_depth
-from vaecodec.models.settings import PATCH, STEPS, STRIDE
+from vaecodec.models.settings import PATCH, STEPS
 
 QUALITIES = (0.5, 0.75, 1.0)
 """At which the errors are looked at: there new latents are of use."""
@@ -51,7 +51,9 @@ def grow(model: ImageModel, small: Mapping[str, Tensor]) -> int:
             fresh = torch.zeros_like(target)
             if name == "channel_std":
                 fresh += 1
-            places = [_places(a, b, old, model.settings.latents, name) for a, b in zip(value.shape, target.shape, strict=True)]
+            places = [
+                _places(a, b, old, model.settings.latents, name) for a, b in zip(value.shape, target.shape, strict=True)
+            ]
             fresh[torch.meshgrid(*places, indexing="ij")] = value.to(fresh)
             if name in ("log_gain", "log_inverse_gain"):
                 fresh[:, new_latents(model, new)] = value.mean(1, keepdim=True).to(fresh)
@@ -90,59 +92,61 @@ def _places(small: int, large: int, old: int, latents: int, name: str) -> Tensor
 
 
 @torch.no_grad()
-def fit_new_latents(model: ImageModel, crops: Tensor, new: int) -> dict[str, float]:
+def fit_new_latents(model: ImageModel, crops: Tensor, new: int) -> None:
     """Gives the new latents the linear transform that codes the model's error best.
 
     Args:
         model: grown; changed in place.
         crops: uint8 [N, H, W, 3] of the training set, H and W multiples of 64.
         new: how many latents are new, a multiple of 4.
-
-    Returns:
-        ``{"before", "after"}``: MSE without quantisation at quality 100.
     """
-    index = new_latents(model, new)
     training = model.training
     model.eval()
-    features, errors, inner, before = [], [], [], []
-    hook = model.g_s.patches.register_forward_pre_hook(lambda _, inputs: inner.append(inputs[0].reshape(-1, inputs[0].shape[-1])))
+    features, errors, inner = _errors(model, crops)
+    _, vectors = torch.linalg.eigh(errors.T @ errors / len(errors))
+    basis = vectors.flip(1)[:, :new]  # [768 samples of a patch, new]
+    # Analysis: the coefficients of the error, predicted from the features. Half whitened, as all latents are.
+    design = torch.cat([features, torch.ones(len(features), 1, dtype=features.dtype)], 1)
+    solution = torch.linalg.solve(_ridge(design.T @ design), design.T @ (errors @ basis))
+    half = (design @ solution).std(0).clamp_min(1e-6).sqrt()
+    # Synthesis: features whose patches are the basis, through the last layer's inverse; small in units of what features are.
+    last = model.g_s.patches.weight.double()
+    known = last * inner.square().mean(0)
+    inverse = known.T @ torch.linalg.inv(_ridge(known @ last.T))
+    patches = basis.T.reshape(new, 4, -1) @ inverse.T  # [new, 4 positions, features]
+    patches = (patches / model.synthesis_vector.mean(0).exp()).reshape(new, -1)
+
+    index = new_latents(model, new)
+    model.g_a.pairs.weight[index] = (solution[:-1] / half).T.float()
+    model.g_a.pairs.bias[index] = (solution[-1] / half).float()
+    model.g_a.log_scale[index] = half.log().float()
+    model.g_s.pairs.weight[:, index] = (patches * half[:, None]).T.float()
+    model.g_s.log_scale[index] = -half.log().float()
+    model.channel_std[index] = (half**2 * SAMPLE_SCALE).float()
+    model.train(training)
+
+
+def _errors(model: ImageModel, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What the analysis knows, what the model leaves out, and what its last layer sees, without quantisation.
+
+    Returns:
+        For every 16×16 patch the features of the analysis, float64 [N, 4·C1], and the error in (x − 128)/64, [N, 768]; the inputs of the
+        synthesis's last layer, [4·N, C1].
+    """
+    features, errors, inner = [], [], []
+    seen = model.g_s.patches.register_forward_pre_hook(lambda _, inputs: inner.append(inputs[0].flatten(0, 2)))
     for quality in QUALITIES:
         for x in torch.split(crops, 8):
             q = torch.full((len(x),), quality)
             samples = (x.float() - SAMPLE_MIDDLE) / SAMPLE_SCALE
             f = model.g_a.patches(space_to_depth(samples, PATCH))
             f = model.g_a.blocks8(f * model.at_quality(model.analysis_vector, q).exp()[:, None, None])
-            features.append(space_to_depth(f, 2).reshape(-1, 4 * f.shape[-1]))
-            error = samples - (model.synthesise(model.analyse(x, q), q) - SAMPLE_MIDDLE) / SAMPLE_SCALE
-            errors.append(space_to_depth(space_to_depth(error, PATCH), 2).reshape(-1, 3 * STRIDE * STRIDE))
-            if quality == 1.0:
-                before.append((error * SAMPLE_SCALE).square().mean())
-    hook.remove()
-    F, E = torch.cat(features).double(), torch.cat(errors).double()
-    values, vectors = torch.linalg.eigh(E.T @ E / len(E))
-    basis = vectors.flip(1)[:, :new]  # [768 samples of a patch, new]
-    # Analysis: the coefficients, predicted from the features.
-    design = torch.cat([F, torch.ones(len(F), 1, dtype=F.dtype)], 1)
-    moments = design.T @ design / len(F)
-    moments += RIDGE * moments.diagonal().mean() * torch.eye(len(moments), dtype=F.dtype)
-    solution = torch.linalg.solve(moments, design.T @ (E @ basis) / len(F))
-    half = (design @ solution).std(0).clamp_min(1e-6).sqrt()
-    model.g_a.pairs.weight[index] = (solution[:-1] / half).T.float()
-    model.g_a.pairs.bias[index] = (solution[-1] / half).float()
-    model.g_a.log_scale[index] = half.log().float()
-    # Synthesis: features whose patches are the basis, through the last layer's inverse; small in units of what features are.
-    last = model.g_s.patches.weight.double()
-    known = torch.cat(inner).double().square().mean(0)
-    seen = (last * known) @ last.T
-    inverse = (last * known).T @ torch.linalg.inv(seen + RIDGE * seen.diagonal().mean() * torch.eye(len(last), dtype=seen.dtype))
-    patches = basis.T.reshape(new, 4, -1) @ inverse.T  # [new, 4 positions, features]
-    vector = model.synthesis_vector.mean(0).exp().double()
-    model.g_s.pairs.weight[:, index] = ((patches / vector).reshape(new, -1) * half[:, None]).T.float()
-    model.g_s.log_scale[index] = -half.log().float()
-    model.channel_std[index] = (half**2 * SAMPLE_SCALE).float()
-    after = []
-    for x in torch.split(crops, 8):
-        q = torch.ones(len(x))
-        after.append((model.synthesise(model.analyse(x, q), q) - x.float()).square().mean())
-    model.train(training)
-    return {"before": float(torch.stack(before).mean()), "after": float(torch.stack(after).mean())}
+            features.append(space_to_depth(f, 2).flatten(0, 2))
+            error = (x.float() - model.synthesise(model.analyse(x, q), q)) / SAMPLE_SCALE
+            errors.append(space_to_depth(space_to_depth(error, PATCH), 2).flatten(0, 2))
+    seen.remove()
+    return torch.cat(features).double(), torch.cat(errors).double(), torch.cat(inner).double()
+
+
+def _ridge(moments: Tensor) -> Tensor:
+    return moments + RIDGE * moments.diagonal().mean() * torch.eye(len(moments), dtype=moments.dtype)

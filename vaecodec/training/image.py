@@ -61,7 +61,10 @@ class TrainSettings:
     threads: int = setting(1, "threads; two that share cores with other work are slower than one")
     device: str = setting("auto", "auto, cpu or cuda")
     resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
-    init: str = setting("", "checkpoint, or .safetensors of a moving average, of this or a smaller model, to start a fresh schedule from")
+    init: str = setting(
+        "",
+        "checkpoint, or .safetensors of a moving average, of this or a smaller model, to start a fresh schedule from",
+    )
     save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
     judge_every: int = setting(1000, "steps between validations")
     judge_pictures: int = setting(16, "crops that a validation looks at, of each of the two sets")
