@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
 
-from vaecodec.errors import DamagedWeightsError
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.decoder_data import ExactData, layer_shapes, table_shapes
 from vaecodec.models.settings import ImageSettings, encoder_shapes
@@ -24,8 +22,8 @@ from vaecodec.models.weights_file import (
     Tensors,
     clamps_of,
     integers,
+    load_weights_file,
     model_id_of,
-    open_weights_file,
     read_layers,
     smallest,
     tensors_of,
@@ -134,21 +132,12 @@ def load_weights(path: Path) -> Weights:
         DamagedWeightsError: it is no weights file of ours, or is damaged: sizes, ranges and id are checked here, the bound
             of exact sums when layers are built.
     """
-    try:
-        metadata, tensors = open_weights_file(path, FORMAT)
-        weights = _assemble(
-            json.loads(metadata["decoder"]), json.loads(metadata["encoder"]), json.loads(metadata["card"]), tensors
-        )
-        named = metadata["id"]
-    except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise DamagedWeightsError(f"{path}: damaged weights file ({error}); get it again") from error
-    if weights.model_id().hex() != named:
-        raise DamagedWeightsError(f"{path}: the weights do not match their id {named}; get the file again")
-    return weights
+    return load_weights_file(path, FORMAT, _assemble)
 
 
-def _assemble(config: Config, encoder_settings: Config, card: Mapping[str, object], tensors: Tensors) -> Weights:
-    settings = ImageSettings.from_dict({**config["settings"], **encoder_settings})
+def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
+    config, card = parts["decoder"], parts["card"]
+    settings = ImageSettings.from_dict({**config["settings"], **parts["encoder"]})
     settings.check()
     layers = read_layers(layer_shapes(settings), config["layers"], tensors)
     tables = {

@@ -6,11 +6,12 @@ The model id names the decoding half alone: retraining an encoder for the same d
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +108,41 @@ def open_weights_file(path: Path, format_name: str) -> Opened:
                 f"{path}: not a weights file of this version of vaecodec, or of another kind of model"
             )
         return Opened(metadata, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+class Identified(Protocol):
+    """Weights that can say what their id should be."""
+
+    def model_id(self) -> bytes:
+        """Of the decoding half, as :func:`model_id_of` computes it."""
+
+
+W = TypeVar("W", bound=Identified)
+
+
+def load_weights_file(path: Path, format_name: str, assemble: Callable[[Mapping[str, Any], Tensors], W]) -> W:
+    """Reads and checks a weights file of one format.
+
+    Args:
+        path: where.
+        format_name: what its metadata must name.
+        assemble: makes weights of the metadata, whose ``decoder``, ``encoder`` and ``card`` are read as JSON where they are there, and of
+            the tensors; what is wrong may be any of the usual errors.
+
+    Raises:
+        WeightsNotFoundError: there is no such file.
+        DamagedWeightsError: it is of another format, or damaged, or does not match the id that it names.
+    """
+    try:
+        metadata, tensors = open_weights_file(path, format_name)
+        parts = {name: json.loads(metadata[name]) for name in ("decoder", "encoder", "card") if name in metadata}
+        weights = assemble(parts, tensors)
+        named = metadata["id"]
+    except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise DamagedWeightsError(f"{path}: damaged weights file ({error}); get it again") from error
+    if weights.model_id().hex() != named:
+        raise DamagedWeightsError(f"{path}: the weights do not match their id {named}; get the file again")
+    return weights
 
 
 def named_id(path: Path) -> str:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors
 
-from vaecodec.errors import DamagedWeightsError
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.family.exact import (
     FAMILIES,
@@ -26,8 +24,8 @@ from vaecodec.models.weights_file import (
     Tensors,
     clamps_of,
     integers,
+    load_weights_file,
     model_id_of,
-    open_weights_file,
     read_layers,
     smallest,
     tensors_of,
@@ -97,18 +95,11 @@ def load_family(path: Path) -> FamilyWeights:
         WeightsNotFoundError: there is no such file.
         DamagedWeightsError: it is no weights file of the family, or is damaged.
     """
-    try:
-        metadata, tensors = open_weights_file(path, FORMAT)
-        weights = _assemble(json.loads(metadata["decoder"]), json.loads(metadata["card"]), tensors)
-        named = metadata["id"]
-    except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise DamagedWeightsError(f"{path}: damaged weights file ({error}); get it again") from error
-    if weights.model_id().hex() != named:
-        raise DamagedWeightsError(f"{path}: the weights do not match their id {named}; get the file again")
-    return weights
+    return load_weights_file(path, FORMAT, _assemble)
 
 
-def _assemble(config: Config, card: Mapping[str, object], tensors: Tensors) -> FamilyWeights:
+def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> FamilyWeights:
+    config, card = parts["decoder"], parts["card"]
     settings = FamilySettings.from_dict(config["settings"])
     layers = read_layers(layer_shapes(settings), config["layers"], tensors)
     tables = {
