@@ -114,17 +114,20 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
 
 def test_a_fresh_schedule_starts_from_a_moving_average(photographs: Path, tmp_path: Path) -> None:
     first, average = tmp_path / "first.safetensors", tmp_path / "average.safetensors"
-    train(settings(photographs, first, steps=6, lr=1e-2))
-    checkpoint = first.with_suffix(".checkpoint")
+    train(settings(photographs, first, steps=8, lr=1e-3, ema=0.5))
+    checkpoint = first.with_suffix(".best")
     export_checkpoint.main([str(checkpoint), "--average", str(average)])
     losses = []
-    for init in (checkpoint, average):
-        train(settings(photographs, tmp_path / "second.safetensors", steps=1, init=str(init)))
+    for init in (str(checkpoint), f"{average},{first}", ""):
+        train(settings(photographs, tmp_path / "second.safetensors", steps=1, seed=2, init=init))
         state = read_checkpoint(tmp_path / "second.checkpoint", torch.device("cpu"))
         losses.append(state["history"][0]["validation_loss"])
     before = read_checkpoint(checkpoint, torch.device("cpu"))["history"]
-    assert losses[0] == before[-1]["validation_loss"] != before[0]["validation_loss"]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-2)
+    assert losses[0] == before[-1]["validation_loss"] != losses[2]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3) != losses[2]
+    for half in (average, first):
+        with pytest.raises(UsageError, match="a whole model is needed"):
+            train(settings(photographs, tmp_path / "second.safetensors", steps=1, init=str(half)))
 
 
 def test_steps_without_a_finite_gradient_are_skipped(

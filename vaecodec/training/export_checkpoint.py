@@ -3,7 +3,8 @@
     python -m vaecodec.training.export_checkpoint RUN.best photos/ -o mine.safetensors --card card.json
     python -m vaecodec.training.export_checkpoint RUN.best --average average.safetensors
 
-``--average`` keeps the moving average alone, in half precision: enough to start a fresh schedule from on another machine.
+``--average`` keeps the rest of the moving average in half precision, what the weights file has not got in floats: both files together are
+enough to start a fresh schedule from on another machine (``vaecodec train --init AVERAGE,WEIGHTS``).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 
 from vaecodec.models.export import export_weights
 from vaecodec.models.image import ImageModel
-from vaecodec.models.settings import ImageSettings
+from vaecodec.models.settings import ImageSettings, encoder_shapes
 from vaecodec.training.checkpoints import read_checkpoint
 from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
 
@@ -33,13 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, nargs="?", help="pictures that set ranges and tables: those of the training")
     parser.add_argument("-o", "--out", type=Path, help="weights file to write")
     parser.add_argument("--card", type=Path, help="JSON object to put on the weights' card")
-    parser.add_argument("--average", type=Path, help="file for the moving average in half precision")
+    parser.add_argument(
+        "--average", type=Path, help="file for the moving average of the decoding half in half precision"
+    )
     options = parser.parse_args(arguments)
     if bool(options.out) != bool(options.data) or not (options.out or options.average):
         parser.error("name DATA and -o for a weights file, or --average")
     state = read_checkpoint(options.checkpoint, torch.device("cpu"))
     if options.average:
-        half = {name: value.half() if value.is_floating_point() else value for name, value in state["average"].items()}
+        encoder = encoder_shapes(ImageSettings.from_dict(state["sizes"]))
+        half = {name: value.half() for name, value in state["average"].items() if name not in encoder}
         safetensors.torch.save_file(
             half, options.average, {"sizes": json.dumps(state["sizes"]), "step": str(state["step"])}
         )

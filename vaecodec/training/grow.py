@@ -7,6 +7,7 @@ least-squares prediction of those coefficients from its own features.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import torch
@@ -38,11 +39,14 @@ def grow(model: ImageModel, small: Mapping[str, Tensor]) -> int:
     Raises:
         UsageError: the smaller model is not smaller in some part, or differs where it must not.
     """
+    state = model.state_dict()
+    missing = [name for name in state if name not in small and not re.search(r"\.blocks\d*\.\d+\.", name)]
+    if missing:
+        raise UsageError(f"{missing[0]} is missing: a whole model is needed, not a half of it")
     old = small["g_a.log_scale"].shape[0]
     new = model.settings.latents - old
     if old % STEPS or new < 0:
         raise UsageError(f"a model of {old} latents cannot grow to one of {model.settings.latents}")
-    state = model.state_dict()
     for name, value in small.items():
         if name not in state:
             raise UsageError(f"{name} of the smaller model is missing in the larger one")

@@ -63,7 +63,7 @@ class TrainSettings:
     resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
     init: str = setting(
         "",
-        "checkpoint, or .safetensors of a moving average, of this or a smaller model, to start a fresh schedule from",
+        "checkpoint, or AVERAGE.safetensors,WEIGHTS.safetensors, of this or a smaller model, to start a fresh schedule from",
     )
     save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
     judge_every: int = setting(1000, "steps between validations")
@@ -183,7 +183,7 @@ def train(settings: TrainSettings) -> None:
     crops = sampler.draw(256, s.crop, torch.Generator().manual_seed(s.seed)).cpu()
     klt = initialise_with_klt(model, crops)
     if s.init:
-        new = grow(model, read_average(Path(s.init), torch.device("cpu")))
+        new = grow(model, read_average(s.init))
         if new:
             fit_new_latents(model, crops[:96], new)
     model.to(device)
@@ -323,14 +323,22 @@ def finish(s: TrainSettings, out: Path, average: ImageModel, sampler: CropSample
     export_weights(model, crops, out, card={"steps": best["step"], "minutes": round(best["minutes"], 1)})
 
 
-def read_average(path: Path, device: torch.device) -> dict[str, Tensor]:
-    """The moving average of a checkpoint, or of a file that ``export_checkpoint --average`` wrote."""
-    if path.suffix != ".safetensors":
-        average: dict[str, Tensor] = read_checkpoint(path, device)["average"]
-        return average
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
-    return {name: value.float() for name, value in safetensors.torch.load_file(path, device=str(device)).items()}
+def read_average(init: str) -> dict[str, Tensor]:
+    """The moving average of a checkpoint, or of the files that ``export_checkpoint`` wrote: ``--average`` and, after a comma, the weights.
+
+    The weights hold the encoder's parameters, which ``--average`` leaves out.
+    """
+    state: dict[str, Tensor] = {}
+    for path in map(Path, init.split(",")):
+        if path.suffix != ".safetensors":
+            state |= read_checkpoint(path, torch.device("cpu"))["average"]
+        elif path.is_file():
+            for name, value in safetensors.torch.load_file(path).items():
+                if not name.startswith(("exact/", "coder/")):
+                    state[name.removeprefix("encoder/")] = value.float()
+        else:
+            raise UsageError(f"{path}: no such file")
+    return state
 
 
 if __name__ == "__main__":
