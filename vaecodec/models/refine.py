@@ -379,8 +379,9 @@ def _by_whole_steps(objective: _Objective, given: Tensor, start: Tensor, passes:
         best, lowest = given, _true_cost(decoder, steps) + float(objective.error(y))
     v = start
     for i in range(passes + 1):
-        bits, y, steps = objective.prior(v, decide)
-        error = objective.error(y)
+        with torch.set_grad_enabled(i < passes):
+            bits, y, steps = objective.prior(v, decide)
+            error = objective.error(y)
         cost = _true_cost(decoder, steps) + float(error.detach())
         if cost < lowest:
             best, lowest = v, cost
