@@ -46,6 +46,7 @@ class TrainSettings:
     out: str = setting(MISSING, "weights file to write (.safetensors)")
     validation: str = setting("", "folder of pictures to judge by; empty: every 20th picture of DATA is held out")
     quality: float = setting(-1.0, "train for this quality alone, 0 to 100; below 0: for all")
+    tilt: float = setting(1.0, "above 1 draws low qualities more often: q is u to this power, u even over 0..1")
     preset: str = setting("fast", "sizes of the model: fast or default")
     steps: int = setting(0, "stop after this many steps")
     minutes: float = setting(0.0, "stop after this many minutes of processor time (wall clock on a GPU)")
@@ -152,6 +153,8 @@ def train(settings: TrainSettings) -> None:
         raise UsageError("say how long to train: either --steps or --minutes")
     if s.crop % 64 or s.preset not in PRESETS:
         raise UsageError(f"--crop must be a multiple of 64 and --preset one of {', '.join(PRESETS)}")
+    if s.tilt <= 0:
+        raise UsageError("--tilt is above 0")
     if s.quality > 100:
         raise UsageError("--quality is 0 to 100, or below 0 for all of them")
     qualities = VALIDATION_QUALITIES if s.quality < 0 else (s.quality / 100,)
@@ -271,6 +274,7 @@ def train(settings: TrainSettings) -> None:
         x = sampler.draw(s.batch, s.crop, generator)
         # Qualities are spread evenly over the batch, one at random in each of its parts.
         q = ((torch.arange(s.batch) + torch.rand(s.batch, generator=generator)) / s.batch).to(device)
+        q = q**s.tilt
         if s.quality >= 0:
             q = torch.full_like(q, s.quality / 100)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
