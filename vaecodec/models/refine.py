@@ -53,22 +53,23 @@ class Passes:
     Attributes:
         soft: with soft rounding, along the gradient.
         whole: with whole symbols, single ones changed by 1.
+        path: what the learning rates of the soft passes add up to, about, in steps per (bit per step); longer ones trade too much error
+            for bits, unless the passes are few.
     """
 
     soft: int
     whole: int
+    path: float = 0.005
 
 
 EFFORTS = (
-    Passes(0, 0), Passes(2, 1), Passes(3, 3), Passes(5, 4), Passes(8, 6), Passes(10, 9), Passes(16, 14), Passes(24, 24),
+    Passes(0, 0), Passes(2, 1, 0.007), Passes(3, 3), Passes(5, 4), Passes(8, 6), Passes(10, 9), Passes(16, 14), Passes(24, 24),
     Passes(40, 40), Passes(80, 80),
 )  # fmt: skip
 """By effort, 0 to 9; bench/README.md has what each costs and gains."""
 
 SHARPNESS = 4.0
 """α of soft rounding: less, and the error of rounding is not seen; more, and only ties move (tried: 1, 3, 4, 5, 8)."""
-PATH = 0.007
-"""Learning rates of the soft passes add up to about this, in steps per (bit per step); longer paths trade too much error for bits."""
 MOMENTUM = 0.8
 LARGEST_GRADIENT = 20.0
 
@@ -338,13 +339,13 @@ def refine(decoder: RelaxedDecoder, window: Window, z: IntArray, quality16: int,
         window = Window(window.x, window.v.clone(), window.rows, window.columns)
         objective = _Objective(decoder, window, z, quality16, lam)
         given = objective.padded(window.v[:, top:bottom, left:right])
-        moved = _along_the_gradient(objective, given, passes.soft)
+        moved = _along_the_gradient(objective, given, passes)
         best = _by_whole_steps(objective, given, moved, passes.whole)
     h, w = objective.size
     return best[:, :h, :w].detach()
 
 
-def _along_the_gradient(objective: _Objective, given: Tensor, passes: int) -> Tensor:
+def _along_the_gradient(objective: _Objective, given: Tensor, passes: Passes) -> Tensor:
     """Soft passes: gradient descent with momentum."""
 
     def decide(r: Tensor, mean: Tensor, sigma: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -353,10 +354,10 @@ def _along_the_gradient(objective: _Objective, given: Tensor, passes: int) -> Te
 
     v = given.clone().requires_grad_()
     speed = torch.zeros_like(given)
-    for i in range(passes):
+    for i in range(passes.soft):
         bits, y, _ = objective.prior(v, decide)
         (gradient,) = torch.autograd.grad(bits + objective.error(y), v)
-        rate = PATH / passes * (1.6 - 1.2 * i / max(1, passes - 1))
+        rate = passes.path / passes.soft * (1.6 - 1.2 * i / max(1, passes.soft - 1))
         speed = MOMENTUM * speed + gradient.clamp(-LARGEST_GRADIENT, LARGEST_GRADIENT)
         v = (v.detach() - rate * speed).requires_grad_()
     return v.detach()
