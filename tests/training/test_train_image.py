@@ -248,3 +248,21 @@ def test_a_larger_model_starts_where_a_smaller_one_stands(
         train(
             settings(photographs, tmp_path / "large.safetensors", steps=1, init=str(small.with_suffix(".checkpoint")))
         )
+
+
+def test_tilt_draws_low_qualities_more_often(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, seen = trainer.losses, []
+
+    def watched(model: ImageModel, x: torch.Tensor, q: torch.Tensor, *, hard: bool) -> trainer.Losses:
+        if not hard:
+            seen.append(q.clone())
+        return right(model, x, q, hard=hard)
+
+    monkeypatch.setattr(trainer, "losses", watched)
+    for tilt in (1.0, 3.0):
+        train(settings(photographs, tmp_path / "mine.safetensors", steps=2, tilt=tilt))
+    torch.testing.assert_close(torch.stack(seen[2:]), torch.stack(seen[:2]) ** 3)
+    with pytest.raises(UsageError, match="--tilt"):
+        train(settings(photographs, tmp_path / "mine.safetensors", tilt=0))
