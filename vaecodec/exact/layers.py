@@ -77,7 +77,7 @@ class ExactLinear:
             y = leaky_integers(y, self.arithmetic) if self.data.leaky else y
         else:
             if self.digits:
-                high = torch.floor(rows * 2.0**-DIGIT_SHIFT)
+                high = torch.mul(rows, 2.0**-DIGIT_SHIFT).floor_()
                 y = product(self.bias, torch.add(rows, high, alpha=-(2**DIGIT_SHIFT)), self.low).floor_()
                 y = product(y, high, self.weight).mul_(self.rest)
             else:

@@ -73,9 +73,8 @@ class PriorPass:
         with exact_guard():
             self.features, out = prior.step(k, self.features, self.context)
             mean, spread = out.to(torch.int32).chunk(2, dim=-1)
-            mean = (mean * self.mean_factor[k][:, None] + (1 << (MEAN_SHIFT - 1))) >> MEAN_SHIFT
-            index = (spread + self.index_offset[k][:, None] + (1 << (INDEX_SHIFT - 1))) >> INDEX_SHIFT
-            index = index.clamp_(0, INDEX_LEVELS - 1)
+            mean = scaled_down(mean * self.mean_factor[k][:, None], MEAN_SHIFT)
+            index = scaled_down(spread + self.index_offset[k][:, None], INDEX_SHIFT).clamp_(0, INDEX_LEVELS - 1)
             index = torch.where(index < CERTAIN_BELOW, 0, index).to(torch.uint8)
             return self._to_planes(mean), self._to_planes(index)
 
@@ -191,8 +190,8 @@ class ExactSynthesis:
     def __call__(self, y16: Tensor, quality16: int) -> Tensor:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
         with exact_guard():
-            x = depth_to_space(self.patches(self._features(y16, quality16)), PATCH)[0]
-            return (x + 128).clamp_(0, 255).to(torch.uint8)
+            x = self.patches(self._features(y16, quality16)).add_(128).clamp_(0, 255).to(torch.uint8)
+            return depth_to_space(x, PATCH)[0]
 
     def deep(self, y16: Tensor, quality16: int) -> Tensor:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
@@ -215,18 +214,22 @@ class ExactSynthesis:
             raise TypeError(f"latents are int32 sixteenths of a step, not {y16.dtype}")
         dtype = self.arithmetic.dtype
         factor = torch.from_numpy(self.quality.at("latent_factor", quality16)).to(self.device)
-        f32 = (y16.clamp(-LATENT_CLAMP, LATENT_CLAMP) * factor + self.half) >> self.shift
+        f32 = y16.clamp(-LATENT_CLAMP, LATENT_CLAMP).mul_(factor).add_(self.half).bitwise_right_shift_(self.shift)
         f = f32.clamp_(-self.limit16, self.limit16)[None].to(dtype)
         for block in self.blocks16:
             f = block(f)
         f = depth_to_space(self.pairs(f), 2)
         factor = torch.from_numpy(self.quality.at("feature_factor", quality16)).to(self.device)
         # Beyond 2^24: in 32-bit integers, whatever carries the rest.
-        f = ((f.to(torch.int32) * factor + (1 << (FEATURE_SHIFT - 1))) >> FEATURE_SHIFT).to(dtype)
-        f = f.clamp_(-self.limit8, self.limit8)
+        f = scaled_down(f.to(torch.int32).mul_(factor), FEATURE_SHIFT).clamp_(-self.limit8, self.limit8).to(dtype)
         for block in self.blocks8:
             f = block(f)
         return f
+
+
+def scaled_down(x: Tensor, shift: int) -> Tensor:
+    """round(x·2^−shift), halves upwards, in place: int32."""
+    return x.add_(1 << (shift - 1)).bitwise_right_shift_(shift)
 
 
 def build_layers(data: ExactData, device: torch.device, arithmetic: Arithmetic | None = None) -> Layers:

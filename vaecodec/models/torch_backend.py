@@ -15,6 +15,7 @@ from vaecodec.models.backend import TileLatents
 from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols, quality_of_units
 from vaecodec.models.decoder_data import Pop, Push
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.memory import keep_freed_memory
 from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights
@@ -50,6 +51,7 @@ class TorchBackend:
         if threads is not None:
             torch.set_num_threads(threads)
         self.device = pick_device(device)
+        keep_freed_memory()
         layers = build_layers(weights.data, self.device, arithmetic)
         self.arithmetic = layers.arithmetic
         self.prior = ExactPrior(layers)
