@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,15 +12,29 @@ from typing import BinaryIO
 import pytest
 
 from vaecodec.errors import OutputExistsError, UsageError
-from vaecodec.picture import write_atomically
+from vaecodec.picture import atomic, write_atomically
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions and links")
+
+
+@pytest.fixture(params=["as the system has it", "named", "not to be linked"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a test with files without a name, where the system has them, with named ones, and where the first get no name afterwards."""
+    if request.param == "named":
+        monkeypatch.setattr(atomic, "_open_nameless", lambda folder: None)
+    if request.param == "not to be linked":
+
+        def refuse(self: atomic._Scratch, name: Path) -> bool:
+            return False
+
+        monkeypatch.setattr(atomic._Scratch, "_link_nameless", refuse)
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.usefixtures("kind")
 def test_bytes_and_writers_are_written(tmp_path: Path) -> None:
     write_atomically(tmp_path / "a", b"abc")
     write_atomically(str(tmp_path / "b"), lambda file: file.write(b"def") and None)
@@ -28,6 +43,7 @@ def test_bytes_and_writers_are_written(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a", "b"]
 
 
+@pytest.mark.usefixtures("kind")
 def test_an_existing_output_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
@@ -39,6 +55,7 @@ def test_an_existing_output_is_refused_and_kept(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
+@pytest.mark.usefixtures("kind")
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_failure_in_the_middle_leaves_nothing(tmp_path: Path, failure: type[BaseException], overwrite: bool) -> None:
@@ -56,6 +73,7 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path: Path, failure: type[Ba
     assert not overwrite or path.read_bytes() == b"old"
 
 
+@pytest.mark.usefixtures("kind")
 def test_an_output_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a"
 
@@ -78,6 +96,7 @@ def test_a_file_system_without_links_works_too(tmp_path: Path, monkeypatch: pyte
             path.write_bytes(b"theirs")
         raise OSError(errno.EPERM, "no links here")
 
+    monkeypatch.setattr(atomic, "_open_nameless", lambda folder: None)
     monkeypatch.setattr(Path, "hardlink_to", no_links)
     if taken:
         with pytest.raises(OutputExistsError):
@@ -88,6 +107,7 @@ def test_a_file_system_without_links_works_too(tmp_path: Path, monkeypatch: pyte
     assert names(tmp_path) == ["a"]
 
 
+@pytest.mark.usefixtures("kind")
 def test_time_stamps_are_carried_over(tmp_path: Path) -> None:
     source, path = tmp_path / "source", tmp_path / "a"
     source.write_bytes(b"")
@@ -97,6 +117,7 @@ def test_time_stamps_are_carried_over(tmp_path: Path) -> None:
 
 
 @posix
+@pytest.mark.usefixtures("kind")
 def test_permissions_are_those_of_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
@@ -107,6 +128,7 @@ def test_permissions_are_those_of_the_umask(tmp_path: Path) -> None:
 
 
 @posix
+@pytest.mark.usefixtures("kind")
 def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"old")
     link = tmp_path / "link"
@@ -161,3 +183,23 @@ def test_killed_at_any_point_it_leaves_the_old_file_or_the_new_one(tmp_path: Pat
     # It was killed in the middle of something.
     assert len(seen) > 1
     assert [left for left in tmp_path.iterdir() if left != path and not left.name.startswith(".vaecodec-")] == []
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="the system has no files without a name")
+def test_killed_while_it_writes_it_leaves_nothing(tmp_path: Path) -> None:
+    nameless = atomic._open_nameless(tmp_path)
+    if nameless is None:
+        pytest.skip("this file system has no files without a name")
+    nameless.close()
+    program = """
+import os, signal, sys
+from vaecodec.picture.atomic import write_atomically
+def write(file):
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+write_atomically(sys.argv[1], write)
+"""
+    child = subprocess.run([sys.executable, "-c", program, str(tmp_path / "a")], check=False)
+    assert child.returncode == -signal.SIGKILL
+    assert names(tmp_path) == []

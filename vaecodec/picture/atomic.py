@@ -6,8 +6,10 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +17,8 @@ from vaecodec.errors import OutputExistsError, UsageError
 
 Writer = Callable[[BinaryIO], None]
 
+# Where Linux lists the open files of this process.
+_OPEN_FILES = "/proc/self/fd"
 # Errors by which a file system says that it has no hard links.
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
@@ -24,8 +28,8 @@ def write_atomically(
 ) -> None:
     """Writes to a temporary file in the same folder, then gives it its name.
 
-    Whatever goes wrong, an interrupt included, the temporary file is removed and the output is as it was. Permissions are
-    those of the umask. A link is followed. A device or pipe is written to directly: it has no content to protect.
+    Whatever goes wrong, an interrupt included, the temporary file is removed and the output is as it was; on Linux it has no name
+    before it is whole, so that nothing is left of a process that is killed either. Permissions are those of the umask. A link is followed. A device or pipe is written to directly: it has no content to protect.
 
     Args:
         path: the output.
@@ -46,22 +50,17 @@ def write_atomically(
         return
     check_output(path, overwrite=overwrite)
 
-    temporary = target.parent / f".vaecodec-{secrets.token_hex(8)}.part"
-    try:
-        with temporary.open("xb") as file:
-            _write(file, data)
-            file.flush()
-            os.fsync(file.fileno())
+    with _scratch(target.parent) as scratch:
+        _write(scratch.file, data)
+        scratch.file.flush()
+        os.fsync(scratch.file.fileno())
         if times_from is not None:
             times = Path(times_from).stat()
-            os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
-        if overwrite:
-            temporary.replace(target)
-        else:
-            _rename_without_replacing(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+            os.utime(
+                scratch.file.fileno() if os.utime in os.supports_fd else scratch.path,
+                ns=(times.st_atime_ns, times.st_mtime_ns),
+            )
+        scratch.become(target, overwrite=overwrite)
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> None:
@@ -102,19 +101,85 @@ def _write(file: BinaryIO, data: bytes | Writer) -> None:
         file.write(data)
 
 
-def _rename_without_replacing(source: Path, target: Path) -> None:
-    """Gives a file its final name in one step that fails if the name is taken."""
+@dataclass
+class _Scratch:
+    """A new file that has no name yet, or one that nobody looks for."""
+
+    file: BinaryIO
+    path: Path
+    """A name that it has or will have on the way."""
+    named: bool
+
+    def become(self, target: Path, *, overwrite: bool) -> None:
+        """Gives the file its final name, in one step that fails if the name is taken unless ``overwrite``."""
+        if not self.named and not self._link_nameless(self.path if overwrite else target):
+            self._copy_to_name()
+        if self.named:
+            # Windows renames only what is closed.
+            self.file.close()
+            self._rename(target, overwrite=overwrite)
+
+    def _rename(self, target: Path, *, overwrite: bool) -> None:
+        if overwrite:
+            self.path.replace(target)
+            return
+        try:
+            target.hardlink_to(self.path)
+        except FileExistsError as error:
+            raise _exists(target) from error
+        except (OSError, NotImplementedError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_LINKS:
+                raise
+            # No hard links here (FAT, some network folders): look, then rename.
+            if os.path.lexists(target):
+                raise _exists(target) from None
+            self.path.rename(target)
+
+    def _link_nameless(self, name: Path) -> bool:
+        """Gives a file without a name one that must not be taken; False where the system does not let us."""
+        number = self.file.fileno()
+        try:
+            # linkat(2) follows the link of /proc only when it is given a folder, which an absolute path then ignores.
+            os.link(f"{_OPEN_FILES}/{number}", name, src_dir_fd=number, follow_symlinks=True)
+        except FileExistsError as error:
+            raise _exists(name) from error
+        except OSError:
+            return False
+        self.named = name == self.path
+        return True
+
+    def _copy_to_name(self) -> None:
+        times = os.fstat(self.file.fileno())
+        with self.path.open("xb") as named:
+            self.named = True
+            self.file.seek(0)
+            shutil.copyfileobj(self.file, named)
+            named.flush()
+            os.fsync(named.fileno())
+        os.utime(self.path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[_Scratch]:
+    """A new file in ``folder``: without a name on Linux, so that nothing is left of a process that is killed; nothing is left of it in any case."""
+    path = folder / f".vaecodec-{secrets.token_hex(8)}.part"
+    nameless = _open_nameless(folder)
+    scratch = _Scratch(path.open("xb") if nameless is None else nameless, path, named=nameless is None)
     try:
-        target.hardlink_to(source)
-    except FileExistsError as error:
-        raise _exists(target) from error
-    except (OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno not in _NO_LINKS:
-            raise
-        # No hard links here (FAT, some network folders): look, then rename.
-        if os.path.lexists(target):
-            raise _exists(target) from None
-        source.rename(target)
-        return
-    with contextlib.suppress(FileNotFoundError):
-        source.unlink()
+        yield scratch
+    finally:
+        scratch.file.close()
+        if scratch.named:
+            path.unlink(missing_ok=True)
+
+
+def _open_nameless(folder: Path) -> BinaryIO | None:
+    """A file that is in no folder (open(2), O_TMPFILE), or None where the system or the file system has none."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None or not Path(_OPEN_FILES).is_dir():
+        return None
+    try:
+        return os.fdopen(os.open(folder, os.O_RDWR | flag | os.O_CLOEXEC, 0o666), "w+b")
+    except OSError:
+        # As with a name, which then says what is wrong if anything is.
+        return None
