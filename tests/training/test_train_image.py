@@ -199,6 +199,22 @@ def test_it_runs_in_two_processes_from_a_plain_copy_of_the_source(photographs: P
     assert out.exists()
 
 
+def test_processes_that_resume_draw_crops_of_their_own(photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.safetensors"
+    train(settings(photographs, out, steps=3))
+    state = read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))
+    expected = torch.rand(8, generator=torch.Generator().set_state(state["generator"]))
+    drawn, noise = [], []
+    for other in (None, 1001, 1002):
+        generator = torch.Generator()
+        trainer.resume_random_numbers(state, generator, torch.device("cpu"), other)
+        drawn.append(torch.rand(8, generator=generator))
+        noise.append(torch.rand(8))
+    assert torch.equal(drawn[0], expected)
+    for parts in (drawn, noise):
+        assert not any(torch.equal(parts[i], parts[k]) for i, k in ((0, 1), (0, 2), (1, 2)))
+
+
 def test_a_run_for_one_quality_sees_that_quality_alone(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,10 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -123,6 +124,24 @@ def judge(model: ImageModel, crops: Tensor, qualities: Sequence[float] = VALIDAT
     return {"loss": total, **row}
 
 
+def resume_random_numbers(
+    state: Mapping[str, Any], generator: torch.Generator, device: torch.device, other: int | None
+) -> None:
+    """Random numbers go on where the checkpoint left those of the process that wrote it.
+
+    ``other`` is None for that process; for any other it is a seed of its own: it draws crops that nobody else draws.
+    """
+    if other is not None:
+        fresh = other + 1_000_003 * (1 + int(state["step"]))
+        generator.manual_seed(fresh)
+        torch.manual_seed(fresh)
+        return
+    generator.set_state(state["generator"].cpu())
+    torch.set_rng_state(state["noise"].cpu())
+    if device.type == "cuda" and "noise_cuda" in state:
+        torch.cuda.set_rng_state(state["noise_cuda"].cpu(), device)
+
+
 def average_gradients(parameters: Sequence[nn.Parameter], world: int) -> None:
     """The mean over all processes: one flat message."""
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -210,10 +229,7 @@ def train(settings: TrainSettings) -> None:
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        generator.set_state(state["generator"].cpu())
-        torch.set_rng_state(state["noise"].cpu())
-        if device.type == "cuda" and "noise_cuda" in state:
-            torch.cuda.set_rng_state(state["noise_cuda"].cpu(), device)
+        resume_random_numbers(state, generator, device, s.seed * 1000 + rank if rank else None)
         step, skipped, best, history = state["step"], state["skipped"], state["best"], state["history"]
         clock = Clock(device, state["minutes"])
 
