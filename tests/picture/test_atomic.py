@@ -21,7 +21,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions a
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs a test with files without a name, where the system has them, with named ones, and where the first get no name afterwards."""
     if request.param == "named":
-        monkeypatch.setattr(atomic, "_open_nameless", lambda folder: None)
+        monkeypatch.setattr(atomic, "_open_nameless", lambda *_: None)
     if request.param == "not to be linked":
 
         def refuse(self: atomic._Scratch, name: Path) -> bool:
@@ -96,7 +96,7 @@ def test_a_file_system_without_links_works_too(tmp_path: Path, monkeypatch: pyte
             path.write_bytes(b"theirs")
         raise OSError(errno.EPERM, "no links here")
 
-    monkeypatch.setattr(atomic, "_open_nameless", lambda folder: None)
+    monkeypatch.setattr(atomic, "_open_nameless", lambda *_: None)
     monkeypatch.setattr(Path, "hardlink_to", no_links)
     if taken:
         with pytest.raises(OutputExistsError):
@@ -114,6 +114,14 @@ def test_time_stamps_are_carried_over(tmp_path: Path) -> None:
     os.utime(source, ns=(1_000_000_000_000_000_000, 1_100_000_000_000_000_000))
     write_atomically(path, b"abc", times_from=source)
     assert path.stat().st_mtime_ns == 1_100_000_000_000_000_000
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_writer_may_take_the_name_of_the_file_apart(tmp_path: Path) -> None:
+    """As ``tifffile`` does: a file opened by its descriptor has a number for a name."""
+    names_seen: list[tuple[str, str]] = []
+    write_atomically(tmp_path / "a", lambda file: names_seen.append(os.path.split(file.name)))
+    assert [folder for folder, _ in names_seen] == [str(tmp_path)]
 
 
 @posix
@@ -187,7 +195,7 @@ def test_killed_at_any_point_it_leaves_the_old_file_or_the_new_one(tmp_path: Pat
 
 @pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="the system has no files without a name")
 def test_killed_while_it_writes_it_leaves_nothing(tmp_path: Path) -> None:
-    nameless = atomic._open_nameless(tmp_path)
+    nameless = atomic._open_nameless(tmp_path, tmp_path / "b")
     if nameless is None:
         pytest.skip("this file system has no files without a name")
     nameless.close()
