@@ -10,9 +10,11 @@ from vaecodec.errors import DamagedWeightsError, ExactArithmeticError
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import LinearData
 from vaecodec.exact.layers import ExactLinear
+from vaecodec.models import export
 from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols
 from vaecodec.models.decoder_data import ExactData
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.export import round_model
 from vaecodec.models.image import ImageModel
 from vaecodec.models.weights import Weights
 
@@ -71,6 +73,25 @@ def test_the_exact_synthesis_is_close_to_the_float_one(
     with torch.inference_mode():
         whole = tiny_model.synthesise(latents.y16[None].float() / 16, torch.tensor([0.75]))[0].clamp(0, 255)
     assert float((exact - whole).abs().mean()) < 0.5
+
+
+def test_ranges_set_by_quiet_pictures_hold_saturated_colours(
+    tiny_model: ImageModel, crops: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = 96 + crops[:4] // 4
+    picture = torch.from_numpy(np.random.default_rng(3).integers(0, 2, (64, 64, 3), np.uint8)) * 255
+
+    def error() -> float:
+        layers = build_layers(round_model(tiny_model, quiet), CPU)
+        latents, _ = encode(tiny_model, ExactPrior(layers), picture, 1600)
+        with torch.inference_mode():
+            whole = tiny_model.synthesise(latents.y16[None].float() / 16, torch.tensor([1.0]))[0].clamp(0, 255)
+        return float((ExactSynthesis(layers)(latents.y16, 1600).float() - whole).abs().mean())
+
+    # Rounding to whole samples alone costs a quarter.
+    assert error() < 0.3
+    monkeypatch.setattr(export, "extreme_patterns", lambda: quiet.numpy())
+    assert error() > 1
 
 
 def test_a_tile_with_its_halo_gives_the_samples_of_the_whole(
