@@ -20,6 +20,7 @@ from PIL import Image, features
 from vaecodec.errors import UsageError
 from vaecodec.evaluation import AVIF, JPEG, JPEG_444, WEBP, CodecAdapter, PillowCodec, VaecodecAdapter
 from vaecodec.evaluation.peers import CodedFile
+from vaecodec.models.settings import DEFAULT_EFFORT
 
 Samples = npt.NDArray[np.uint8]
 
@@ -209,7 +210,7 @@ def build_codec(key: str, ours: OurSettings) -> CodecAdapter:
     if key in (OURS, OURS_WITH_EFFORT):
         from vaecodec.api import Codec
 
-        effort = 0 if key == OURS else _EFFORT
+        effort = DEFAULT_EFFORT if key == OURS else _EFFORT
         return VaecodecAdapter(Codec(ours.model, device=ours.device), ours.qualities, effort=effort)
     if key not in PEERS:
         raise UsageError(f"codec {key!r} is not known: use some of {OURS}, {', '.join(PEERS)}")

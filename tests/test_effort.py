@@ -14,7 +14,7 @@ from vaecodec.bitstream.container import read_container
 from vaecodec.cli import main
 from vaecodec.errors import UsageError
 from vaecodec.evaluation import psnr
-from vaecodec.models.coding import encode_tile, quality_of_units
+from vaecodec.models.coding import dead_zone, encode_tile, quality_of_units
 from vaecodec.models.refine import EFFORTS
 from vaecodec.picture import Picture
 
@@ -29,10 +29,29 @@ def cost(codec: Codec, encoded: Encoded, quality16: int) -> float:
 @pytest.mark.parametrize("quality", [5, 50, 95])
 def test_effort_saves_bits_for_their_error(codec: Codec, photograph: np.ndarray, quality: int) -> None:
     picture = Picture(photograph[60:188, 150:310])
-    plain, little, more = (
-        cost(codec, codec.encode(picture, quality=quality, effort=effort), 16 * quality) for effort in (0, 2, 4)
+    plain, zone, little, more = (
+        cost(codec, codec.encode(picture, quality=quality, effort=effort), 16 * quality) for effort in (0, 1, 2, 4)
     )
-    assert max(little, more) < 0.995 * plain
+    assert max(zone, little, more) < 0.995 * plain
+
+
+def test_a_dead_zone_is_as_wide_as_the_bits_that_it_saves(codec: Codec) -> None:
+    costs = torch.zeros(3, 129)
+    costs[1, 63], costs[1, 65] = 6, 8
+    costs[2, 63:66] = torch.tensor([90.0, 1.0, 90.0])
+    assert dead_zone(costs).tolist() == pytest.approx([0.5, 0.5 + 0.022 * 5, 0.95])
+
+
+def test_the_default_has_a_dead_zone_and_no_search(codec: Codec, photograph: np.ndarray) -> None:
+    picture = Picture(photograph[64:128, 160:256])
+    plain, by_default, first = (
+        codec.encode(picture, quality=60, **given) for given in ({"effort": 0}, {}, {"effort": 1})
+    )
+    assert by_default.data == first.data
+    assert len(first.data) < len(plain.data)
+    backend = codec.torch
+    made = [backend.analyse(photograph[64:128, 160:256], (0, 4), (0, 6), 960, effort) for effort in (0, 1)]
+    assert torch.equal(made[0].v, made[1].v)
 
 
 def test_a_file_made_with_effort_decodes_as_any_other(codec: Codec, photograph: np.ndarray) -> None:
@@ -82,7 +101,7 @@ def test_the_relaxed_decoder_is_the_exact_one_but_for_its_floors(
 
 
 def test_more_effort_spends_more(codec: Codec) -> None:
-    spent = [passes.soft + passes.whole for passes in EFFORTS]
+    spent = [passes.soft + passes.whole + passes.dead_zone / 2 for passes in EFFORTS]
     assert spent[0] == 0 and spent == sorted(set(spent)) and len(spent) == api.MAX_EFFORT + 1
 
 

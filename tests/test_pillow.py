@@ -190,7 +190,7 @@ def test_pillow_has_the_say_over_how_many_pixels_are_too_many(
 
 def test_effort_is_passed_on_where_it_is_given(photo: Image.Image) -> None:
     least = photo.crop((0, 0, 64, 64))
-    assert saved(least, effort=1).getvalue() != saved(least).getvalue()
+    assert saved(least, effort=2).getvalue() != saved(least).getvalue()
     with pytest.raises(ValueError, match="effort"):
         saved(least, effort=10)
 

@@ -59,7 +59,7 @@ from vaecodec.errors import (
 from vaecodec.models.backend import TileLatents, open_backend
 from vaecodec.models.cost import macs_per_pixel
 from vaecodec.models.decoder_data import LATENT_CLAMP, quality_in_units
-from vaecodec.models.settings import STRIDE
+from vaecodec.models.settings import DEFAULT_EFFORT, STRIDE
 from vaecodec.models.weights import Weights, load_weights
 from vaecodec.models.weights_file import named_id
 from vaecodec.picture import (
@@ -222,7 +222,7 @@ class _Prepared:
         source: uint8 or uint16 [H, W, C], what is coded.
         x: uint8 [16h, 16w, 3], or float32 of the same range from 16 bits: the same as RGB, edges repeated.
         alpha: the ALPHA section.
-        effort: 0 to 9, how long to look for better latents.
+        effort: 0 to 9, what to spend on better latents.
         whole: the samples without loss, where that may be worth it.
         tiles: tiles of SCREEN_TILE_EXPONENT without loss, by number, where that may be worth it.
     """
@@ -327,7 +327,7 @@ class Codec:
         picture: PictureSource | Picture,
         *,
         quality: float = DEFAULT_QUALITY,
-        effort: int = 0,
+        effort: int = DEFAULT_EFFORT,
         check: bool = False,
         strip: bool = False,
     ) -> bytes:
@@ -336,7 +336,7 @@ class Codec:
         Args:
             picture: path, bytes or binary file of a picture, Pillow image, or uint8 array (H, W[, 1 to 4]).
             quality: 0 (smallest) to 100 (best).
-            effort: 0 (fast) to 9: how long to look for latents that need fewer bits for less error; see bench/README.md.
+            effort: 0 (fast) to 9: what to spend on latents that need fewer bits for less error; see bench/README.md.
             check: add a checksum of the decoded samples.
             strip: drop metadata, and apply the orientation.
 
@@ -348,7 +348,7 @@ class Codec:
         return self.encode(strip_metadata(read) if strip else read, quality=quality, effort=effort, check=check).data
 
     def encode(
-        self, picture: Picture, *, quality: float = DEFAULT_QUALITY, effort: int = 0, check: bool = False
+        self, picture: Picture, *, quality: float = DEFAULT_QUALITY, effort: int = DEFAULT_EFFORT, check: bool = False
     ) -> Encoded:
         """Like :meth:`compress`, with what a decoder will see and what it took."""
         if not 0 <= quality <= 100:
@@ -441,7 +441,7 @@ class Codec:
         bpp: float | None = None,
         psnr: float | None = None,
         ms_ssim: float | None = None,
-        effort: int = 0,
+        effort: int = DEFAULT_EFFORT,
         check: bool = False,
     ) -> Encoded:
         """Like :meth:`encode`, at the quality that meets one target most closely, never on its wrong side.
@@ -485,7 +485,7 @@ class Codec:
         return self._finish(prepared, coded, check=check, watch=watch)
 
     def encode_rows(
-        self, rows: PictureRows, *, quality: float = DEFAULT_QUALITY, effort: int = 0, check: bool = False
+        self, rows: PictureRows, *, quality: float = DEFAULT_QUALITY, effort: int = DEFAULT_EFFORT, check: bool = False
     ) -> EncodedRows:
         """A picture too large for memory to a file: the same bytes as :meth:`compress` gives of photographs.
 
@@ -991,7 +991,7 @@ def compress(
     *,
     model: str | Path = DEFAULT_MODEL,
     device: str = "auto",
-    effort: int = 0,
+    effort: int = DEFAULT_EFFORT,
     check: bool = False,
     strip: bool = False,
 ) -> bytes:

@@ -39,7 +39,7 @@ class Vaecodec(Codec):
     codec_id = "vaecodec"
 
     def __init__(
-        self, quality: float | None = None, psnr: float | None = None, model: str = "fast", effort: int = 0
+        self, quality: float | None = None, psnr: float | None = None, model: str = "fast", effort: int | None = None
     ) -> None:
         """Sets what every picture is compressed to.
 
@@ -47,7 +47,7 @@ class Vaecodec(Codec):
             quality: 0 (smallest) to 100 (best); by default vaecodec's own default.
             psnr: in place of a quality: every picture gets the smallest file of at least so many dB.
             model: name of installed weights, or path of a weights file.
-            effort: 0 (fast) to 9: how long to look for a smaller file.
+            effort: 0 (fast) to 9: what to spend on a smaller file; by default vaecodec's own.
 
         Raises:
             UsageError: both a quality and a PSNR, or a quality out of range.
@@ -102,10 +102,11 @@ class Vaecodec(Codec):
 
         codec = shared_codec(self.model)
         samples = Picture(picture if picture.ndim == 3 else picture[:, :, np.newaxis])
+        given: dict[str, Any] = {} if self.effort is None else {"effort": self.effort}
         if self.psnr is not None:
-            return codec.encode_to(samples, psnr=self.psnr, effort=self.effort).data
+            return codec.encode_to(samples, psnr=self.psnr, **given).data
         quality = DEFAULT_QUALITY if self.quality is None else self.quality
-        return codec.encode(samples, quality=quality, effort=self.effort).data
+        return codec.encode(samples, quality=quality, **given).data
 
     def _decompress(self, data: bytes) -> Chunk:
         from vaecodec.api import find_codec_for

@@ -38,13 +38,13 @@ class Vaecodec(ArrayBytesCodec):
         quality: 0 (smallest) to 100 (best); by default vaecodec's own default.
         psnr: in place of a quality: every picture gets the smallest file of at least so many dB.
         model: name of installed weights, or path of a weights file.
-        effort: 0 (fast) to 9: how long to look for a smaller file.
+        effort: 0 (fast) to 9: what to spend on a smaller file; by default vaecodec's own.
     """
 
     quality: float | None = None
     psnr: float | None = None
     model: str = "fast"
-    effort: int = 0
+    effort: int | None = None
 
     is_fixed_size = False
 
@@ -61,7 +61,12 @@ class Vaecodec(ArrayBytesCodec):
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as it is written in an array's metadata."""
-        given = {"quality": self.quality, "psnr": self.psnr, "model": self.model, "effort": self.effort or None}
+        given = {
+            "quality": self.quality,
+            "psnr": self.psnr,
+            "model": self.model,
+            "effort": self.effort,
+        }
         return {"name": NAME, "configuration": {name: value for name, value in given.items() if value is not None}}
 
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:

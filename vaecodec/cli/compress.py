@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaecodec.cli import options
+from vaecodec.models.settings import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from vaecodec.api import Codec, Encoded, EncodedRows
@@ -50,9 +51,9 @@ def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 @click.option(
     "--effort",
     type=click.IntRange(0, 9),
-    default=0,
+    default=DEFAULT_EFFORT,
     metavar="0..9",
-    help="Look longer for a smaller file of the same quality.  [0]",
+    help=f"From 2 on: look longer for a smaller file of the same quality.  [{DEFAULT_EFFORT}]",
 )
 @options.model
 @options.device
@@ -122,7 +123,7 @@ def command(
         from vaecodec.cli.on_cluster import run_on_cluster
         from vaecodec.cluster import Settings
 
-        chosen = {"effort": effort} if effort else {}
+        chosen = {"effort": effort} if effort != DEFAULT_EFFORT else {}
         settings = Settings(quality, target, model, device, check, strip, first_frame, to_8_bit, limit, chosen)
         run_on_cluster(inputs, output, settings, scheduler, force=force, quiet=quiet, as_json=as_json)
         return

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from vaecodec.models.settings import DEFAULT_EFFORT
 from vaecodec.picture import Picture
 
 Samples = npt.NDArray[np.uint8]
@@ -101,7 +102,9 @@ class _Encoded(Protocol):
 class PictureCodec(Protocol):
     """The part of `vaecodec.Codec` that measurements need."""
 
-    def encode(self, picture: Picture, *, quality: float, effort: int = 0, check: bool = False) -> _Encoded:
+    def encode(
+        self, picture: Picture, *, quality: float, effort: int = DEFAULT_EFFORT, check: bool = False
+    ) -> _Encoded:
         """Turns a picture into a file."""
 
     def decompress(self, data: bytes) -> Picture:
@@ -115,7 +118,7 @@ class VaecodecAdapter:
     codec: PictureCodec
     settings: tuple[float, ...]
     name: str = field(default="vaecodec")
-    effort: int = 0
+    effort: int = DEFAULT_EFFORT
 
     def encode(self, samples: Samples, setting: float) -> CodedFile:
         """Turns uint8 [H, W, C] into a file."""

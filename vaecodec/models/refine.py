@@ -55,15 +55,21 @@ class Passes:
         whole: with whole symbols, single ones changed by 1.
         path: what the learning rates of the soft passes add up to, about, in steps per (bit per step); longer ones trade too much error
             for bits, unless the passes are few.
+        dead_zone: in place of passes, what is hardly worth its bits is rounded to 0.
     """
 
     soft: int
     whole: int
     path: float = 0.005
+    dead_zone: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to pass through."""
+        return bool(self.soft or self.whole)
 
 
 EFFORTS = (
-    Passes(0, 0), Passes(2, 1, 0.007), Passes(3, 3), Passes(5, 4), Passes(8, 6), Passes(10, 9), Passes(16, 14), Passes(24, 24),
+    Passes(0, 0), Passes(0, 0, dead_zone=True), Passes(2, 1, 0.007), Passes(5, 4), Passes(8, 6), Passes(10, 9), Passes(16, 14), Passes(24, 24),
     Passes(40, 40), Passes(80, 80),
 )  # fmt: skip
 """By effort, 0 to 9; bench/README.md has what each costs and gains."""
@@ -141,7 +147,7 @@ class RelaxedDecoder:
             for name, layer in data.layers.items()
         }
         self.latent_shift = torch.from_numpy(np.asarray(data.tables["latent_shift"], np.float32)).to(device)
-        self.costs = torch.from_numpy(_symbol_costs(half_widths, counts)).to(device)
+        self.costs = torch.from_numpy(symbol_costs(half_widths, counts)).to(device)
         self.half = has_fast_bfloat16(device)
         self._energies: dict[int, Tensor] = {}
 
@@ -243,7 +249,7 @@ class RelaxedDecoder:
         return join_cells(cells.reshape(4, cells.shape[1], -1), 1, h, w)
 
 
-def _symbol_costs(half_widths: IntArray, counts: IntArray) -> npt.NDArray[np.float32]:
+def symbol_costs(half_widths: IntArray, counts: IntArray) -> npt.NDArray[np.float32]:
     """Bits of the symbols −64..64 under each table: float32 [64, 129]; table 0 costs nothing, escapes as they are coded."""
     costs = np.zeros((INDEX_LEVELS, 2 * _COSTED + 1), np.float32)
     symbols = np.arange(-_COSTED, _COSTED + 1)

@@ -12,20 +12,27 @@ from vaecodec.errors import UsageError
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.backend import TileLatents
-from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols, quality_of_units
+from vaecodec.models.coding import Latents, dead_zone, decode_tile, encode_tile, hyper_symbols, quality_of_units
 from vaecodec.models.decoder_data import Pop, Push
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.memory import keep_freed_memory
-from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine
+from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine, symbol_costs
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights
 
 
 class Analysed(NamedTuple):
-    """A tile before rounding: v, float [h, w, M] in steps, and the symbols of z, int32 [Z, ceil(h/4), ceil(w/4)]."""
+    """A tile before rounding.
+
+    Attributes:
+        v: float [h, w, M] in steps.
+        z: symbols of z, int32 [Z, ceil(h/4), ceil(w/4)].
+        dead_zone: whether rounding has one.
+    """
 
     v: torch.Tensor
     z: IntArray
+    dead_zone: bool = False
 
 
 class TorchBackend:
@@ -58,6 +65,8 @@ class TorchBackend:
         self.synthesis = ExactSynthesis(layers)
         self.encoder = weights.build_encoder(self.device)
         self._weights = weights
+        costs = symbol_costs(weights.half_widths, weights.counts)
+        self._zeroed = dead_zone(torch.from_numpy(costs)).to(self.device)
         self._relaxed: RelaxedDecoder | None = None
 
     @property
@@ -98,7 +107,7 @@ class TorchBackend:
     ) -> Analysed:
         """Samples uint8, or float32 of the same range, [H, W, 3] -> latents of the cells from ``rows[0]`` to ``rows[1]``, seen with their neighbours.
 
-        H and W are multiples of 16. ``effort``, 0 to 9: how long to look for better latents, see ``models/refine.py``.
+        H and W are multiples of 16. ``effort``, 0 to 9: what to spend on better latents, see ``models/refine.py``.
         """
         height, width = x.shape[0] // STRIDE, x.shape[1] // STRIDE
         halo = self.encoder.halo // STRIDE
@@ -108,7 +117,8 @@ class TorchBackend:
             v = self.encoder.analyse(self._samples(x, seen_rows, seen_columns), q)
             inside = _cut(v, seen_rows, seen_columns, rows, columns)
             z = hyper_symbols(self.encoder, inside)
-        if effort:
+        passes = EFFORTS[effort]
+        if passes:
             near_rows, near_columns = _widened(rows, self.halo, height), _widened(columns, self.halo, width)
             window = Window(
                 self._samples(x, near_rows, near_columns),
@@ -117,8 +127,8 @@ class TorchBackend:
             )  # fmt: skip
             known = np.where(self.prior.hyper_indices(quality16, *inside.shape[1:3]) == 0, 0, z)
             lam = float(self.encoder.lambda_at(q))
-            inside = refine(self.relaxed, window, known, quality16, lam, EFFORTS[effort])
-        return Analysed(inside[0], z)
+            inside = refine(self.relaxed, window, known, quality16, lam, passes)
+        return Analysed(inside[0], z, passes.dead_zone)
 
     def _samples(self, x: IntArray, rows: tuple[int, int], columns: tuple[int, int]) -> torch.Tensor:
         (top, bottom), (left, right) = rows, columns
@@ -127,7 +137,8 @@ class TorchBackend:
 
     def encode_tile(self, analysed: Analysed, quality16: int, push: Push) -> TileLatents:
         """Hands the symbols of a tile to a coder; the integers that a decoder will have."""
-        return _arrays(encode_tile(analysed.v, analysed.z, self.prior, quality16, push))
+        zeroed = self._zeroed if analysed.dead_zone else None
+        return _arrays(encode_tile(analysed.v, analysed.z, self.prior, quality16, push, zeroed))
 
 
 def _widened(cells: tuple[int, int], halo: int, end: int) -> tuple[int, int]:
