@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "fast"
 DEFAULT_QUALITY = 61.0
-"""The MS-SSIM of JPEG 85 on validation pictures: 0.9915, at 0.85 bits per pixel for 1.46."""
+"""A little above the MS-SSIM of JPEG 85 on validation pictures: 0.9925 at 0.89 bits per pixel, where that has 0.9915 at 1.46."""
 
 MAX_EFFORT = 9
 
