@@ -61,12 +61,7 @@ class Vaecodec(ArrayBytesCodec):
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as it is written in an array's metadata."""
-        given = {
-            "quality": self.quality,
-            "psnr": self.psnr,
-            "model": self.model,
-            "effort": self.effort,
-        }
+        given = {"quality": self.quality, "psnr": self.psnr, "model": self.model, "effort": self.effort}
         return {"name": NAME, "configuration": {name: value for name, value in given.items() if value is not None}}
 
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:

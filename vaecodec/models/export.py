@@ -90,16 +90,20 @@ def margin_on_pictures(name: str) -> float:
     """By which factor ranges of the image model are wider than what calibration crops reach at ``name``."""
     if not name.startswith("g_s"):
         return PRIOR_MARGIN
-    return INNER_MARGIN if name.endswith((".depthwise", ".expand")) else STREAM_MARGIN
+    return STREAM_MARGIN if _is_synthesis_stream(name) else INNER_MARGIN
 
 
 def margin_on_patterns(name: str) -> float:
     """Same for extreme patterns: streams of the synthesis hold them as they are, and what does not show ignores them."""
-    return 1.0 if margin_on_pictures(name) == STREAM_MARGIN else 0.0
+    return 1.0 if _is_synthesis_stream(name) else 0.0
 
 
-def extreme_patterns(side: int = 256) -> IntArray:
-    """Checks, stripes and mosaics of saturated colours, with cells of 1 to 32 samples: [64, side, side, 3], 0 to 255.
+def _is_synthesis_stream(name: str) -> bool:
+    return name.startswith("g_s") and not name.endswith((".depthwise", ".expand"))
+
+
+def extreme_patterns(side: int = 256) -> npt.NDArray[np.uint8]:
+    """Checks, stripes and mosaics of saturated colours, with cells of 1 to 32 samples: uint8 [64, side, side, 3].
 
     No photograph drives a synthesis as far: where only photographs set its ranges, such pictures lost 0.2 to 1.5 dB.
     """
@@ -115,7 +119,7 @@ def extreme_patterns(side: int = 256) -> IntArray:
         for cells in (x // cell + y // cell, x // cell, y // cell):
             for pair in (black_and_white, rng.permutation(colours)[:2]):
                 pictures.append(pair[cells % 2])
-    return np.stack(pictures)
+    return np.stack(pictures).astype(np.uint8)
 
 
 class ChannelMaxima:
@@ -377,8 +381,9 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
     model.eval()
     maxima = ChannelMaxima()
     handles = maxima.watch(model)
-    patterns = torch.from_numpy(extreme_patterns().astype(np.uint8))
-    for maxima.margin, pictures in ((margin_on_pictures, crops), (margin_on_patterns, patterns)):
+    patterns = torch.from_numpy(extreme_patterns())
+    for margin, pictures in ((margin_on_pictures, crops), (margin_on_patterns, patterns)):
+        maxima.margin = margin
         for x in torch.split(pictures, 8):
             for quality in CALIBRATION_QUALITIES:
                 model(x, torch.full((len(x),), quality), hard=True)

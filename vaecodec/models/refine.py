@@ -63,10 +63,6 @@ class Passes:
     path: float = 0.005
     dead_zone: bool = False
 
-    def __bool__(self) -> bool:
-        """Whether there is anything to pass through."""
-        return bool(self.soft or self.whole)
-
 
 EFFORTS = (
     Passes(0, 0), Passes(0, 0, dead_zone=True), Passes(2, 1, 0.007), Passes(5, 4), Passes(8, 6), Passes(10, 9), Passes(16, 14), Passes(24, 24),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -65,8 +66,6 @@ class TorchBackend:
         self.synthesis = ExactSynthesis(layers)
         self.encoder = weights.build_encoder(self.device)
         self._weights = weights
-        costs = symbol_costs(weights.half_widths, weights.counts)
-        self._zeroed = dead_zone(torch.from_numpy(costs)).to(self.device)
         self._relaxed: RelaxedDecoder | None = None
 
     @property
@@ -76,6 +75,12 @@ class TorchBackend:
             w = self._weights
             self._relaxed = RelaxedDecoder(w.data, w.half_widths, w.counts, self.device)
         return self._relaxed
+
+    @cached_property
+    def _dead_zone(self) -> torch.Tensor:
+        """What an encoder rounds to 0; made when first asked for, as decoders do without."""
+        costs = symbol_costs(self._weights.half_widths, self._weights.counts)
+        return dead_zone(torch.from_numpy(costs)).to(self.device)
 
     @property
     def halo(self) -> int:
@@ -118,7 +123,7 @@ class TorchBackend:
             inside = _cut(v, seen_rows, seen_columns, rows, columns)
             z = hyper_symbols(self.encoder, inside)
         passes = EFFORTS[effort]
-        if passes:
+        if passes.soft or passes.whole:
             near_rows, near_columns = _widened(rows, self.halo, height), _widened(columns, self.halo, width)
             window = Window(
                 self._samples(x, near_rows, near_columns),
@@ -137,7 +142,7 @@ class TorchBackend:
 
     def encode_tile(self, analysed: Analysed, quality16: int, push: Push) -> TileLatents:
         """Hands the symbols of a tile to a coder; the integers that a decoder will have."""
-        zeroed = self._zeroed if analysed.dead_zone else None
+        zeroed = self._dead_zone if analysed.dead_zone else None
         return _arrays(encode_tile(analysed.v, analysed.z, self.prior, quality16, push, zeroed))
 
 

@@ -163,7 +163,7 @@ class _Scratch:
 def _scratch(folder: Path) -> Iterator[_Scratch]:
     """A new file in ``folder``: without a name on Linux, so that nothing is left of a process that is killed; nothing is left of it in any case."""
     path = folder / f".vaecodec-{secrets.token_hex(8)}.part"
-    nameless = _open_nameless(folder, path)
+    nameless = _open_nameless(path)
     scratch = _Scratch(path.open("xb") if nameless is None else nameless, path, named=nameless is None)
     try:
         yield scratch
@@ -173,16 +173,16 @@ def _scratch(folder: Path) -> Iterator[_Scratch]:
             path.unlink(missing_ok=True)
 
 
-def _open_nameless(folder: Path, called: Path) -> BinaryIO | None:
-    """A file that is in no folder (open(2), O_TMPFILE), or None where the system or the file system has none.
+def _open_nameless(path: Path) -> BinaryIO | None:
+    """A file in the folder of ``path`` that has no name there (open(2), O_TMPFILE), or None where the system or the file system has none.
 
-    Its ``name`` is the path ``called``, not a number: writers of formats take names apart.
+    Its attribute ``name`` is ``path``, not a number: writers of formats take names apart.
     """
     flag = getattr(os, "O_TMPFILE", None)
     if flag is None or not Path(_OPEN_FILES).is_dir():
         return None
     try:
-        return open(called, "w+b", opener=lambda *_: os.open(folder, os.O_RDWR | flag | os.O_CLOEXEC, 0o666))
+        return open(path, "w+b", opener=lambda *_: os.open(path.parent, os.O_RDWR | flag | os.O_CLOEXEC, 0o666))
     except OSError:
         # As with a name, which then says what is wrong if anything is.
         return None
