@@ -112,7 +112,7 @@ def layer_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
         block(f"g_s.blocks16.{i}", s.latents, s.hidden16, s.kernel16)
     shapes["g_s.pairs"] = (1, 4 * s.features, s.latents)
     for i in range(s.synthesis_blocks8):
-        block(f"g_s.blocks8.{i}", s.features, s.hidden8, s.kernel8)
+        block(f"g_s.blocks8.{i}", s.features, s.synthesis_hidden8(i), s.kernel8)
     shapes["g_s.patches"] = (1, 3 * PATCH * PATCH, s.features)
     return shapes
 

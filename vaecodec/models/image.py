@@ -78,7 +78,7 @@ class Synthesis(nn.Module):
         )
         self.pairs = nn.Linear(s.latents, 4 * s.features)
         self.blocks8 = nn.Sequential(
-            *(ResidualBlock(s.features, s.hidden8, s.kernel8) for _ in range(s.synthesis_blocks8))
+            *(ResidualBlock(s.features, s.synthesis_hidden8(i), s.kernel8) for i in range(s.synthesis_blocks8))
         )
         self.patches = nn.Linear(s.features, 3 * PATCH * PATCH)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 DEFAULT_EFFORT = 1
 """Of the encoder, 0 to 9: a dead zone around the prior's means, and no search."""
@@ -33,6 +33,7 @@ class ImageSettings:
         analysis_blocks8: residual blocks of g_a at 1/8; ``analysis_blocks16`` at 1/16.
         synthesis_blocks8: residual blocks of g_s at 1/8; ``synthesis_blocks16`` at 1/16.
         hidden8: hidden width of the blocks at 1/8; ``hidden16`` at 1/16.
+        last_hidden8: hidden width of the last block of g_s at 1/8; 0: as the others.
         kernel8: side of the depthwise kernels at 1/8; ``kernel16`` at 1/16.
         prior_width: channels of the prior's feature stream at 1/16.
         prior_blocks: residual blocks in each of the four steps.
@@ -60,12 +61,13 @@ class ImageSettings:
     lambda_min: float = 0.0007
     lambda_max: float = 0.6
     anchors: int = 6
+    last_hidden8: int = 0
 
     def check(self) -> None:
         """Raises ``ValueError`` for sizes that no model has: settings come from files too."""
         bounds = {
             "features": (4, 768), "latents": (4, 1024), "prior_width": (4, 512), "hyper_latents": (1, 256),
-            "kernel8": (1, 9), "kernel16": (1, 9), "prior_kernel": (1, 9), "anchors": (2, 101), "hidden8": (4, 3072), "hidden16": (4, 4096),
+            "kernel8": (1, 9), "kernel16": (1, 9), "prior_kernel": (1, 9), "anchors": (2, 101), "hidden8": (4, 3072), "last_hidden8": (0, 3072), "hidden16": (4, 4096),
             "lambda_min": (1e-6, 1e3), "lambda_max": (1e-6, 1e3),
         }  # fmt: skip
         for name, value in self.to_dict().items():
@@ -81,15 +83,20 @@ class ImageSettings:
             raise ValueError("latents must be a multiple of 4, kernels odd")
 
     def to_dict(self) -> dict[str, int | float]:
-        """All fields, for JSON."""
-        return asdict(self)
+        """All fields, for JSON; without those that came later where they say nothing, so that older weights keep their id."""
+        values = asdict(self)
+        return {name: value for name, value in values.items() if name != "last_hidden8" or value}
+
+    def synthesis_hidden8(self, block: int) -> int:
+        """Hidden width of block ``block`` of g_s at 1/8."""
+        return self.last_hidden8 or self.hidden8 if block == self.synthesis_blocks8 - 1 else self.hidden8
 
     @classmethod
     def from_dict(cls, values: dict[str, int | float]) -> ImageSettings:
         """The inverse of :meth:`to_dict`; unknown or missing names are a ``ValueError``."""
         names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            raise ValueError(f"settings {sorted(set(values) ^ names)} are unknown or missing")
+        if wrong := (set(values) | {"last_hidden8"}) ^ names:
+            raise ValueError(f"settings {sorted(wrong)} are unknown or missing")
         return cls(**values)  # type: ignore[arg-type]
 
 
@@ -138,4 +145,7 @@ DEFAULT = ImageSettings(
 )
 """At most 25 kMAC per pixel to decode."""
 
-PRESETS = {"fast": FAST, "default": DEFAULT}
+EYE = replace(FAST, synthesis_blocks8=2, last_hidden8=288, lambda_min=0.0008, lambda_max=3.0, anchors=8)
+"""Trained for how pictures look: a second block before the last layer, and qualities up to what cannot be told apart."""
+
+PRESETS = {"fast": FAST, "default": DEFAULT, "eye": EYE}

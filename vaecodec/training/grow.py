@@ -7,6 +7,7 @@ least-squares prediction of those coefficients from its own features.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -16,10 +17,14 @@ from torch import Tensor
 from vaecodec.errors import UsageError
 from vaecodec.models.image import SAMPLE_MIDDLE, SAMPLE_SCALE, ImageModel
 from vaecodec.models.layers import space_to_depth
-from vaecodec.models.settings import PATCH, STEPS
+from vaecodec.models.settings import PATCH, STEPS, ImageSettings
 
 QUALITIES = (0.5, 0.75, 1.0)
 """At which the errors are looked at: there new latents are of use."""
+QUALITY_TABLES = (
+    "log_gain", "log_inverse_gain", "analysis_vector", "synthesis_vector", "prior_vector", "log_sigma_z",
+)  # fmt: skip
+"""Parameters with a row for each anchor."""
 RIDGE = 1e-2
 """Of both least squares, as a part of the mean moment: with 1e-3 the synthesis leaves the range where it is nearly linear."""
 
@@ -71,6 +76,31 @@ def grow(model: ImageModel, small: Mapping[str, Tensor]) -> int:
         state[name] = value
     model.load_state_dict(state)
     return new
+
+
+def lay_out_qualities(small: Mapping[str, Tensor], old: ImageSettings, new: ImageSettings) -> dict[str, Tensor]:
+    """Reads the tables over quality of a model where those of another range of λ or with other anchors have the same λ.
+
+    Beyond the old range gains go on as high-rate theory has them (∝ √λ), all other tables stay as they are at its end.
+    """
+
+    def log_lambdas(s: ImageSettings) -> Tensor:
+        return torch.linspace(math.log(s.lambda_min), math.log(s.lambda_max), s.anchors)
+
+    state = dict(small)
+    if (old.lambda_min, old.lambda_max, old.anchors) == (new.lambda_min, new.lambda_max, new.anchors):
+        return state
+    have, want = log_lambdas(old), log_lambdas(new)
+    place = (want - have[0]) / (have[1] - have[0])
+    inside = place.clamp(0, old.anchors - 1)
+    left = inside.floor().clamp_max(old.anchors - 2).long()
+    beyond = (place - inside) * (have[1] - have[0])
+    for name in QUALITY_TABLES:
+        table = small[name].float()
+        laid = torch.lerp(table[left], table[left + 1], (inside - left)[:, None])
+        slope = {"log_gain": 0.5, "log_inverse_gain": -0.5}.get(name, 0.0)
+        state[name] = laid + slope * beyond[:, None]
+    return state
 
 
 def new_latents(model: ImageModel, new: int) -> Tensor:

@@ -1,0 +1,128 @@
+"""SSIMULACRA2 as a differentiable loss: what ``--tune eye`` minimises in place of the squared error.
+
+::
+
+    sRGB ─► linear light ─┬─► XYB ─► means, variances, covariance of a Gaussian window ─► 3 errors a channel ─► weighted sum
+                          └─► halve, and again at five coarser scales
+
+Source: J. Sneyers, SSIMULACRA 2.1, 2023 (constants and weights in ``vaecodec.evaluation.ssimulacra2``). A crop of 256 pixels has all six scales.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vaecodec.evaluation.ssimulacra2 import (
+    C2,
+    LINEAR_FROM_SRGB,
+    OPSIN,
+    OPSIN_BIAS,
+    SCALES,
+    SHORTEST_SIDE,
+    SIGMA,
+    TOTAL_WEIGHT,
+    WEIGHTS,
+    XYB_OFFSETS,
+)
+
+RADIUS = 5
+"""Of the Gaussian window, in pixels."""
+FOURTH_POWER_FLOOR = 1e-20
+"""Under the fourth root, whose slope at 0 is infinite."""
+
+
+@lru_cache(maxsize=32)
+def _blur_matrix(size: int, device: torch.device) -> Tensor:
+    """[size, size]: the Gaussian window along one dimension, mirrored at both ends (edge sample repeated)."""
+    kernel = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
+    kernel /= kernel.sum()
+    matrix = np.zeros((size, size))
+    for row in range(size):
+        for offset, value in zip(range(-RADIUS, RADIUS + 1), kernel, strict=True):
+            column = row + offset
+            column = -1 - column if column < 0 else column
+            matrix[row, 2 * size - 1 - column if column >= size else column] += value
+    return torch.from_numpy(matrix).float().to(device)
+
+
+def blur(x: Tensor) -> Tensor:
+    """Gaussian window of σ 1.5 over [..., H, W]: two products with banded matrices, faster than one-channel convolutions and their gradients."""
+    rows, columns = _blur_matrix(x.shape[-2], x.device), _blur_matrix(x.shape[-1], x.device)
+    return rows @ (x @ columns.T)
+
+
+def _linear_light(x: Tensor) -> Tensor:
+    """SRGB samples 0..255, [B, 3, H, W] -> linear 0..1."""
+    table, offset, exponent, slope = LINEAR_FROM_SRGB
+    x = (x / 255).clamp(0, 1)
+    return torch.where(x <= table, x / slope, ((x.clamp_min(table) + offset) / (1 + offset)) ** exponent)
+
+
+def _xyb(x: Tensor) -> Tensor:
+    """Linear RGB, [B, 3, H, W] -> the metric's positive XYB."""
+    B, _, H, W = x.shape
+    opsin = torch.tensor(OPSIN, dtype=x.dtype, device=x.device)
+    mixed = (opsin @ x.reshape(B, 3, H * W) + OPSIN_BIAS).clamp_min(1e-6)
+    # exp(log/3): half the time of a power.
+    root = ((mixed.log() / 3).exp() - OPSIN_BIAS ** (1 / 3)).reshape(B, 3, H, W)
+    half_sum = 0.5 * (root[:, 0] + root[:, 1])
+    a, b, c = XYB_OFFSETS
+    return torch.stack([7 * (root[:, 0] - root[:, 1]) + a, half_sum + b, root[:, 2] - half_sum + c], 1)
+
+
+def _norms(error: Tensor) -> Tensor:
+    """[B, 3, H, W], not negative -> mean and 4-norm, [B, 3, 2]."""
+    flat = error.flatten(2)
+    square = flat * flat
+    return torch.stack([flat.mean(2), ((square * square).mean(2) + FOURTH_POWER_FLOOR) ** 0.25], 2)
+
+
+def weighted_error(reference: Tensor, decoded: Tensor) -> Tensor:
+    """The metric before its last polynomial: a weighted sum of 108 errors, 0 for equal pictures.
+
+    Args:
+        reference: [B, 3, H, W] sRGB samples 0..255, float32; no gradient.
+        decoded: the same shape; beyond 0..255 it is clipped.
+
+    Returns:
+        [B], float32. Scales whose shorter side is under 8 pixels are left out.
+    """
+    weights = torch.tensor(WEIGHTS, dtype=torch.float32, device=decoded.device)
+    a, b = _linear_light(reference).detach(), _linear_light(decoded)
+    total = torch.zeros(len(a), device=a.device)
+    for scale in range(SCALES):
+        if scale:
+            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        if min(a.shape[-2:]) < SHORTEST_SIDE:
+            break
+        p, q = _xyb(a), _xyb(b)
+        mean_p = blur(p)
+        # The sum of both variances is all that is needed of them.
+        mean_q, squares, product = blur(torch.cat([q, p * p + q * q, p * q], 1)).chunk(3, 1)
+        means = mean_p * mean_q
+        difference = mean_p - mean_q
+        d_square = difference * difference
+        covariance = 2 * (product - means) + C2
+        variances = squares - 2 * means - d_square + C2
+        structure = (1 - (1 - d_square) * covariance / variances).clamp_min(0)
+        edges = (1 + (q - mean_q).abs()) / (1 + (p - mean_p).abs()) - 1
+        for term, error in enumerate((structure, edges.clamp_min(0), (-edges).clamp_min(0))):
+            total = total + (_norms(error) * weights[:, scale, :, term]).sum((1, 2))
+    return total * TOTAL_WEIGHT
+
+
+def score(reference: Tensor, decoded: Tensor) -> Tensor:
+    """SSIMULACRA2 of [B, 3, H, W] samples 0..255 -> [B]; 100 for equal pictures."""
+    return score_of_error(weighted_error(reference, decoded))
+
+
+def score_of_error(error: Tensor) -> Tensor:
+    """The metric's last polynomial: weighted error -> score."""
+    s = error
+    s = 2.326765642916932 * s - 0.020884521182843837 * s * s + 6.248496625763138e-05 * s**3
+    return 100 - 10 * s.clamp_min(1e-12) ** 0.6276336467831387
