@@ -19,7 +19,9 @@ import vaecodec
 from vaecodec.api import Codec
 from vaecodec.errors import UsageError
 from vaecodec.models.image import ImageModel
+from vaecodec.models.perceptual import Distortion
 from vaecodec.models.settings import ImageSettings
+from vaecodec.models.weights import load_weights
 from vaecodec.training import export_checkpoint
 from vaecodec.training import image as trainer
 from vaecodec.training.grow import grow
@@ -45,10 +47,19 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def tiny_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(trainer.PRESETS, "fast", TINY)
+    monkeypatch.setitem(trainer.PRESETS, "eye", TINY)
 
 
 def settings(photographs: Path, out: Path, **others: object) -> TrainSettings:
-    values: dict[str, object] = {"steps": 8, "batch": 2, "crop": 64, "judge_every": 4, "judge_pictures": 2, "warmup": 2}
+    values: dict[str, object] = {
+        "steps": 8,
+        "batch": 2,
+        "crop": 64,
+        "graphics": 0.25,
+        "judge_every": 4,
+        "judge_pictures": 2,
+        "warmup": 2,
+    }
     return TrainSettings(data=str(photographs), out=str(out), **(values | others))  # type: ignore[arg-type]
 
 
@@ -74,10 +85,28 @@ def test_training_lowers_the_loss(photographs: Path, tmp_path: Path, monkeypatch
     )
     monkeypatch.setitem(trainer.PRESETS, "fast", larger)
     out = tmp_path / "mine.safetensors"
-    train(settings(photographs, out, steps=100, batch=4, judge_every=100, lr=1e-3, lr_linear=1e-4, warmup=10, ema=0.9))
+    run = settings(photographs, out, steps=100, batch=4, judge_every=100, lr=1e-3, lr_linear=1e-4, warmup=10, ema=0.9)
+    train(replace(run, preset="fast", tune="psnr", graphics=0.0))
     history = read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))["history"]
     for name in ("train_loss", "validation_loss"):
         assert history[-1][name] < history[0][name]
+
+
+def test_tuning_for_the_eye_raises_the_score_and_lowers_the_bits(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    larger = ImageSettings(features=96, latents=96, hidden16=192, prior_width=32, prior_blocks=1, anchors=3)
+    monkeypatch.setitem(trainer.PRESETS, "fast", larger)
+    monkeypatch.setitem(trainer.PRESETS, "eye", larger)
+    start, out = tmp_path / "psnr.safetensors", tmp_path / "eye.safetensors"
+    run = settings(
+        photographs, start, steps=60, batch=4, judge_every=60, lr=1e-3, lr_linear=1e-4, warmup=10, ema=0.9, graphics=0.0
+    )
+    train(replace(run, preset="fast", tune="psnr"))
+    train(replace(run, out=str(out), init=str(start.with_suffix(".checkpoint"))))
+    rows = read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))["history"]
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    assert load_weights(out).tune == "eye" and load_weights(start).tune == "psnr"
 
 
 class KilledError(Exception):
@@ -220,9 +249,9 @@ def test_a_run_for_one_quality_sees_that_quality_alone(
 ) -> None:
     right, seen = trainer.losses, set()
 
-    def watched(model: ImageModel, x: torch.Tensor, q: torch.Tensor, *, hard: bool) -> trainer.Losses:
+    def watched(model: ImageModel, x: torch.Tensor, q: torch.Tensor, d: Distortion, *, hard: bool) -> trainer.Losses:
         seen.update(q.tolist())
-        return right(model, x, q, hard=hard)
+        return right(model, x, q, d, hard=hard)
 
     monkeypatch.setattr(trainer, "losses", watched)
     out = tmp_path / "mine.safetensors"
@@ -254,12 +283,12 @@ def test_a_larger_model_starts_where_a_smaller_one_stands(
     # The new latents are always zero and say nothing: their few bits are those of a static model.
     torch.testing.assert_close(one.x_hat, other.x_hat, rtol=1e-4, atol=1e-2)
     torch.testing.assert_close(one.bits_z, other.bits_z)
-    monkeypatch.setitem(trainer.PRESETS, "fast", larger)
+    monkeypatch.setitem(trainer.PRESETS, "eye", larger)
     train(settings(photographs, tmp_path / "large.safetensors", steps=1, init=str(small.with_suffix(".checkpoint"))))
     after = read_checkpoint(tmp_path / "large.checkpoint", torch.device("cpu"))["history"][0]
     # What the smaller model leaves out is what the new latents take.
     assert after["train_psnr_q100"] > before["history"][-1]["train_psnr_q100"]
-    monkeypatch.setitem(trainer.PRESETS, "fast", replace(TINY, latents=12))
+    monkeypatch.setitem(trainer.PRESETS, "eye", replace(TINY, latents=12))
     with pytest.raises(UsageError, match="16 latents cannot grow to one of 12"):
         train(
             settings(photographs, tmp_path / "large.safetensors", steps=1, init=str(small.with_suffix(".checkpoint")))
@@ -271,10 +300,10 @@ def test_tilt_draws_low_qualities_more_often(
 ) -> None:
     right, seen = trainer.losses, []
 
-    def watched(model: ImageModel, x: torch.Tensor, q: torch.Tensor, *, hard: bool) -> trainer.Losses:
+    def watched(model: ImageModel, x: torch.Tensor, q: torch.Tensor, d: Distortion, *, hard: bool) -> trainer.Losses:
         if not hard:
             seen.append(q.clone())
-        return right(model, x, q, hard=hard)
+        return right(model, x, q, d, hard=hard)
 
     monkeypatch.setattr(trainer, "losses", watched)
     for tilt in (1.0, 3.0):

@@ -445,7 +445,13 @@ def residual_histograms(model: ImageModel, data: ExactData, crops: Tensor) -> li
 
 
 def export_weights(
-    model: ImageModel, crops: Tensor, path: Path, *, card: Mapping[str, object], ranges: Ranges | None = None
+    model: ImageModel,
+    crops: Tensor,
+    path: Path,
+    *,
+    card: Mapping[str, object],
+    tune: str = "psnr",
+    ranges: Ranges | None = None,
 ) -> Weights:
     """Rounds the model, fits the coder's tables and writes the weights file; returns what was written.
 
@@ -454,10 +460,11 @@ def export_weights(
         crops: uint8 [N, 256, 256, 3] of training pictures.
         path: file to write, replaced whole.
         card: what the weights' card says besides: steps, hours, data.
+        tune: what the model was trained for, see ``TUNES``.
         ranges: see :func:`round_model`.
     """
     data = round_model(model, crops[:RANGE_CROPS], ranges)
     half_widths, counts = fit_tables(list(residual_histograms(model, data, crops)))
-    weights = Weights.make(model, data, half_widths, counts, card)
+    weights = Weights.make(model, data, half_widths, counts, card, tune)
     save_weights(weights, path)
     return weights

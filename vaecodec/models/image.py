@@ -28,7 +28,7 @@ from vaecodec.models.layers import (
     space_to_depth,
     split_cells,
 )
-from vaecodec.models.settings import PATCH, STEP_ORDER, STEPS, STRIDE, ImageSettings, coded_group
+from vaecodec.models.settings import PATCH, STEP_ORDER, STEPS, STRIDE, ImageSettings, coded_group, log_lambdas
 
 SAMPLE_MIDDLE = 128.0
 SAMPLE_SCALE = 64.0
@@ -197,13 +197,16 @@ def straight_through(v: Tensor) -> Tensor:
 class ImageEncoder(nn.Module):
     """What only an encoder needs: g_a, h_a and their gains. Quality is q in 0..1 here (0..100 outside), one per picture."""
 
+    log_lambda: Tensor
+
     def __init__(self, settings: ImageSettings) -> None:
         super().__init__()
         s = self.settings = settings
         self.g_a = Analysis(s)
         self.h_a = HyperAnalysis(s)
-        anchors = torch.linspace(0, 1, s.anchors)[:, None]
-        log_lambda = math.log(s.lambda_min) + anchors * math.log(s.lambda_max / s.lambda_min)
+        log_lambda = torch.tensor(log_lambdas(s))[:, None]
+        # Log-linear while training; a finished model may have its qualities laid out anew.
+        self.register_buffer("log_lambda", log_lambda[:, 0].clone())
         # High-rate theory: with rate −3·log2 Δ bits and distortion Δ²/12 per pixel, d(R + λD)/dΔ = 0 at Δ² = 18/(λ ln 2).
         self.log_gain = nn.Parameter((0.5 * (log_lambda + math.log(math.log(2) / 18))).repeat(1, s.latents))
         self.analysis_vector = nn.Parameter(torch.zeros(s.anchors, s.features))
@@ -216,9 +219,8 @@ class ImageEncoder(nn.Module):
         return torch.lerp(table[i], table[i + 1], w)
 
     def lambda_at(self, q: Tensor) -> Tensor:
-        """λ of quality q (0..1), log-linear."""
-        s = self.settings
-        return s.lambda_min * (s.lambda_max / s.lambda_min) ** q
+        """λ of quality q (0..1): [B] -> [B]."""
+        return self.at_quality(self.log_lambda[:, None], q)[:, 0].exp()
 
     def gain(self, q: Tensor) -> Tensor:
         """[B] -> [B, M]: steps per sample unit."""

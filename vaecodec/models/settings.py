@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 
 DEFAULT_EFFORT = 1
@@ -100,6 +101,12 @@ class ImageSettings:
         return cls(**values)  # type: ignore[arg-type]
 
 
+def log_lambdas(s: ImageSettings) -> list[float]:
+    """Natural logarithm of λ at each anchor, evenly spaced from ``lambda_min`` to ``lambda_max``."""
+    step = math.log(s.lambda_max / s.lambda_min) / (s.anchors - 1)
+    return [math.log(s.lambda_min) + i * step for i in range(s.anchors)]
+
+
 def encoder_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter of the float encoder, by its name there."""
     shapes: dict[str, tuple[int, ...]] = {}
@@ -128,8 +135,12 @@ def encoder_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
     linear("h_a.down64", 4 * P, s.hyper_latents)
     shapes["log_gain"] = (s.anchors, s.latents)
     shapes["analysis_vector"] = (s.anchors, s.features)
+    shapes["log_lambda"] = (s.anchors,)
     return shapes
 
+
+TUNES = ("eye", "psnr")
+"""What weights were trained for: how pictures look, or the squared error alone."""
 
 FAST = ImageSettings()
 """At most 10 kMAC per pixel to decode."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.decoder_data import ExactData, layer_shapes, table_shapes
-from vaecodec.models.settings import ImageSettings, encoder_shapes
+from vaecodec.models.settings import TUNES, ImageSettings, encoder_shapes, log_lambdas
 from vaecodec.models.weights_file import (
     Config,
     Tensors,
@@ -51,6 +51,7 @@ class Weights:
         counts: uint32, the coder's tables one after the other.
         encoder: float parameters of :class:`~vaecodec.models.image.ImageEncoder`.
         card: who made it, of what, how long; free form, JSON.
+        tune: what distortion an encoder has to weigh bits against, see ``TUNES``.
     """
 
     data: ExactData
@@ -58,6 +59,7 @@ class Weights:
     counts: IntArray
     encoder: Mapping[str, npt.NDArray[np.floating]]
     card: Mapping[str, object]
+    tune: str = "psnr"
 
     @property
     def settings(self) -> ImageSettings:
@@ -66,7 +68,13 @@ class Weights:
 
     @classmethod
     def make(
-        cls, encoder: ImageEncoder, data: ExactData, half_widths: IntArray, counts: IntArray, card: Mapping[str, object]
+        cls,
+        encoder: ImageEncoder,
+        data: ExactData,
+        half_widths: IntArray,
+        counts: IntArray,
+        card: Mapping[str, object],
+        tune: str = "psnr",
     ) -> Weights:
         """Takes the encoder's part of a float model; matrices are kept in half precision, vectors and gains in single."""
         names = encoder_shapes(data.settings)
@@ -75,7 +83,7 @@ class Weights:
             if name in names:
                 half = value.ndim >= 2 and name not in ("log_gain", "analysis_vector")
                 floats[name] = value.detach().cpu().numpy().astype(np.float16 if half else np.float32)
-        return cls(data, half_widths, counts, floats, card)
+        return cls(data, half_widths, counts, floats, card, tune)
 
     def decoder_config(self) -> str:
         """Sizes and clamps of the decoding half, as JSON with sorted keys and without spaces: the id covers these characters."""
@@ -84,8 +92,9 @@ class Weights:
         return json.dumps(config, sort_keys=True, separators=(",", ":"))
 
     def encoder_config(self) -> str:
-        """Sizes of the analysis, as JSON."""
-        return json.dumps({k: v for k, v in self.settings.to_dict().items() if k.startswith(ANALYSIS)}, sort_keys=True)
+        """Sizes of the analysis and what it was tuned for, as JSON."""
+        config: dict[str, object] = {k: v for k, v in self.settings.to_dict().items() if k.startswith(ANALYSIS)}
+        return json.dumps(config | {"tune": self.tune}, sort_keys=True)
 
     def decoding_tensors(self) -> dict[str, IntArray]:
         """All integers of the decoding half by name, as stored."""
@@ -136,14 +145,20 @@ def load_weights(path: Path) -> Weights:
 
 
 def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
-    config, card = parts["decoder"], parts["card"]
-    settings = ImageSettings.from_dict({**config["settings"], **parts["encoder"]})
+    config, card, analysis = parts["decoder"], parts["card"], dict(parts["encoder"])
+    # Files from before there was a choice are tuned for the squared error.
+    tune = analysis.pop("tune", "psnr")
+    if tune not in TUNES:
+        raise ValueError(f"tune {tune!r} is unknown")
+    settings = ImageSettings.from_dict({**config["settings"], **analysis})
     settings.check()
     layers = read_layers(layer_shapes(settings), config["layers"], tensors)
     tables = {
         name: integers(tensors, f"exact/table/{name}", shape) for name, (shape, _) in table_shapes(settings).items()
     }
     encoder = {}
+    # Same: λ was log-linear in quality.
+    tensors = {"encoder/log_lambda": np.array(log_lambdas(settings), np.float32), **tensors}
     for name, shape in encoder_shapes(settings).items():
         stored = tensors[f"encoder/{name}"]
         if stored.shape != shape or stored.dtype not in (np.float16, np.float32):
@@ -152,4 +167,4 @@ def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
             raise ValueError(f"encoder/{name} is not finite")
         encoder[name] = stored
     half_widths, counts = integers(tensors, "coder/half_widths", None), integers(tensors, "coder/counts", None)
-    return Weights(ExactData(settings, layers, tables), half_widths, counts, encoder, card)
+    return Weights(ExactData(settings, layers, tables), half_widths, counts, encoder, card, tune)

@@ -22,6 +22,7 @@ from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings, encoder_shapes
 from vaecodec.training.checkpoints import read_checkpoint
 from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
+from vaecodec.training.quality_scale import lay_out
 
 CALIBRATION_CROPS = 160
 CALIBRATION_SIZE = 256
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--average", type=Path, help="file for the moving average of the decoding half in half precision"
     )
+    parser.add_argument("--scale", type=Path, help="places of the qualities, from vaecodec.training.quality_scale")
     options = parser.parse_args(arguments)
     if bool(options.out) != bool(options.data) or not (options.out or options.average):
         parser.error("name DATA and -o for a weights file, or --average")
@@ -49,13 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     if options.out:
         model = ImageModel(ImageSettings.from_dict(state["sizes"]))
+        state["average"].setdefault("log_lambda", model.log_lambda)
         model.load_state_dict(state["average"])
+        if options.scale:
+            model = lay_out(model, json.loads(options.scale.read_text())["places"])
         pictures = [load_rgb(path) for path in find_pictures(options.data)]
         sampler = CropSampler(pictures, smallest=CALIBRATION_SIZE, device=torch.device("cpu"))
         crops = sampler.draw(CALIBRATION_CROPS, CALIBRATION_SIZE, torch.Generator().manual_seed(1))
         card = json.loads(options.card.read_text()) if options.card else {}
         card |= {"steps": state["step"], "processor_minutes": round(state["minutes"], 1)}
-        weights = export_weights(model, crops, options.out, card=card)
+        tune = state["settings"].get("tune", "psnr")
+        weights = export_weights(model, crops, options.out, card=card, tune=tune)
         print(f"{options.out}: model id {weights.model_id().hex()}")
 
 

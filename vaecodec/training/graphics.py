@@ -7,11 +7,18 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "/System/Library/Fonts", "C:/Windows/Fonts")
+FONT_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "/Library/Fonts",
+    "/System/Library/Fonts",
+    "C:/Windows/Fonts",
+)
 MOST_FONTS = 400
 LETTERS = string.ascii_lowercase * 6 + string.ascii_uppercase + string.digits + ".,;:!?()-+=/%&@#*'\""
 
@@ -98,7 +105,7 @@ def _ink(r: np.random.Generator, ground: tuple[int, ...]) -> tuple[int, int, int
     return (0, 0, 0) if dark else (255, 255, 255)
 
 
-def _gradient(size: int, r: np.random.Generator) -> np.ndarray:  # type: ignore[type-arg]
+def _gradient(size: int, r: np.random.Generator) -> npt.NDArray[np.uint8]:
     angle, t = r.uniform(0, 2 * np.pi), np.linspace(-1, 1, size)
     ramp = np.clip(0.5 + 0.5 * r.uniform(0.3, 1) * (np.cos(angle) * t[:, None] + np.sin(angle) * t[None]), 0, 1)
     if r.random() < 0.3:

@@ -45,7 +45,12 @@ def grow(model: ImageModel, small: Mapping[str, Tensor]) -> int:
         UsageError: the smaller model is not smaller in some part, or differs where it must not.
     """
     state = model.state_dict()
-    missing = [name for name in state if name not in small and not re.search(r"\.blocks\d*\.\d+\.", name)]
+    small = {name: value for name, value in small.items() if name != "log_lambda"}
+    missing = [
+        name
+        for name in state
+        if name not in small and name != "log_lambda" and not re.search(r"\.blocks\d*\.\d+\.", name)
+    ]
     if missing:
         raise UsageError(f"{missing[0]} is missing: a whole model is needed, not a half of it")
     old = small["g_a.log_scale"].shape[0]

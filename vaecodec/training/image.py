@@ -23,23 +23,22 @@ from typing import Any
 import safetensors.torch
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaecodec.errors import UsageError
 from vaecodec.models.image import ImageModel
-from vaecodec.models.memory import keep_freed_memory
 from vaecodec.models.memory import keep_all_freed_memory
+from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
 from vaecodec.models.precision import has_fast_bfloat16
-from vaecodec.models.settings import PRESETS, ImageSettings
+from vaecodec.models.settings import PRESETS, TUNES, ImageSettings
 from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
 from vaecodec.training.clock import Clock, learning_rate_factor, pick_device
 from vaecodec.training.curves import write_history
 from vaecodec.training.graphics import draw_graphics
 from vaecodec.training.grow import fit_new_latents, grow, lay_out_qualities
 from vaecodec.training.klt import initialise_with_klt, linear_path
+from vaecodec.training.losses import losses
 from vaecodec.training.options import parse_settings, setting
-from vaecodec.training.perceptual import score_of_error, weighted_error
 from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
 
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -54,7 +53,9 @@ class TrainSettings:
     validation: str = setting("", "folder of pictures to judge by; empty: every 20th picture of DATA is held out")
     quality: float = setting(-1.0, "train for this quality alone, 0 to 100; below 0: for all")
     tilt: float = setting(1.0, "above 1 draws low qualities more often: q is u to this power, u even over 0..1")
-    tune: str = setting("eye", "what distortion is: eye (SSIMULACRA2 and a little squared error) or psnr (squared error)")
+    tune: str = setting(
+        "eye", "what distortion is: eye (SSIMULACRA2 and a little squared error) or psnr (squared error)"
+    )
     squared: float = setting(0.15, "share of the squared error in the distortion of --tune eye")
     power: float = setting(0.7, "of the metric's weighted error, in the distortion of --tune eye")
     colour: float = setting(0.0, "weight of the squared error of coarse colour, in --tune eye")
@@ -88,75 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     train(parse_settings(TrainSettings, "vaecodec.training.image", __doc__.split("\n")[0], arguments))
 
 
-def loss_weight(lam: Tensor) -> Tensor:
-    """About one over the rate at this λ, so that a per cent of bits counts the same at every quality: 1/(0.15 + 2.5 t²), t = 0 at λ = 0.0007, 1 at 0.6."""
-    t = (lam / 0.0007).log() / math.log(0.6 / 0.0007)
-    return 1 / (0.15 + 2.5 * t * t)
-
-
-@dataclass
-class Losses:
-    """Per picture: what is minimised and what it consists of."""
-
-    loss: Tensor
-    bpp: Tensor
-    bpp_z: Tensor
-    mse: Tensor
-    score: Tensor
-    """SSIMULACRA2; NaN where the squared error alone is minimised."""
-
-
-MSE_OF_ERROR = 4.74
-MSE_POWER = 0.815
-"""MSE = 4.74·e^0.815 on photographs, e the metric's weighted error: so λ and step sizes keep their meaning."""
-TYPICAL_MSE = 106.0, 0.0007, -0.535
-"""MSE of photographs at λ: 106 at 0.0007, falling as λ^−0.535 (the weights trained for squared error, on the validation crops)."""
-
-
-def eye_distortion(error: Tensor, lam: Tensor, power: float) -> Tensor:
-    """The metric's weighted error as a distortion in units of MSE, e^power, with the slope of 4.74·e^0.815 where pictures usually are at this λ.
-
-    The score is nearly linear in e^0.63, so the power says how bits are shared out: at 0.63 for the best mean score, above it for the worst pictures.
-    """
-    at, lam_at, slope = TYPICAL_MSE
-    typical = (at * (lam / lam_at) ** slope / MSE_OF_ERROR) ** (1 / MSE_POWER)
-    return MSE_OF_ERROR * MSE_POWER / power * typical ** (MSE_POWER - power) * (error + 1e-6) ** power
-
-
-def coarse_colour(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Squared error of colour at 1/8 and 1/32: [B, 3, H, W] samples -> [B]; what eyes see on large grounds and SSIMULACRA2 weighs little."""
-    d = x_hat - x
-    luma = 0.299 * d[:, 0] + 0.587 * d[:, 1] + 0.114 * d[:, 2]
-    chroma = torch.stack([0.713 * (d[:, 0] - luma), 0.564 * (d[:, 2] - luma)], 1)
-    at8 = F.avg_pool2d(chroma, 8)
-    at32 = F.avg_pool2d(at8, 4)
-    return at8.square().flatten(1).mean(1) + at32.square().flatten(1).mean(1)
-
-
-def losses(model: ImageModel, x: Tensor, q: Tensor, *, hard: bool, s: TrainSettings) -> Losses:
-    """(bits per pixel + λ·distortion), weighted per quality; every field is [B]."""
-    passed = model(x, q, hard=hard)
-    pixels = x.shape[1] * x.shape[2]
-    target = x.float()
-    x_hat = passed.x_hat.clamp(0, 255).round() if hard else passed.x_hat
-    mse = ((x_hat - target) ** 2).flatten(1).mean(1)
-    bpp = (passed.bits_y + passed.bits_z) / pixels
-    lam = model.lambda_at(q)
-    distortion, score = mse, torch.full_like(mse, math.nan)
-    if s.tune == "eye":
-        with torch.autocast(x.device.type, enabled=False):
-            planes, planes_hat = target.permute(0, 3, 1, 2).contiguous(), x_hat.permute(0, 3, 1, 2).contiguous()
-            error = weighted_error(planes, planes_hat)
-            distortion = s.squared * mse + (1 - s.squared) * eye_distortion(error, lam, s.power)
-            if s.colour:
-                distortion = distortion + s.colour * coarse_colour(planes, planes_hat)
-            score = score_of_error(error.detach())
-    return Losses(loss_weight(lam) * (bpp + lam * distortion), bpp, passed.bits_z / pixels, mse, score)
-
-
 @torch.no_grad()
 def judge(
-    model: ImageModel, crops: Tensor, s: TrainSettings, qualities: Sequence[float] = VALIDATION_QUALITIES
+    model: ImageModel, crops: Tensor, distortion: Distortion, qualities: Sequence[float] = VALIDATION_QUALITIES
 ) -> dict[str, float]:
     """The loss with real rounding on fixed crops at fixed qualities (0..1), and rate and PSNR at each."""
     model.eval()
@@ -166,7 +101,7 @@ def judge(
         parts = []
         for x in torch.split(crops, 4):
             q = torch.full((len(x),), quality, device=x.device)
-            parts.append(losses(model, x, q, hard=True, s=s))
+            parts.append(losses(model, x, q, distortion, hard=True))
         mean_loss = float(torch.cat([p.loss for p in parts]).mean())
         total += mean_loss / len(qualities)
         name = f"q{round(100 * quality)}"
@@ -228,8 +163,11 @@ def train(settings: TrainSettings) -> None:
         raise UsageError(f"--crop must be a multiple of 64 and --preset one of {', '.join(PRESETS)}")
     if s.tilt <= 0:
         raise UsageError("--tilt is above 0")
+    if s.tune not in TUNES:
+        raise UsageError(f"--tune is one of {', '.join(TUNES)}")
     if s.quality > 100:
         raise UsageError("--quality is 0 to 100, or below 0 for all of them")
+    distortion = Distortion(s.squared, s.power, s.colour) if s.tune == "eye" else SQUARED_ERROR
     qualities = VALIDATION_QUALITIES if s.quality < 0 else (s.quality / 100,)
     torch.set_num_threads(s.threads)
     keep_all_freed_memory()
@@ -260,10 +198,10 @@ def train(settings: TrainSettings) -> None:
     crops = sampler.draw(256, s.crop, torch.Generator().manual_seed(s.seed)).cpu()
     klt = initialise_with_klt(model, crops)
     if s.init:
-        state, sizes = read_average(s.init)
+        start, sizes = read_average(s.init)
         if sizes:
-            state = lay_out_qualities(state, sizes, model.settings)
-        new = grow(model, state)
+            start = lay_out_qualities(start, sizes, model.settings)
+        new = grow(model, start)
         if new:
             fit_new_latents(model, crops[:96], new)
     model.to(device)
@@ -284,6 +222,8 @@ def train(settings: TrainSettings) -> None:
     clock = Clock(device)
     if s.resume:
         state = read_checkpoint(Path(s.resume), device)
+        state["model"].setdefault("log_lambda", model.log_lambda)
+        state["average"].setdefault("log_lambda", model.log_lambda)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
@@ -323,7 +263,7 @@ def train(settings: TrainSettings) -> None:
         if rank == 0 and (finished or (step % s.judge_every == 0 and (not history or history[-1]["step"] < step))):
             row = {"step": step, "minutes": clock.minutes()}
             for name, crops in judged.items():
-                row |= {f"{name}_{key}": value for key, value in judge(average, crops, s, qualities).items()}
+                row |= {f"{name}_{key}": value for key, value in judge(average, crops, distortion, qualities).items()}
             history.append(row)
             write_history(out, history, "loss")
             if row["validation_loss"] < best:
@@ -354,7 +294,7 @@ def train(settings: TrainSettings) -> None:
         if s.quality >= 0:
             q = torch.full_like(q, s.quality / 100)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            parts = losses(model, x, q, hard=False, s=s)
+            parts = losses(model, x, q, distortion, hard=False)
         loss = parts.loss.mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -400,7 +340,7 @@ def finish(s: TrainSettings, out: Path, average: ImageModel, sampler: CropSample
     crops = CropSampler([p.cpu() for p in sampler.pictures], smallest=s.crop, device=torch.device("cpu")).draw(
         96, s.crop, torch.Generator().manual_seed(s.seed)
     )
-    export_weights(model, crops, out, card={"steps": best["step"], "minutes": round(best["minutes"], 1)})
+    export_weights(model, crops, out, tune=s.tune, card={"steps": best["step"], "minutes": round(best["minutes"], 1)})
 
 
 def read_average(init: str) -> tuple[dict[str, Tensor], ImageSettings | None]:
