@@ -27,8 +27,8 @@ from vaecodec.models.image import ImageEncoder
 from vaecodec.models.layers import join_cells, split_cells
 from vaecodec.models.settings import STEPS, Z_STRIDE, coded_group
 
-DEAD_ZONE_FROM, DEAD_ZONE_PER_BIT = 2.0, 0.022
-"""The dead zone grows by so many steps per bit that a 0 saves, from so many bits on."""
+DEAD_ZONES = {"psnr": (2.0, 0.022), "eye": (2.0, 0.022)}
+"""By what weights are tuned for: the bits that a 0 must save before the dead zone grows, and how many steps it grows per bit above that."""
 SYMBOL_LIMIT = (1 << 20) - 1
 """Symbols are clamped to this: far beyond real latents, and within what an escape can say."""
 
@@ -70,7 +70,7 @@ def step_planes(v: Tensor) -> list[Tensor]:
     return planes
 
 
-def dead_zone(costs: Tensor) -> Tensor:
+def dead_zone(costs: Tensor, tune: str = "psnr") -> Tensor:
     """Which residuals are better coded as 0: an encoder's decision, of which decoders know nothing.
 
     A residual of 0.6 rounds to 1 and loses little error by it, but where the table expects 0 the 1 takes several bits. The dead zone is as
@@ -80,13 +80,15 @@ def dead_zone(costs: Tensor) -> Tensor:
 
     Args:
         costs: float [64, 2·K + 1], bits of the symbols −K..K under each table.
+        tune: what the weights are tuned for.
 
     Returns:
         Float [64], 0.5 to 0.95, in steps: what is smaller in magnitude becomes 0.
     """
     zero = costs.shape[1] // 2
     saved = (costs[:, zero - 1] + costs[:, zero + 1]) / 2 - costs[:, zero]
-    return 0.5 + ((saved - DEAD_ZONE_FROM) * DEAD_ZONE_PER_BIT).clamp(0, 0.45)
+    least, per_bit = DEAD_ZONES[tune]
+    return 0.5 + ((saved - least) * per_bit).clamp(0, 0.45)
 
 
 def encode_tile(

@@ -179,6 +179,8 @@ class Distortion:
 
 
 SQUARED_ERROR = Distortion(squared=1.0)
+DISTORTIONS = {"eye": Distortion(), "psnr": SQUARED_ERROR}
+"""By what weights are tuned for: what an encoder weighs against bits."""
 
 
 def _coarse_colour_error(x: Tensor, x_hat: Tensor) -> Tensor:

@@ -42,6 +42,7 @@ from vaecodec.models.decoder_data import (
 )
 from vaecodec.models.image import SIGMA_MAX, SIGMA_MIN, bound_below, gaussian_bits
 from vaecodec.models.layers import LEAK, depth_to_space, join_cells, split_cells
+from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
 from vaecodec.models.precision import has_fast_bfloat16
 from vaecodec.models.settings import PATCH, STEP_ORDER, STEPS, Z_STRIDE, coded_group
 
@@ -286,9 +287,19 @@ class Window:
 class _Objective:
     """bits + λ·error of one tile, its neighbours' latents being what they are."""
 
-    def __init__(self, decoder: RelaxedDecoder, window: Window, z: IntArray, quality16: int, lam: float) -> None:
+    def __init__(
+        self,
+        decoder: RelaxedDecoder,
+        window: Window,
+        z: IntArray,
+        quality16: int,
+        lam: float,
+        distortion: Distortion,
+    ) -> None:
         self.decoder, self.window, self.quality16 = decoder, window, quality16
+        self.distortion, self.lam = distortion, torch.tensor([lam], device=decoder.device)
         self.weight = lam / 3
+        """Bits per unit of squared error of one sample, where distortion is the MSE."""
         self.x = window.x.float()
         h, w = window.rows[1] - window.rows[0], window.columns[1] - window.columns[0]
         self.size = (h, w)
@@ -318,10 +329,19 @@ class _Objective:
             around[:, top:bottom, left:right] = 0
             whole = whole + around
         samples = self.decoder.synthesise(whole, self.quality16)
-        return self.weight * ((samples - self.x) ** 2).sum()
+        pixels = samples.shape[1] * samples.shape[2]
+        return pixels * (self.lam * self.distortion(self.x, samples, self.lam)[0]).sum()
 
 
-def refine(decoder: RelaxedDecoder, window: Window, z: IntArray, quality16: int, lam: float, passes: Passes) -> Tensor:
+def refine(
+    decoder: RelaxedDecoder,
+    window: Window,
+    z: IntArray,
+    quality16: int,
+    lam: float,
+    passes: Passes,
+    distortion: Distortion = SQUARED_ERROR,
+) -> Tensor:
     """Moves the latents of a tile to where bits + λ·error is smaller.
 
     Args:
@@ -331,6 +351,7 @@ def refine(decoder: RelaxedDecoder, window: Window, z: IntArray, quality16: int,
         quality16: 16·q.
         lam: λ of that quality, bits per pixel per unit of MSE.
         passes: what to spend.
+        distortion: what error is, as in training.
 
     Returns:
         v: float [1, h, w, M], to be rounded and coded as ever; the one given if none better was found.
@@ -339,7 +360,7 @@ def refine(decoder: RelaxedDecoder, window: Window, z: IntArray, quality16: int,
     with torch.inference_mode(False), torch.enable_grad(), half:
         (top, bottom), (left, right) = window.rows, window.columns
         window = Window(window.x, window.v.clone(), window.rows, window.columns)
-        objective = _Objective(decoder, window, z, quality16, lam)
+        objective = _Objective(decoder, window, z, quality16, lam, distortion)
         given = objective.padded(window.v[:, top:bottom, left:right])
         moved = _along_the_gradient(objective, given, passes)
         best = _by_whole_steps(objective, given, moved, passes.whole)

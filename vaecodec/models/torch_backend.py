@@ -17,6 +17,7 @@ from vaecodec.models.coding import Latents, dead_zone, decode_tile, encode_tile,
 from vaecodec.models.decoder_data import Pop, Push
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.memory import keep_freed_memory
+from vaecodec.models.perceptual import DISTORTIONS
 from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine, symbol_costs
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights
@@ -80,7 +81,7 @@ class TorchBackend:
     def _dead_zone(self) -> torch.Tensor:
         """What an encoder rounds to 0; made when first asked for, as decoders do without."""
         costs = symbol_costs(self._weights.half_widths, self._weights.counts)
-        return dead_zone(torch.from_numpy(costs)).to(self.device)
+        return dead_zone(torch.from_numpy(costs), self._weights.tune).to(self.device)
 
     @property
     def halo(self) -> int:
@@ -132,7 +133,8 @@ class TorchBackend:
             )  # fmt: skip
             known = np.where(self.prior.hyper_indices(quality16, *inside.shape[1:3]) == 0, 0, z)
             lam = float(self.encoder.lambda_at(q))
-            inside = refine(self.relaxed, window, known, quality16, lam, passes)
+            distortion = DISTORTIONS[self._weights.tune]
+            inside = refine(self.relaxed, window, known, quality16, lam, passes, distortion)
         return Analysed(inside[0], z, passes.dead_zone)
 
     def _samples(self, x: IntArray, rows: tuple[int, int], columns: tuple[int, int]) -> torch.Tensor:
