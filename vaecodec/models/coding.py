@@ -27,7 +27,7 @@ from vaecodec.models.image import ImageEncoder
 from vaecodec.models.layers import join_cells, split_cells
 from vaecodec.models.settings import STEPS, Z_STRIDE, coded_group
 
-DEAD_ZONES = {"psnr": (2.0, 0.022), "eye": (2.0, 0.022)}
+DEAD_ZONES = {"psnr": (2.0, 0.022), "eye": (2.0, 0.012)}
 """By what weights are tuned for: the bits that a 0 must save before the dead zone grows, and how many steps it grows per bit above that."""
 SYMBOL_LIMIT = (1 << 20) - 1
 """Symbols are clamped to this: far beyond real latents, and within what an escape can say."""

@@ -148,7 +148,7 @@ class Distortion:
     """
 
     squared: float = 0.15
-    power: float = 0.7
+    power: float = 0.815
     colour: float = 0.0
 
     def __call__(self, x: Tensor, x_hat: Tensor, lam: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -57,7 +57,7 @@ class TrainSettings:
         "eye", "what distortion is: eye (SSIMULACRA2 and a little squared error) or psnr (squared error)"
     )
     squared: float = setting(0.15, "share of the squared error in the distortion of --tune eye")
-    power: float = setting(0.7, "of the metric's weighted error, in the distortion of --tune eye")
+    power: float = setting(0.815, "of the metric's weighted error, in the distortion of --tune eye")
     colour: float = setting(0.0, "weight of the squared error of coarse colour, in --tune eye")
     graphics: float = setting(0.15, "part of the crops that are lettering and graphics, drawn at random")
     preset: str = setting("eye", "sizes of the model: " + ", ".join(PRESETS))
