@@ -10,6 +10,7 @@ from bench.analysis import (
     Results,
     TimeSummary,
     bd_table,
+    compare,
     mean_and_deviation,
     mean_curve,
     picture_gains,
@@ -17,7 +18,7 @@ from bench.analysis import (
     summarise_times,
 )
 from bench.codecs import OURS, PEERS, REFERENCE, display_name
-from vaecodec.evaluation import WINDOWS, BDRate
+from vaecodec.evaluation import EYE_WINDOWS, WINDOWS, BDRate
 
 # Learned peers, whose names say little, with what is known of them.
 _PUBLISHED_IN_README = (
@@ -87,6 +88,21 @@ def bd_rates_of_sets(results: Results) -> str:
                 rows.append((main.percent, [f"*{name}, published*", cell(row), *others]))
     ordered = [row for _, row in sorted(rows, key=lambda one: -one[0])]
     return markdown_table(["codec", *(set_label(results, name) for name in results.tables)], ordered)
+
+
+def eye_rates(results: Results, reference: str = "avif") -> str | None:
+    """BD-rates by SSIMULACRA2 against a peer tuned for the eye, both windows of every set; None where it was not measured."""
+    rows = []
+    for key in results.lossy():
+        cells = []
+        for table in results.tables.values():
+            theirs, own = (mean_curve(table.rows, codec, "ssimulacra2") for codec in (reference, key))
+            cells += [percent(compare(theirs, own, window)) for window in EYE_WINDOWS.values()]
+        if key != reference and any(cell is not None for cell in cells):
+            rows.append([f"**{display_name(key)}**" if key == OURS else display_name(key), *cells])
+    windows = [f"{low:.0f}–{high:.0f}" for low, high in EYE_WINDOWS.values()]
+    header = [f"{set_label(results, name)}, {window}" for name in results.tables for window in windows]
+    return markdown_table([f"against {display_name(reference)}", *header], rows) if rows else None
 
 
 def perceptual_rates(results: Results) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
@@ -10,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from bench.codecs import OurSettings, build_codec
 from bench.machine import forget_peak, hold_to_threads, peak_mb, usable_cores
 from bench.rows import QualityRow
 from vaecodec.evaluation import CodecAdapter, ms_ssim, psnr
+from vaecodec.metrics import ssimulacra2
 from vaecodec.picture import read_picture
 
 Samples = npt.NDArray[np.uint8]
@@ -28,15 +27,13 @@ class QualityTask:
     Attributes:
         path: the picture.
         settings: the settings of quality to measure.
-        perceptual: those of them at which MS-SSIM and SSIMULACRA2 are measured too.
-        ssimulacra2: whether that one is, which takes longer than all else.
+        perceptual: those of them at which MS-SSIM is measured too, which takes longer than all else.
         environment: index for the rows.
     """
 
     path: Path
     settings: tuple[float, ...]
     perceptual: frozenset[float]
-    ssimulacra2: bool
     environment: int
 
 
@@ -65,12 +62,10 @@ def begin(key: str, ours: OurSettings, threads: int, begun: Synchronized[int]) -
 def measure_picture(task: QualityTask) -> list[QualityRow]:
     """Measures one picture at several settings; what is compared with the original is decoded from the file's bytes."""
     samples = rgb_samples(task.path)
-    return [
-        _measure(task, samples, setting, task.ssimulacra2 and setting in task.perceptual) for setting in task.settings
-    ]
+    return [_measure(task, samples, setting) for setting in task.settings]
 
 
-def _measure(task: QualityTask, samples: Samples, setting: float, with_ssimulacra2: bool) -> QualityRow:
+def _measure(task: QualityTask, samples: Samples, setting: float) -> QualityRow:
     forget_peak()
     start = time.perf_counter()
     coded = _Worker.codec.encode(samples, setting)
@@ -89,7 +84,7 @@ def _measure(task: QualityTask, samples: Samples, setting: float, with_ssimulacr
         estimate=None if coded.estimated_bits is None else coded.estimated_bits / 8,
         psnr=psnr(samples, decoded),
         ms_ssim=ms_ssim(samples, decoded) if setting in task.perceptual else None,
-        ssimulacra2=ssimulacra2(samples, decoded) if with_ssimulacra2 else None,
+        ssimulacra2=ssimulacra2(samples, decoded),
         encode_seconds=encoded - start,
         decode_seconds=end - encoded,
         peak_mb=peak,
@@ -104,17 +99,3 @@ def rgb_samples(path: Path) -> Samples:
     if samples.dtype != np.uint8:
         samples = (samples >> 8).astype(np.uint8)
     return np.repeat(samples, 3, axis=2) if samples.shape[2] == 1 else samples
-
-
-def ssimulacra2(reference: Samples, decoded: Samples) -> float:
-    """SSIMULACRA2 as the package of that name computes it: 100 for equal pictures, about 90 for visually lossless ones."""
-    from ssimulacra2 import compute_ssimulacra2
-
-    return float(compute_ssimulacra2(_as_file(reference), _as_file(decoded)))
-
-
-def _as_file(samples: Samples) -> io.BytesIO:
-    buffer = io.BytesIO()
-    Image.fromarray(samples).save(buffer, "PPM")
-    buffer.seek(0)
-    return buffer

@@ -76,7 +76,13 @@ def section(results: Results) -> str:
         "32–40 dB); negative is better; \\* the curve does not cover the whole window. *Published* curves are by others and were not "
         "measured again."
     )
-    parts = [introduction, markdown.bd_rates_of_sets(results)]
+    parts = []
+    if text := markdown.eye_rates(results):
+        parts += [
+            "**For the eye**: BD-rate by SSIMULACRA2, over scores 30–90 and 50–85; negative needs fewer bytes; \\* not the whole window.",
+            text,
+        ]
+    parts += [introduction, markdown.bd_rates_of_sets(results)]
     if text := markdown.perceptual_rates(results):
         parts += ["BD-rate in other metrics, over the range of quality that both curves share:", text]
     if OURS in results.codecs():

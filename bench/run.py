@@ -18,7 +18,6 @@ import multiprocessing
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--codecs", type=_list, default=(), help=f"of {OURS},{','.join(PEERS)} [all that are installed]"
     )
-    parser.add_argument("--model", default="fast", help="name or weights file, for vaecodec [%(default)s]")
+    parser.add_argument("--model", default="eye", help="name or weights file, for vaecodec [%(default)s]")
     parser.add_argument("--device", default="cpu", help="for vaecodec [%(default)s]")
     parser.add_argument("-q", "--qualities", type=_numbers, default=OUR_QUALITIES, help="for vaecodec")
     parser.add_argument(
@@ -80,7 +79,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--points", type=int, metavar="N", help="at most N settings of each codec, spread over its scale [all]"
     )
-    parser.add_argument("--no-ssimulacra2", action="store_true", help="leave out the metric that takes longest")
     parser.add_argument("--again", action="store_true", help="measure anew what has been measured")
     parser.add_argument("--page", type=Path, help="write the page here, and tables as Markdown beside it")
     parser.add_argument("--repeats", type=int, default=5, help="of every time, after one warm-up [%(default)s]")
@@ -192,19 +190,17 @@ def missing_tasks(
         settings = tuple(spread(settings, options.points))
     lossless = key in PEERS and PEERS[key].lossless
     perceptual = frozenset() if lossless else frozenset(spread(settings, PERCEPTUAL_POINTS))
-    with_ssimulacra2 = not options.no_ssimulacra2 and find_spec("ssimulacra2") is not None
     done: dict[str, set[float]] = {path.name: set() for path in paths}
     if not options.again:
         for row in table.rows:
             same_model = not of_other_weights(table, row, {key: found})
-            complete = row.setting not in perceptual or not with_ssimulacra2 or row.ssimulacra2 is not None
-            if row.codec == key and same_model and complete and row.picture in done:
+            if row.codec == key and same_model and row.ssimulacra2 is not None and row.picture in done:
                 done[row.picture].add(row.setting)
     index = table.index_of(found)
     tasks = []
     for path in paths:
         if left := tuple(setting for setting in settings if setting not in done[path.name]):
-            tasks.append(QualityTask(path, left, perceptual, with_ssimulacra2, index))
+            tasks.append(QualityTask(path, left, perceptual, index))
     return tasks
 
 

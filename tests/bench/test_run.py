@@ -18,7 +18,7 @@ from .conftest import ENVIRONMENT, photograph, time_row
 
 
 def test_a_run_measures_real_files_and_goes_on_where_it_was(pictures: Path, tmp_path: Path) -> None:
-    command = [str(pictures), "-o", str(tmp_path / "out"), "--parts", "rate", "--codecs", "jpeg", "--no-ssimulacra2"]
+    command = [str(pictures), "-o", str(tmp_path / "out"), "--parts", "rate", "--codecs", "jpeg"]
     assert main(command) == 0
     path = tmp_path / "out" / "small.tsv.gz"
     rows = {row.key: row for row in read_table(path).rows}
@@ -49,7 +49,7 @@ def test_rows_of_other_weights_of_ours_do_not_count(results: Path) -> None:
 
 def test_times_come_from_fresh_processes_in_two_rounds(pictures: Path, tmp_path: Path) -> None:
     command = [str(pictures), "-o", str(tmp_path), "--codecs", "jpeg", "--parts"]
-    assert main([*command, "rate", "--no-ssimulacra2"]) == 0
+    assert main([*command, "rate"]) == 0
     assert main([*command, "time", "--repeats", "3"]) == 0
     rows = read_times(tmp_path / "time.jsonl")
     assert {(row.operation, row.round) for row in rows} == {(o, r) for o in ("encode", "decode") for r in (1, 2)}

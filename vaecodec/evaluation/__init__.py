@@ -4,7 +4,7 @@ The protocol is the usual one: the rate is that of the file as written, PSNR is 
 a figure for a set is the mean over its pictures.
 """
 
-from vaecodec.evaluation.bd_rate import FEWEST_POINTS, WINDOWS, BDRate, bd_rate
+from vaecodec.evaluation.bd_rate import EYE_WINDOWS, FEWEST_POINTS, WINDOWS, BDRate, bd_rate
 from vaecodec.evaluation.curves import (
     CurvePoint,
     Measurement,
@@ -20,6 +20,7 @@ from vaecodec.evaluation.peers import AVIF, JPEG, JPEG_444, PEERS, WEBP, CodecAd
 
 __all__ = [
     "AVIF",
+    "EYE_WINDOWS",
     "FEWEST_POINTS",
     "JPEG",
     "JPEG_444",

@@ -26,6 +26,9 @@ WINDOWS: dict[str, tuple[float, float]] = {
     "high": (32.0, 40.0),
 }
 
+# Same, in scores of SSIMULACRA2: all that is worth a look, and what people use.
+EYE_WINDOWS: dict[str, tuple[float, float]] = {"eye": (30.0, 90.0), "eye, middle": (50.0, 85.0)}
+
 RatePoint = tuple[float, float | None]
 
 
