@@ -114,7 +114,7 @@ def editor(rng: np.random.Generator) -> Image.Image:
     draw.rectangle((0, 0, 1000, 32), fill="#16171d")
     draw.text((14, 8), "river.py    mill.py    harbour.py", font=face, fill="#abb2bf")
     for row in range(35):
-        y, x = 44 + row * 18, 60 + 32 * int(rng.integers(0, 4))
+        y, x = 44 + row * 18, 60.0 + 32 * int(rng.integers(0, 4))
         draw.text((14, y), f"{row + 120:4}", font=face, fill="#4b5263")
         for _ in range(int(rng.integers(0, 8))):
             token = words(rng, 1).strip(",.;") + str(rng.choice([" ", "(", ") ", " = ", ": ", "."]))
@@ -180,7 +180,8 @@ def figure(draw: Callable[[Figure, np.random.Generator], None], rng: np.random.G
     buffer = io.BytesIO()
     canvas.savefig(buffer, format="png")
     with Image.open(buffer) as image:
-        return image.convert("RGB")
+        shown: Image.Image = image.convert("RGB")
+    return shown
 
 
 def lines(canvas: Figure, rng: np.random.Generator) -> None:
