@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, features
 
+from vaecodec.codec.options import DEFAULT_EFFORT
 from vaecodec.errors import UsageError
 from vaecodec.evaluation import AVIF, JPEG, JPEG_444, WEBP, CodecAdapter, PillowCodec, VaecodecAdapter
 from vaecodec.evaluation.peers import CodedFile
-from vaecodec.models.settings import DEFAULT_EFFORT
 
 Samples = npt.NDArray[np.uint8]
 

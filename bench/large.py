@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec import api
-from vaecodec.api import Codec
+from vaecodec.api import Codec, Tiling
 from vaecodec.bitstream.container import read_container
+from vaecodec.codec.decoder import Decoder
+from vaecodec.codec.rectangle import Rectangle
 from vaecodec.evaluation.tables import text_table
 from vaecodec.picture import PictureRows, open_rows, read_picture, write_rows
 
@@ -139,10 +140,8 @@ def bits_of_tiling(codec: Codec, photos: Sequence[Samples]) -> list[dict[str, fl
         photo = large_picture(photos, 8, seed).picture().samples
         sizes: dict[str, float] = {}
         for name, largest in (("one tile", 1 << 30), ("tiles", 1)):
-            before, api.ONE_TILE_PIXELS = api.ONE_TILE_PIXELS, largest
             height, width = photo.shape[:2]
-            sizes[name] = len(codec.encode_rows(PictureRows(width, height, 3, 8, [photo])).data)
-            api.ONE_TILE_PIXELS = before
+            sizes[name] = len(codec.encode_rows(PictureRows(width, height, 3, 8, [photo]), tiling=Tiling(largest)).data)
         rows.append(sizes | {"megapixels": height * width / 1e6})
     return rows
 
@@ -157,16 +156,7 @@ def regions(codec: Codec, photos: Sequence[Samples], megapixels: float, folder: 
         assert rows is not None
         data = codec.encode_rows(rows).data
     path.unlink()
-    side = 1 << api.TILE_EXPONENT
-    decoded = 0
-    decode_tile = codec._decode_tile
-
-    def counted(*arguments: Any) -> Any:
-        nonlocal decoded
-        decoded += 1
-        return decode_tile(*arguments)
-
-    codec._decode_tile = counted  # type: ignore[method-assign, assignment]
+    side = 1 << Tiling().exponent
     parts = []
     for name, region in (
         ("inside one tile", (2 * side + 200, 2 * side + 200, 600, 600)),
@@ -176,12 +166,11 @@ def regions(codec: Codec, photos: Sequence[Samples], megapixels: float, folder: 
     ):
         seconds = []
         for _ in range(3):
-            decoded = 0
             start = time.process_time()
-            codec.decompress_region(data, region)
+            decoder = Decoder(codec.model, codec.open(data))
+            decoder.samples(Rectangle(*region))
             seconds.append(time.process_time() - start)
-        parts.append({"region": name, "tiles_decoded": decoded, "processor": sorted(seconds)[1]})
-    del codec._decode_tile
+        parts.append({"region": name, "tiles_decoded": len(decoder.decoded), "processor": sorted(seconds)[1]})
     return {
         "megapixels": picture.width * picture.height / 1e6,
         "tiles": len(read_container(data).tiles),

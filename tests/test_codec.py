@@ -16,8 +16,10 @@ from PIL import Image, ImageCms
 
 import vaecodec
 from vaecodec import api
-from vaecodec.api import Codec
-from vaecodec.bitstream.container import KIND_PICTURE, Header, TileRectangle, read_container, read_header
+from vaecodec.api import Codec, Tiling
+from vaecodec.bitstream.container import KIND_PICTURE, TILE_LATENTS, Header, Tile, read_container, read_header
+from vaecodec.codec.decoder import reconstruct
+from vaecodec.codec.rectangle import Rectangle, tile_grid
 from vaecodec.errors import (
     DamagedFileError,
     LimitError,
@@ -55,6 +57,19 @@ def test_rate_and_distortion_rise_with_quality(codec: Codec, photograph: np.ndar
     assert all(a[0] < b[0] and a[1] < b[1] for a, b in itertools.pairwise(points)), points
 
 
+def test_samples_are_synthesised_when_somebody_asks_for_them(
+    codec: Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture, asked = Picture(photograph[:64, :64]), []
+    synthesise = codec.backend.synthesise
+    monkeypatch.setattr(codec.backend, "synthesise", lambda *given: asked.append(1) or synthesise(*given))
+    codec.compress(picture)
+    encoded = codec.encode(picture)
+    assert not asked
+    assert encoded.samples is encoded.samples
+    assert asked == [1]
+
+
 def test_the_file_is_hardly_larger_than_the_estimate(codec: Codec, photograph: np.ndarray) -> None:
     for quality in (0, 50, 100):
         encoded = codec.encode(Picture(photograph), quality=quality)
@@ -62,14 +77,10 @@ def test_the_file_is_hardly_larger_than_the_estimate(codec: Codec, photograph: n
         assert 0 < header_and_rounding < max(8 * 70, 0.01 * encoded.estimated_bits)
 
 
-def test_tiles_and_one_piece_differ_in_the_grid_alone(
-    codec: Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tiles_and_one_piece_differ_in_the_grid_alone(codec: Codec, photograph: np.ndarray) -> None:
     picture = Picture(photograph[:300, :420])
     whole = codec.encode(picture, quality=70)
-    monkeypatch.setattr(api, "ONE_TILE_PIXELS", 1000)
-    monkeypatch.setattr(api, "TILE_EXPONENT", 7)
-    tiled = codec.encode(picture, quality=70)
+    tiled = codec.encode(picture, quality=70, tiling=Tiling(1000, 7))
     assert read_header(tiled.data).tile_exponent == 7
     assert len(read_container(tiled.data).tiles) == 12
     assert np.array_equal(codec.decompress(tiled.data).samples, tiled.samples)
@@ -81,13 +92,15 @@ def test_tiles_and_one_piece_differ_in_the_grid_alone(
 
 
 def test_the_same_latents_in_tiles_and_in_one_piece_give_the_same_samples(codec: Codec, photograph: np.ndarray) -> None:
-    from vaecodec.bitstream.container import tile_grid
-
     rng = np.random.default_rng(1)
     y16 = (rng.normal(size=(20, 24, FAST.latents)) * 40).astype(np.int32)
-    header = Header(KIND_PICTURE, codec.model.id, 380, 315, 3, 8, 900, 0)
-    whole = codec._synthesise(y16, tile_grid(380, 315, 0), header, TileRectangle(0, 0, 380, 315))
-    tiled = codec._synthesise(y16, tile_grid(380, 315, 7), header, TileRectangle(0, 0, 380, 315))
+    header, picture = Header(KIND_PICTURE, codec.model.id, 380, 315, 3, 8, 900, 0), Rectangle(0, 0, 380, 315)
+    whole, tiled = (
+        reconstruct(
+            codec.model, header, [(Tile(TILE_LATENTS, b""), r) for r in tile_grid(380, 315, exponent)], y16, picture
+        )
+        for exponent in (0, 7)
+    )
     assert np.array_equal(whole, tiled)
 
 
@@ -251,7 +264,7 @@ def test_info_says_what_the_file_says(codec: Codec, photograph: np.ndarray) -> N
 
 
 def test_the_installed_models_are_listed_with_their_cost() -> None:
-    cards = {card.name: card for card in api.models()}
+    cards = {card.name: card for card in vaecodec.list_models()}
     fast = cards["fast"]
     assert fast.macs["synthesis"] + fast.macs["prior"] <= 10
     assert fast.macs["decode_as_executed"] >= fast.macs["synthesis"] + fast.macs["prior"]
@@ -270,8 +283,8 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 def test_the_public_names_are_these_and_all_there() -> None:
     assert sorted(vaecodec.__all__) == sorted(
-        ["DEFAULT_MODEL", "DEFAULT_QUALITY", "Codec", "Encoded", "ModelCard", "Picture", "VaecodecError", "__version__",
-         "compress", "decompress", "find_codec_for", "info", "models", "read_picture", "write_picture"]
+        ["DEFAULT_MODEL", "DEFAULT_QUALITY", "Codec", "EncodeOptions", "Encoded", "ModelCard", "Picture", "VaecodecError",
+         "__version__", "compress", "decompress", "find_codec_for", "info", "list_models", "read_picture", "write_picture"]
     )  # fmt: skip
     for name in vaecodec.__all__:
         assert getattr(vaecodec, name) is not None

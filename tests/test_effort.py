@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaecodec import api
-from vaecodec.api import Codec, Encoded
+from vaecodec.api import MAX_EFFORT, Codec, Encoded, Tiling
 from vaecodec.bitstream.container import read_container
 from vaecodec.cli import main
 from vaecodec.errors import UsageError
@@ -61,13 +60,10 @@ def test_a_file_made_with_effort_decodes_as_any_other(codec: Codec, photograph: 
     assert np.array_equal(codec.decompress(encoded.data).samples, encoded.samples)
 
 
-def test_tiles_are_refined_with_their_neighbours_in_sight(
-    codec: Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tiles_are_refined_with_their_neighbours_in_sight(codec: Codec, photograph: np.ndarray) -> None:
     picture = Picture(photograph[:90, :130])
-    monkeypatch.setattr(api, "ONE_TILE_PIXELS", 1000)
-    monkeypatch.setattr(api, "TILE_EXPONENT", 6)
-    plain, better = (codec.encode(picture, quality=60, effort=effort) for effort in (0, 2))
+    tiling = Tiling(1000, 6)
+    plain, better = (codec.encode(picture, quality=60, effort=effort, tiling=tiling) for effort in (0, 2))
     assert len(read_container(better.data).tiles) == 6
     assert np.array_equal(codec.decompress(better.data).samples, better.samples)
     assert cost(codec, better, 960) < cost(codec, plain, 960)
@@ -103,7 +99,7 @@ def test_the_relaxed_decoder_is_the_exact_one_but_for_its_floors(
 
 def test_more_effort_spends_more(codec: Codec) -> None:
     spent = [passes.soft + passes.whole + passes.dead_zone / 2 for passes in EFFORTS]
-    assert spent[0] == 0 and spent == sorted(set(spent)) and len(spent) == api.MAX_EFFORT + 1
+    assert spent[0] == 0 and spent == sorted(set(spent)) and len(spent) == MAX_EFFORT + 1
 
 
 def test_effort_out_of_range_is_refused(codec: Codec, photograph: np.ndarray) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from vaecodec.arrays import ArrayCodec, codec_for_items
+from vaecodec.installed import family_cards
 from vaecodec.items import read_items
-from vaecodec.models.family.installed import family_cards
 
 MNIST = Path(os.environ.get("VAECODEC_DATA", Path(__file__).parents[2] / "shared" / "data")) / "mnist"
 TEST_SET = MNIST / "t10k-images-idx3-ubyte.gz"

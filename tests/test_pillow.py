@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 import vaecodec.pillow
-from vaecodec.api import Codec
+from vaecodec.api import Codec, Tiling
 from vaecodec.bitstream.container import Container, Front, Header, Tile, read_container, read_front, write_container
 from vaecodec.errors import TruncatedFileError
 from vaecodec.picture import Picture
@@ -139,9 +139,7 @@ def test_orientation_is_applied_once(photo: Image.Image) -> None:
 def test_a_crop_before_loading_decodes_a_part_and_gives_the_same_samples(
     codec: Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vaecodec.api.ONE_TILE_PIXELS", 10_000)
-    monkeypatch.setattr("vaecodec.api.TILE_EXPONENT", 7)
-    data = codec.compress(Picture(photograph[:256, :256]), quality=50)
+    data = codec.compress(Picture(photograph[:256, :256]), quality=50, tiling=Tiling(10_000, 7))
     asked = []
     region = Codec.decompress_region
     monkeypatch.setattr(Codec, "decompress_region", lambda self, *a, **k: asked.append(a[1]) or region(self, *a, **k))

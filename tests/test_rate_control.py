@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from vaecodec.api import Codec
+from vaecodec.codec.rate_control import LAST, MS_SSIM, PSNR, SIZE, Measure, search
 from vaecodec.errors import UsageError
 from vaecodec.evaluation import bits_per_pixel, ms_ssim, psnr
 from vaecodec.picture import Picture
-from vaecodec.rate_control import LAST, MS_SSIM, PSNR, SIZE, Measure, search
 
 
 def counted(value_at: Callable[[int], float]) -> tuple[Callable[[int], float], list[int]]:

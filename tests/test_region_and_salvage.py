@@ -8,21 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaecodec import api
-from vaecodec.api import Codec
-from vaecodec.bitstream.container import TILE_LATENTS, read_container, tile_grid
+from vaecodec.api import Codec, Tiling
+from vaecodec.bitstream.container import TILE_LATENTS, read_container
 from vaecodec.cli import main
+from vaecodec.codec.decoder import Decoder
+from vaecodec.codec.rectangle import Rectangle, tile_grid
 from vaecodec.errors import DamagedFileError, UsageError
 from vaecodec.picture import Picture, read_picture
 
 
 def tiled(codec: Codec, picture: Picture, *, check: bool = False) -> bytes:
     """A file of tiles of 128 × 128."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "ONE_TILE_PIXELS", 1000)
-        patch.setattr(api, "TILE_EXPONENT", 7)
-        patch.setattr(api, "SCREEN_TILE_EXPONENT", 7)
-        return codec.encode(picture, quality=50, check=check).data
+    return codec.encode(picture, quality=50, check=check, tiling=Tiling(1000, 7, 7)).data
 
 
 @pytest.fixture(scope="module")
@@ -88,23 +85,13 @@ def test_a_region_of_one_large_or_a_lossless_tile_is_the_crop_too(codec: Codec, 
         assert np.array_equal(codec.decompress_region(data, (33, 45, 50, 51)).samples, whole[45:96, 33:83])
 
 
-def test_a_region_decodes_only_the_tiles_that_it_needs(
-    codec: Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = tiled(codec, Picture(photograph))
-    decoded = []
-    decode_tile = codec._decode_tile
-
-    def noted(tile: object, r: object, *rest: object) -> object:
-        decoded.append(r)
-        return decode_tile(tile, r, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(codec, "_decode_tile", noted)
-    codec.decompress_region(data, (60, 60, 8, 8))
-    assert decoded == [(0, 0, 128, 128)]
-    decoded.clear()
-    codec.decompress_region(data, (130, 130, 8, 8))
-    assert len(decoded) == 4
+def test_a_region_decodes_only_the_tiles_that_it_needs(codec: Codec, photograph: np.ndarray) -> None:
+    container = codec.open(tiled(codec, Picture(photograph)))
+    for region, needed in (((60, 60, 8, 8), [0]), ((130, 130, 8, 8), [0, 1, 4, 5])):
+        decoder = Decoder(codec.model, container)
+        part = decoder.samples(Rectangle(*region))
+        assert decoder.decoded == needed
+        assert np.array_equal(part, codec.decompress_region(container, region).samples)
 
 
 @pytest.mark.parametrize("region", [(0, 0, 421, 1), (0, 0, 0, 1), (420, 0, 1, 1), (-1, 0, 2, 2), (5, 5, 1, -1)])

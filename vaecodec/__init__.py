@@ -22,18 +22,19 @@ if TYPE_CHECKING:
         DEFAULT_QUALITY,
         Codec,
         Encoded,
+        EncodeOptions,
         ModelCard,
         compress,
         decompress,
         find_codec_for,
         info,
-        models,
+        list_models,
     )
     from vaecodec.picture import Picture, read_picture, write_picture
 
 _API = (
-    "DEFAULT_MODEL", "DEFAULT_QUALITY", "Codec", "Encoded", "ModelCard", "compress", "decompress", "find_codec_for",
-    "info", "models",
+    "DEFAULT_MODEL", "DEFAULT_QUALITY", "Codec", "EncodeOptions", "Encoded", "ModelCard", "compress", "decompress",
+    "find_codec_for", "info", "list_models",
 )  # fmt: skip
 _PICTURE = ("Picture", "read_picture", "write_picture")
 
@@ -41,6 +42,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_QUALITY",
     "Codec",
+    "EncodeOptions",
     "Encoded",
     "ModelCard",
     "Picture",
@@ -50,7 +52,7 @@ __all__ = [
     "decompress",
     "find_codec_for",
     "info",
-    "models",
+    "list_models",
     "read_picture",
     "write_picture",
 ]
@@ -63,7 +65,6 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("vaecodec.api"), name)
     if name in _PICTURE:
         return getattr(importlib.import_module("vaecodec.picture"), name)
-    # ``import vaecodec.models`` makes that submodule the attribute; the function stays ``vaecodec.api.models``.
     raise AttributeError(f"module 'vaecodec' has no attribute {name!r}")
 
 

@@ -19,7 +19,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec.api import Stopwatch
 from vaecodec.bitstream.coder import StackCoder, SymbolDecoder, SymbolEncoder, SymbolModels
 from vaecodec.bitstream.container import (
     DEFAULT_LIMITS,
@@ -39,6 +38,7 @@ from vaecodec.bitstream.container import (
 )
 from vaecodec.bitstream.tables import TABLES, FrozenTables
 from vaecodec.bitstream.varint import read_varint, write_varint
+from vaecodec.codec.options import DEFAULT_ACCESS, Access, check_quality
 from vaecodec.errors import (
     DamagedFileError,
     DamagedWeightsError,
@@ -52,14 +52,15 @@ from vaecodec.errors import (
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.tables import sigmas
+from vaecodec.installed import ITEM_MODELS, family_cards
 from vaecodec.items import Values, make_items, with_axes
 from vaecodec.models.family.bits_back import Batches, Stacks, pop_batch, push_batch
 from vaecodec.models.family.exact import FAMILY_TABLES, PIXEL_HALF_WIDTH, ExactFamily, build_family
-from vaecodec.models.family.installed import family_cards, find_family, installed_families
 from vaecodec.models.family.settings import DISCRETE, LATENT_LIMIT, LATENT_UNIT, FamilySettings
 from vaecodec.models.family.weights import FamilyWeights, load_family
 from vaecodec.models.torch_backend import pick_device
 from vaecodec.models.weights_file import named_id
+from vaecodec.stopwatch import Stopwatch
 
 DEFAULT_QUALITY: Final = 50.0
 
@@ -111,7 +112,7 @@ class ArrayCodec:
         Raises:
             WeightsError: no such weights, damaged ones, or none that can be computed exactly here.
         """
-        path = find_family(model)
+        path = ITEM_MODELS.find(model)
         self.name = path.stem
         self.weights: FamilyWeights = load_family(path)
         self.id = self.weights.model_id()
@@ -268,8 +269,7 @@ class ArrayCodec:
             ItemsError: another type or shape.
             UsageError: the quality is out of range, or the model is one for lossless coding.
         """
-        if not 0 <= quality <= 100:
-            raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
+        check_quality(quality)
         values = self._items(array)
         self._check_lossy()
         watch = Stopwatch()
@@ -539,19 +539,16 @@ def codec_for_items(item: tuple[int, ...], *, lossless: bool, device: str = "aut
     )
 
 
-def find_array_codec_for(data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto") -> ArrayCodec:
-    """The codec that a file of an array needs, by the model id in its header.
+def find_array_codec_for(data: bytes, access: Access = DEFAULT_ACCESS, **given: Any) -> ArrayCodec:
+    """The codec that a file of an array needs, by the model id in its header; arguments as for :func:`vaecodec.api.find_codec_for`.
 
     Raises:
         UnknownModelError: no weights here have this id.
     """
-    wanted = read_header(data).model_id.hex()
-    for path in [*map(find_family, models), *installed_families()]:
-        if named_id(path) == wanted:
-            return ArrayCodec(path, device=device)
-    raise UnknownModelError(
-        f"no weights here have the model id {wanted} that this file was made with: name the weights file with --model"
-    )
+    access = access.changed(**given)
+    model_id = read_header(data).model_id
+    path = ITEM_MODELS.find_id(model_id, access.models, "name the weights file with --model")
+    return ArrayCodec(path, device=access.device)
 
 
 def array_info(data: bytes, *, models: Sequence[str | Path] = (), limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
@@ -560,11 +557,11 @@ def array_info(data: bytes, *, models: Sequence[str | Path] = (), limits: Limits
     lossless = container.header.kind == KIND_LOSSLESS_ARRAY
     array = parse_array(container.array or b"", lossless, None, limits)
     names = {}
-    for path in [*map(find_family, models), *installed_families()]:
+    for path in [*map(ITEM_MODELS.find, models), *ITEM_MODELS.paths()]:
         try:
             names[named_id(path)] = path.stem
         except DamagedWeightsError:
-            if path not in installed_families():
+            if path not in ITEM_MODELS.paths():
                 raise
     values = int(np.prod(array.shape))
     facts: dict[str, Any] = {

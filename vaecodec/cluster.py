@@ -19,14 +19,11 @@ import posixpath
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
+from vaecodec.codec.options import DEFAULT_EFFORT, DEFAULT_MODEL, EncodeOptions
 from vaecodec.errors import MissingExtraError, PictureNotFoundError, UsageError, VaecodecError, WeightsError
-
-if TYPE_CHECKING:
-    from vaecodec.api import Encoded
-    from vaecodec.picture import Picture
 
 MANIFEST = "manifest.parquet"
 EXTENSION = ".vaec"
@@ -66,39 +63,29 @@ class Row(TypedDict):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What is done to every picture.
+class Settings(EncodeOptions):
+    """What is done to every picture: ``Settings(quality=61)``, ``Settings(target={"psnr": 40}, strip=True)``.
 
     Attributes:
-        quality: 0 to 100; by default vaecodec's own default.
-        target: in place of a quality one of ``size``, ``bpp``, ``psnr``, ``ms_ssim``, as ``Codec.encode_to`` takes it.
         model: name of installed weights, or path of a weights file that every worker has.
         device: ``auto``, ``cpu`` or ``cuda``.
-        check: add a checksum of the decoded samples.
-        strip: drop metadata, and apply the orientation.
-        first_frame: of animations and documents take the first frame or page.
-        to_8_bit: take 16 bits per sample as 8.
-        limit: the largest number of pixels, or None for the usual limit.
-        options: further arguments of ``Codec.encode``.
     """
 
-    quality: float | None = None
-    target: dict[str, Any] = field(default_factory=dict)
     model: str | None = None
     device: str = "auto"
-    check: bool = False
-    strip: bool = False
-    first_frame: bool = False
-    to_8_bit: bool = False
-    limit: int | None = None
-    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
-        """What decides the bytes of a file, as JSON."""
-        facts = {name: value for name, value in asdict(self).items() if name != "device"}
-        # 20 and 20.0 are one quality.
-        return json.dumps(facts | {"quality": None if self.quality is None else float(self.quality)}, sort_keys=True)
+        """What decides the bytes of a file, as JSON; manifests have it, so it stays as it is."""
+        facts: dict[str, Any] = {
+            # 20 and 20.0 are one quality.
+            "quality": None if self.quality is None else float(self.quality),
+            "target": dict(self.target),
+            "model": self.model,
+            "options": {} if self.effort == DEFAULT_EFFORT else {"effort": self.effort},
+        }
+        facts |= {name: getattr(self, name) for name in ("check", "strip", "first_frame", "to_8_bit", "limit")}
+        return json.dumps(facts, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -202,23 +189,19 @@ def compress_one(work: Work, settings: Settings) -> Row:
     """
     from PIL import Image
 
-    from vaecodec.api import DEFAULT_MODEL, shared_codec
+    from vaecodec.api import shared_codec
+    from vaecodec.codec.codec import read_source
     from vaecodec.evaluation import bits_per_pixel, psnr
-    from vaecodec.picture import DEFAULT_MAX_PIXELS, read_picture, strip_metadata
 
     start = time.perf_counter()
-    codec = shared_codec(DEFAULT_MODEL if settings.model is None else settings.model, settings.device)
+    codec = shared_codec(settings.model or DEFAULT_MODEL, device=settings.device)
     fs, path = _filesystem(work.source)
-    most = DEFAULT_MAX_PIXELS if settings.limit is None else settings.limit
     if Image.MAX_IMAGE_PIXELS is not None:
         # By itself Pillow refuses more than its own limit, whoever asks.
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, settings.limit or 0)
     try:
-        data = io.BytesIO(fs.cat_file(path))
-        picture = read_picture(
-            data, max_pixels=most, first_frame=settings.first_frame, reduce_to_8_bit=settings.to_8_bit
-        )
-        encoded = _encode(codec, strip_metadata(picture) if settings.strip else picture, settings)
+        picture = read_source(io.BytesIO(fs.cat_file(path)), settings)
+        encoded = codec.encode(picture, settings)
     except WeightsError:
         raise
     except (VaecodecError, MemoryError) as error:
@@ -367,17 +350,6 @@ def read_manifest(output: str) -> list[Row]:
     except pyarrow.ArrowException as error:
         raise UsageError(f"{_join(output, MANIFEST)}: not a manifest: name another output folder") from error
     return rows
-
-
-def _encode(codec: Any, picture: Picture, settings: Settings) -> Encoded:
-    from vaecodec.api import DEFAULT_QUALITY
-
-    if settings.target:
-        encoded: Encoded = codec.encode_to(picture, **settings.target, check=settings.check, **settings.options)
-        return encoded
-    quality = DEFAULT_QUALITY if settings.quality is None else settings.quality
-    encoded = codec.encode(picture, quality=quality, check=settings.check, **settings.options)
-    return encoded
 
 
 def _filesystem(url: str) -> tuple[Any, str]:

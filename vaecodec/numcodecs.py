@@ -26,6 +26,7 @@ from numcodecs.compat import ensure_bytes, ndarray_copy
 from numcodecs.registry import register_codec
 
 from vaecodec.bitstream.container import is_vaecodec_file
+from vaecodec.codec.options import EncodeOptions
 from vaecodec.errors import DamagedFileError, UsageError
 
 _STACK_MAGIC = b"VAEN"
@@ -52,10 +53,7 @@ class Vaecodec(Codec):
         Raises:
             UsageError: both a quality and a PSNR, or a quality out of range.
         """
-        if quality is not None and psnr is not None:
-            raise UsageError("quality and psnr exclude each other: give one of them")
-        if quality is not None and not 0 <= quality <= 100:
-            raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
+        self._options = EncodeOptions().changed(quality=quality, psnr=psnr, effort=effort)
         self.quality = quality
         self.psnr = psnr
         self.model = model
@@ -97,16 +95,11 @@ class Vaecodec(Codec):
         return chunk if out is None else ndarray_copy(chunk, out)
 
     def _compress(self, picture: Chunk) -> bytes:
-        from vaecodec.api import DEFAULT_QUALITY, shared_codec
+        from vaecodec.api import shared_codec
         from vaecodec.picture import Picture
 
-        codec = shared_codec(self.model)
         samples = Picture(picture if picture.ndim == 3 else picture[:, :, np.newaxis])
-        given: dict[str, Any] = {} if self.effort is None else {"effort": self.effort}
-        if self.psnr is not None:
-            return codec.encode_to(samples, psnr=self.psnr, **given).data
-        quality = DEFAULT_QUALITY if self.quality is None else self.quality
-        return codec.encode(samples, quality=quality, **given).data
+        return shared_codec(self.model).encode(samples, self._options).data
 
     def _decompress(self, data: bytes) -> Chunk:
         from vaecodec.api import find_codec_for

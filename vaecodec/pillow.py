@@ -38,6 +38,7 @@ from vaecodec.bitstream.container import (
     read_front,
     tile_count,
 )
+from vaecodec.codec.options import Access
 from vaecodec.errors import FileFormatError, UsageError, VaecodecError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ MIME_TYPE = "image/x-vaec"
 
 # How many pixels are too many is said by Image.MAX_IMAGE_PIXELS, for this format as for the others.
 _LIMITS = Limits(max_pixels=sys.maxsize)
+_ACCESS = Access(limits=_LIMITS)
 _EXIF_PREFIX = b"Exif\0\0"
 _MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 
@@ -183,7 +185,7 @@ def _decode(data: bytes) -> Picture:
 def _codec_for(data: bytes) -> Codec:
     from vaecodec.api import find_codec_for
 
-    return find_codec_for(data, limits=_LIMITS)
+    return find_codec_for(data, _ACCESS)
 
 
 def _planes(picture: Picture, mode: str) -> Any:

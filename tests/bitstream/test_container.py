@@ -411,16 +411,3 @@ def test_a_container_that_contradicts_the_format_is_not_written(wrong: c.Contain
 
 
 # --- the grid --------------------------------------------------------------------------------------------------------
-
-
-@given(st.integers(1, 700), st.integers(1, 700), st.sampled_from([0, 6, 7, 8]))
-def test_the_grid_covers_every_pixel_once_in_raster_order(width: int, height: int, exponent: int) -> None:
-    grid = c.tile_grid(width, height, exponent)
-    assert len(grid) == c.tile_count(width, height, exponent)
-    assert sum(tile.width * tile.height for tile in grid) == width * height
-    assert [(tile.top, tile.left) for tile in grid] == sorted({(tile.top, tile.left) for tile in grid})
-    for tile in grid:
-        assert tile.left + tile.width <= width
-        assert tile.top + tile.height <= height
-        assert exponent == 0 or (tile.left % 2**exponent == 0 and 0 < tile.width <= 2**exponent)
-        assert exponent == 0 or (tile.top % 2**exponent == 0 and 0 < tile.height <= 2**exponent)

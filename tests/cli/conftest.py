@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vaecodec.codec.options import DEFAULT_OPTIONS, Access, EncodeOptions
 from vaecodec.errors import DamagedFileError, NotVaecodecFileError, UnknownModelError, WeightsNotFoundError
 from vaecodec.picture import Picture, read_picture
 
@@ -40,15 +41,25 @@ class FakeApi:
         calls = self.calls
 
         class Codec:
-            def __init__(self, model: str | Path = "standard", *, device: str = "auto", backend: str = "auto") -> None:
+            def __init__(
+                self,
+                model: str | Path = "fast",
+                *,
+                device: str = "auto",
+                backend: str = "auto",
+                threads: int | None = None,
+            ) -> None:
                 if model == "none":
                     raise WeightsNotFoundError("none: no such weights: see 'vaecodec models'")
                 calls.append({"model": model, "device": device})
 
-            def encode(
-                self, picture: Picture, *, quality: float = 50.0, effort: int = 0, check: bool = False
-            ) -> Encoded:
-                calls.append({"quality": quality, "check": check, "orientation": picture.exif})
+            def encode(self, picture: Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any) -> Encoded:
+                options = options.changed(**given)
+                quality, check = options.quality_or(50.0), options.check
+                if options.target:
+                    calls.append({"target": options.target, "check": check})
+                else:
+                    calls.append({"quality": quality, "check": check, "orientation": picture.exif})
                 step = 1 + round((100 - quality) / 4)
                 samples = (picture.samples // step * step).astype(np.uint8)
                 head = np.array(picture.samples.shape, "<u4").tobytes()
@@ -62,31 +73,26 @@ class FakeApi:
                     {"model": 0.1},
                 )
 
-            def encode_to(self, picture: Picture, *, effort: int = 0, check: bool = False, **target: float) -> Encoded:
-                calls.append({"target": target, "check": check})
-                return self.encode(picture, check=check)
+            def open(self, data: bytes, *, limits: Any = None, keep_damaged: bool = False) -> SimpleNamespace:
+                height, width, channels = np.frombuffer(data[4:16], "<u4")
+                if len(data) < 17 + int(height * width * channels):
+                    raise DamagedFileError("the data: checksum does not match: damaged: fetch it again")
+                header = SimpleNamespace(width=int(width), height=int(height), channels=int(channels))
+                return SimpleNamespace(data=data, header=header, alpha=None, check=1 if data[16] else None)
 
-            def decompress(self, data: bytes, *, limits: Any = None) -> Picture:
+            def decompress(self, file: Any) -> Picture:
+                data = (self.open(file) if isinstance(file, bytes) else file).data
                 height, width, channels = np.frombuffer(data[4:16], "<u4")
                 size = int(height * width * channels)
-                if len(data) < 17 + size:
-                    raise DamagedFileError("the data: checksum does not match: damaged: fetch it again")
                 samples = np.frombuffer(data[17 : 17 + size], np.uint8).reshape(height, width, channels)
                 return Picture(samples.copy(), xmp=b"<x/>")
 
-        def find_codec_for(
-            data: bytes,
-            *,
-            models: Sequence[str] = (),
-            device: str = "auto",
-            backend: str = "auto",
-            limits: Any = None,
-        ) -> Codec:
+        def find_codec_for(data: bytes, access: Access) -> Codec:
             if not data.startswith(MARK):
                 raise NotVaecodecFileError("the data: not a .vaec file")
-            if data[4:8] == b"\xff\xff\xff\xff" and not models:
+            if data[4:8] == b"\xff\xff\xff\xff" and not access.models:
                 raise UnknownModelError("no installed model has the id ffffffff: name its weights with --model")
-            calls.append({"models": models, "device": device})
+            calls.append({"models": access.models, "device": access.device})
             return Codec()
 
         def info(
@@ -107,7 +113,7 @@ class FakeApi:
                 "sections": ["HEADER", "DATA"],
             } | ({"latents": "ab"} if latents else {})
 
-        def models() -> list[SimpleNamespace]:
+        def list_models() -> list[SimpleNamespace]:
             macs = {"analysis": 5.0, "synthesis": 5.5, "prior": 4.1, "decode_as_executed": 10.5}
             card = {"name": "fast", "id_hex": "0123456789abcdef", "path": Path("fast.safetensors")}
             return [SimpleNamespace(**card, macs=macs, settings={"width": 192}, size=2_500_000)]
@@ -116,8 +122,8 @@ class FakeApi:
             Codec=Codec,
             find_codec_for=find_codec_for,
             info=info,
-            models=models,
-            DEFAULT_MODEL="standard",
+            list_models=list_models,
+            DEFAULT_MODEL="fast",
             DEFAULT_QUALITY=50.0,
         )
         return module

@@ -85,7 +85,7 @@ def test_options_reach_the_codec(run: Any, api: Any, photograph: Path) -> None:
 def test_without_options_the_defaults_of_the_library_hold(run: Any, api: Any, photograph: Path) -> None:
     run("compress", photograph)
     assert api.calls == [
-        {"model": "standard", "device": "auto"},
+        {"model": "fast", "device": "auto"},
         {"quality": 50.0, "check": False, "orientation": None},
     ]
 

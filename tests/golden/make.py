@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from skimage import data as pictures_of_skimage
 
-from vaecodec import api
-from vaecodec.api import Codec
+from vaecodec.api import Codec, Tiling
 from vaecodec.bitstream.coder import SymbolEncoder
 from vaecodec.bitstream.container import KIND_PICTURE, TILE_LATENTS, Container, Header, Tile, write_container
 from vaecodec.models.coding import encode_tile
@@ -54,8 +53,8 @@ def main() -> None:
     files = {}
     expected = {}
     for name, (picture, quality, exponent) in pictures.items():
-        api.ONE_TILE_PIXELS, api.TILE_EXPONENT = (1, exponent) if exponent else (1 << 30, 10)
-        files[name] = codec.compress(picture, quality=quality, check=True)
+        tiling = Tiling(1, exponent) if exponent else Tiling(1 << 30)
+        files[name] = codec.compress(picture, quality=quality, check=True, tiling=tiling)
     files["escapes"] = wild_latents(codec)
     for name, data in files.items():
         (FOLDER / f"{name}.vaec").write_bytes(data)

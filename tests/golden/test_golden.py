@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from vaecodec.api import DEFAULT_MODEL, Codec, Stopwatch, find_weights
+from vaecodec.api import DEFAULT_MODEL, Codec, find_weights
 from vaecodec.bitstream.coder import SymbolDecoder
-from vaecodec.bitstream.container import TILE_LATENTS, TILE_PNG, TILE_WEBP, read_container, read_header, tile_grid
+from vaecodec.bitstream.container import TILE_LATENTS, TILE_PNG, TILE_WEBP, read_container, read_header
+from vaecodec.codec.rectangle import tile_grid
 from vaecodec.models.coding import decode_tile
 from vaecodec.models.settings import FAST
+from vaecodec.stopwatch import Stopwatch
 
 FOLDER = Path(__file__).parent
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
@@ -63,7 +65,7 @@ def test_the_layout_in_memory_does_not_matter(codec: Codec, name: str) -> None:
     header = read_header(data)
     tile = read_container(data).tiles[0]
     first = tile_grid(header.width, header.height, header.tile_exponent)[0]
-    latents = torch.from_numpy(codec._decode_tile(tile, first, header.quality16, Stopwatch()).y16)
+    latents = torch.from_numpy(codec.model.decode_tile(tile.payload, first.cells(), header.quality16, Stopwatch()).y16)
     channels_last = latents.contiguous()
     channels_first = latents.permute(2, 0, 1).contiguous().permute(1, 2, 0)
     assert channels_first.numel() == FAST.latents or channels_last.stride() != channels_first.stride()

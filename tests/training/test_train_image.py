@@ -22,6 +22,7 @@ from vaecodec.models.image import ImageModel
 from vaecodec.models.perceptual import Distortion
 from vaecodec.models.settings import ImageSettings
 from vaecodec.models.weights import load_weights
+from vaecodec.models.weights_file import named_id
 from vaecodec.training import export_checkpoint
 from vaecodec.training import image as trainer
 from vaecodec.training.grow import grow
@@ -77,6 +78,13 @@ def test_a_run_writes_weights_that_code_pictures_and_a_curve(photographs: Path, 
     assert all(float(row["train_loss"]) > 0 and float(row["validation_loss"]) > 0 for row in rows)
     with Image.open(out.with_suffix(".png")) as plot:
         assert plot.size == (900, 600)
+
+
+def test_a_checkpoint_has_one_id_whoever_exports_it(photographs: Path, tmp_path: Path) -> None:
+    out, again = tmp_path / "mine.safetensors", tmp_path / "again.safetensors"
+    train(settings(photographs, out, steps=2, judge_every=2))
+    export_checkpoint.main([str(out.with_suffix(".best")), str(photographs), "-o", str(again)])
+    assert named_id(again) == named_id(out)
 
 
 def test_training_lowers_the_loss(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,9 @@ import pytest
 
 from vaecodec.api import Codec
 from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder
-from vaecodec.bitstream.container import TILE_LATENTS, read_container, read_header, tile_grid
+from vaecodec.bitstream.container import TILE_LATENTS, read_container, read_header
 from vaecodec.bitstream.tables import FrozenTables
+from vaecodec.codec.rectangle import tile_grid
 from vaecodec.picture import Picture
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 from vaecodec.bitstream.varint import MAX_BYTES, read_varint, write_varint
 from vaecodec.errors import (
@@ -142,7 +142,7 @@ class Container:
 
     Attributes:
         header: the HEADER section.
-        tiles: in raster order of ``tile_grid``; exactly one for arrays.
+        tiles: in raster order; exactly one for arrays.
         icc: colour profile, inflated.
         exif: EXIF block from the TIFF header on, inflated.
         xmp: XMP packet, inflated.
@@ -180,38 +180,11 @@ class Front:
     has_alpha: bool
 
 
-class TileRectangle(NamedTuple):
-    """Where a tile lies in the picture, in pixels; ``left + width`` and ``top + height`` are exclusive ends."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-
 def tile_count(width: int, height: int, exponent: int) -> int:
-    """Return how many tiles ``tile_grid`` gives, without making them."""
+    """Return how many tiles a picture has: rows of tiles from the top, each from the left; those at the right and the bottom are cut off."""
     if exponent == 0:
         return 1
     return -(-width >> exponent) * -(-height >> exponent)
-
-
-def tile_grid(width: int, height: int, exponent: int) -> list[TileRectangle]:
-    """Return the tiles of a picture in raster order: rows of tiles from the top, each from the left.
-
-    Args:
-        width: of the picture in pixels.
-        height: of the picture in pixels.
-        exponent: 0 for one tile, else tiles of 2^exponent square; those at the right and the bottom are cut off.
-    """
-    if exponent == 0:
-        return [TileRectangle(0, 0, width, height)]
-    side = 1 << exponent
-    return [
-        TileRectangle(left, top, min(side, width - left), min(side, height - top))
-        for top in range(0, height, side)
-        for left in range(0, width, side)
-    ]
 
 
 def is_vaecodec_file(prefix: bytes) -> bool:

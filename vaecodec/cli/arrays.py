@@ -17,8 +17,8 @@ from vaecodec.errors import FileFormatError, ItemsError, LimitError, UsageError
 
 if TYPE_CHECKING:
     from vaecodec.arrays import EncodedArray
-    from vaecodec.bitstream.container import Limits
     from vaecodec.cli.jobs import Line, Task
+    from vaecodec.codec.options import Access, EncodeOptions
 
 ARRAY_EXTENSION = ".npy"
 _HEADER_BYTES = 64
@@ -70,11 +70,9 @@ def is_array_file(data: bytes) -> bool:
 def compress_arrays(
     inputs: Sequence[str],
     output: str | None,
+    asked: EncodeOptions,
+    access: Access,
     *,
-    quality: float | None,
-    lossless: bool,
-    model: str | None,
-    device: str,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -102,20 +100,20 @@ def compress_arrays(
         items = read_items(source)
         array = items.values.reshape(items.shape)
         try:
-            if model is None:
-                codec = codec_for_items(items.values.shape[1:], lossless=lossless, device=device)
+            if access.models:
+                codec = ArrayCodec(access.model, device=access.device)
             else:
-                codec = ArrayCodec(model, device=device)
-            if lossless:
+                codec = codec_for_items(items.values.shape[1:], lossless=asked.lossless, device=access.device)
+            if asked.lossless:
                 encoded = codec.compress_lossless(array)
             else:
-                encoded = codec.compress_lossy(array, quality=DEFAULT_QUALITY if quality is None else quality)
+                encoded = codec.compress_lossy(array, quality=asked.quality_or(DEFAULT_QUALITY))
         except ItemsError as error:
             raise ItemsError(f"{source}: {error}") from error
         write_output(target, encoded.data, source=source if Path(source).is_file() else PIPE, force=force)
         if quiet and not as_json:
             return
-        report = _report(array, encoded, codec.name, lossless) | {"seconds": time.perf_counter() - start}
+        report = _report(array, encoded, codec.name, asked.lossless) | {"seconds": time.perf_counter() - start}
         text = json.dumps({"input": source, "output": target} | report) if as_json else _line(source, target, report)
         click.echo(text, err=target == PIPE)
 
@@ -155,17 +153,7 @@ def _line(source: str, target: str, report: dict[str, Any]) -> str:
     )
 
 
-def decompress_array(
-    task: Task,
-    data: bytes,
-    *,
-    start: float,
-    models: Sequence[str],
-    device: str,
-    limits: Limits,
-    force: bool,
-    as_json: bool,
-) -> Line:
+def decompress_array(task: Task, data: bytes, access: Access, *, start: float, force: bool, as_json: bool) -> Line:
     """Decodes an array and writes it as .npy, or tests it where there is no output; returns what to say."""
     import numpy as np
 
@@ -176,7 +164,7 @@ def decompress_array(
     source, target = task
     if target not in ("", PIPE) and not target.endswith(ARRAY_EXTENSION):
         raise UsageError(f"{target}: {source} holds an array: name an output that ends in {ARRAY_EXTENSION}")
-    array = find_array_codec_for(data, models=models, device=device).decompress(data, limits=limits)
+    array = find_array_codec_for(data, access).decompress(data, limits=access.limits)
     if target:
         written = io.BytesIO()
         np.save(written, array)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaecodec.cli import options
-from vaecodec.models.settings import DEFAULT_EFFORT
+from vaecodec.codec.options import DEFAULT_EFFORT, MAX_EFFORT, Access, EncodeOptions
+from vaecodec.codec.rate_control import MEASURES
 
 if TYPE_CHECKING:
-    from vaecodec.api import Codec, Encoded, EncodedRows
+    from vaecodec.api import Codec, Encoded, EncodedFile
     from vaecodec.cli.jobs import Outcome, Task
     from vaecodec.picture import Picture, PictureRows
 
@@ -35,24 +37,24 @@ def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | No
     return int(float(found[1]) * _UNITS[found[2]])
 
 
+def _targets(command: Callable[..., None]) -> Callable[..., None]:
+    """An option for every target that there is."""
+    for name, measure in reversed(list(MEASURES.items())):
+        how: dict[str, Any] = {"callback": _bytes, "metavar": "BYTES"} if name == "size" else {"type": float}
+        command = click.option(f"--{name.replace('_', '-')}", help=measure.help, **how)(command)
+    return command
+
+
 @click.command("compress")
 @options.inputs
 @options.output
 @click.option("-q", "--quality", type=click.FloatRange(0, 100), help="0 (smallest) to 100 (best).")
-@click.option(
-    "--size",
-    callback=_bytes,
-    metavar="BYTES",
-    help="The best file of at most so many bytes: 100kB, 1.5MB, 64KiB, 2000.",
-)
-@click.option("--bpp", type=float, help="The best file of at most so many bits per pixel.")
-@click.option("--psnr", type=float, help="The smallest file of at least so many dB.")
-@click.option("--ms-ssim", type=float, help="The smallest file of at least this MS-SSIM.")
+@_targets
 @click.option(
     "--effort",
-    type=click.IntRange(0, 9),
+    type=click.IntRange(0, MAX_EFFORT),
     default=DEFAULT_EFFORT,
-    metavar="0..9",
+    metavar=f"0..{MAX_EFFORT}",
     help=f"From 2 on: look longer for a smaller file of the same quality.  [{DEFAULT_EFFORT}]",
 )
 @options.model
@@ -72,26 +74,15 @@ def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 def command(
     inputs: tuple[str, ...],
     output: str | None,
-    quality: float | None,
-    size: int | None,
-    bpp: float | None,
-    psnr: float | None,
-    ms_ssim: float | None,
-    effort: int,
     model: str | None,
     device: str,
-    lossless: bool,
-    check: bool,
-    strip: bool,
-    first_frame: bool,
-    to_8_bit: bool,
-    limit: int | None,
     recursive: bool,
     jobs: int,
     scheduler: str | None,
     force: bool,
     as_json: bool,
     quiet: bool,
+    **request: Any,
 ) -> None:
     """Compress pictures: a.png becomes a.vaec, and a.png is kept.
 
@@ -103,36 +94,32 @@ def command(
     from vaecodec.errors import UsageError
     from vaecodec.picture import READABLE_EXTENSIONS
 
-    targets: dict[str, Any] = {"size": size, "bpp": bpp, "psnr": psnr, "ms_ssim": ms_ssim}
-    target = {name: value for name, value in targets.items() if value is not None}
-    if len(target) + (quality is not None) > 1:
-        raise UsageError("-q, --size, --bpp, --psnr and --ms-ssim exclude each other: give one of them")
-    if names_arrays(inputs, lossless=lossless):
-        if target or strip or first_frame or recursive or scheduler is not None:
+    targets = [f"--{name.replace('_', '-')}" for name in MEASURES]
+    if sum(request[name] is not None for name in ("quality", *MEASURES)) > 1:
+        *names, last = ("-q", *targets)
+        raise UsageError(f"{', '.join(names)} and {last} exclude each other: give one of them")
+    asked = EncodeOptions().changed(**request)
+    access = Access(models=() if model is None else (model,), device=device)
+    if names_arrays(inputs, lossless=asked.lossless):
+        if asked.target or asked.strip or asked.first_frame or recursive or scheduler is not None:
             raise UsageError(
-                "arrays take none of --size, --bpp, --psnr, --ms-ssim, --strip, --first-frame, --scheduler and -r"
-            )
-        if lossless and quality is not None:
+                f"arrays take none of {', '.join(targets)}, --strip, --first-frame, --scheduler and -r"
+            )  # fmt: skip
+        if asked.lossless and asked.quality is not None:
             raise UsageError("--lossless and -q exclude each other: give one of them")
-        compress_arrays(
-            inputs, output, quality=quality, lossless=lossless, model=model, device=device, force=force,
-            as_json=as_json, quiet=quiet,
-        )  # fmt: skip
+        compress_arrays(inputs, output, asked, access, force=force, as_json=as_json, quiet=quiet)
         return
     if scheduler is not None:
         from vaecodec.cli.on_cluster import run_on_cluster
         from vaecodec.cluster import Settings
 
-        chosen = {"effort": effort} if effort != DEFAULT_EFFORT else {}
-        settings = Settings(quality, target, model, device, check, strip, first_frame, to_8_bit, limit, chosen)
+        settings = Settings(**vars(asked), model=model, device=device)
         run_on_cluster(inputs, output, settings, scheduler, force=force, quiet=quiet, as_json=as_json)
         return
-    job = CompressJob(
-        quality, target, effort, model, device, check, strip, first_frame, to_8_bit, limit, force, as_json, quiet
-    )  # fmt: skip
     run(
-        inputs, output, job, READABLE_EXTENSIONS, lambda path: path.stem + EXTENSION, verb="compressed",
-        recursive=recursive, workers=jobs, force=force, quiet=quiet, summary=not as_json,
+        inputs, output, CompressJob(asked, access, force, as_json, quiet), READABLE_EXTENSIONS,
+        lambda path: path.stem + EXTENSION, verb="compressed", recursive=recursive, workers=jobs, force=force,
+        quiet=quiet, summary=not as_json,
     )  # fmt: skip
 
 
@@ -140,28 +127,20 @@ def command(
 class CompressJob:
     """One picture to its file."""
 
-    quality: float | None
-    target: dict[str, Any]
-    effort: int
-    model: str | None
-    device: str
-    check: bool
-    strip: bool
-    first_frame: bool
-    to_8_bit: bool
-    limit: int | None
+    options: EncodeOptions
+    access: Access
     force: bool
     as_json: bool
     quiet: bool
     codec: Codec | None = field(default=None, repr=False)
 
-    def prepare(self) -> None:
+    def prepare(self, threads: int | None = None) -> None:
         """Loads the model."""
-        from vaecodec.api import DEFAULT_MODEL, Codec
+        from vaecodec.api import Codec
         from vaecodec.cli.files import lift_pillow_limit
 
-        lift_pillow_limit(self.limit)
-        self.codec = Codec(DEFAULT_MODEL if self.model is None else self.model, device=self.device, backend="torch")
+        lift_pillow_limit(self.options.limit)
+        self.codec = Codec(self.access.model, device=self.access.device, backend="torch", threads=threads)
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, encodes and writes."""
@@ -176,7 +155,7 @@ class CompressJob:
         else:
             data, source_size = None, Path(source).stat().st_size if Path(source).exists() else 0
         # Targets and --strip need the whole picture.
-        made = None if data is not None or self.target or self.strip else self._by_rows(source)
+        made = None if data is not None or self.options.target or self.options.strip else self._by_rows(source)
         if made is None:
             made = self._whole(source if data is None else data)
         return self._written(task, *made, source_size=source_size, start=start)
@@ -198,41 +177,29 @@ class CompressJob:
 
     def _by_rows(self, source: str) -> tuple[bytes, dict[str, Any]] | None:
         """The file and its report for a large picture that can be read by rows; None for others."""
-        from vaecodec.api import DEFAULT_QUALITY
         from vaecodec.picture import DEFAULT_MAX_ROW_PIXELS, LARGE_PIXELS, open_rows, rounded_to_8_bit
 
         assert self.codec is not None  # prepared
-        most = DEFAULT_MAX_ROW_PIXELS if self.limit is None else self.limit
-        with open_rows(source, max_pixels=most, first_frame=self.first_frame) as rows:
+        asked = self.options
+        most = DEFAULT_MAX_ROW_PIXELS if asked.limit is None else asked.limit
+        with open_rows(source, max_pixels=most, first_frame=asked.first_frame) as rows:
             if rows is None or rows.width * rows.height < LARGE_PIXELS:
                 return None
-            if self.to_8_bit and rows.bit_depth > 8:
+            if asked.to_8_bit and rows.bit_depth > 8:
                 rows = replace(rows, bit_depth=8, blocks=map(rounded_to_8_bit, rows.blocks))
-            quality = DEFAULT_QUALITY if self.quality is None else self.quality
-            encoded = self.codec.encode_rows(rows, quality=quality, effort=self.effort, check=self.check)
+            encoded = self.codec.encode_rows(rows, asked)
             return encoded.data, _report_of_rows(rows, encoded)
 
     def _whole(self, source: str | bytes) -> tuple[bytes, dict[str, Any]]:
-        from vaecodec.picture import DEFAULT_MAX_PIXELS, read_picture, strip_metadata
-
-        most = DEFAULT_MAX_PIXELS if self.limit is None else self.limit
-        picture = read_picture(source, max_pixels=most, first_frame=self.first_frame, reduce_to_8_bit=self.to_8_bit)
-        if self.strip:
-            picture = strip_metadata(picture)
-        encoded = self._encode(picture)
-        return encoded.data, {} if self.quiet and not self.as_json else _report(picture, encoded)
-
-    def _encode(self, picture: Picture) -> Encoded:
-        from vaecodec.api import DEFAULT_QUALITY
+        from vaecodec.codec.codec import read_source
 
         assert self.codec is not None  # prepared
-        if self.target:
-            return self.codec.encode_to(picture, **self.target, effort=self.effort, check=self.check)
-        quality = DEFAULT_QUALITY if self.quality is None else self.quality
-        return self.codec.encode(picture, quality=quality, effort=self.effort, check=self.check)
+        picture = read_source(source, self.options)
+        encoded = self.codec.encode(picture, self.options)
+        return encoded.data, {} if self.quiet and not self.as_json else _report(picture, encoded)
 
 
-def _report_of_rows(rows: PictureRows, encoded: EncodedRows) -> dict[str, Any]:
+def _report_of_rows(rows: PictureRows, encoded: EncodedFile) -> dict[str, Any]:
     """Of a picture that was never decoded."""
     return {
         "width": rows.width,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from dataclasses import dataclass, replace
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaecodec.cli import options
+from vaecodec.codec.options import Access
 
 if TYPE_CHECKING:
-    from vaecodec.bitstream.container import Limits
+    from vaecodec.api import Codec
+    from vaecodec.bitstream.container import Container
     from vaecodec.cli.jobs import Line, Outcome, Task
     from vaecodec.picture import OutputFormat, Picture, PictureRows
 
@@ -86,7 +87,10 @@ def command(
         output_format(output, format_name)
     if region is not None and (test or keep_going):
         raise UsageError("--region excludes -t and --keep-going: they are about the whole file")
-    job = DecompressJob(format_name, region, keep_going, models, device, backend, limit, force, as_json, quiet)
+    access = Access(models, device, backend)
+    if limit is not None:
+        access = access.changed(limits=replace(access.limits, max_pixels=limit))
+    job = DecompressJob(format_name, region, keep_going, access, limit, force, as_json, quiet)
     run(
         inputs, output, job, {EXTENSION}, None if test else lambda path: path.stem + (ARRAY_EXTENSION if holds_array(path) else extension),
         verb="tested" if test else "decompressed", recursive=recursive, workers=jobs, force=force, quiet=quiet,
@@ -101,22 +105,22 @@ class DecompressJob:
     format_name: str | None
     region: tuple[int, int, int, int] | None
     keep_going: bool
-    models: tuple[str, ...]
-    device: str
-    backend: str
+    access: Access
     limit: int | None
     force: bool
     as_json: bool
     quiet: bool
 
-    def prepare(self) -> None:
+    def prepare(self, threads: int | None = None) -> None:
         """Which model a file needs is in the file, so it is loaded later; the library keeps those that were loaded."""
         from vaecodec.cli.files import lift_pillow_limit
 
         lift_pillow_limit(self.limit)
+        self.access = self.access.changed(threads=threads)
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, decodes and writes."""
+        from vaecodec.api import find_codec_for
         from vaecodec.cli.arrays import is_array_file
         from vaecodec.cli.failures import SOME_FAILED
         from vaecodec.cli.files import PIPE, check_target, read_input, write_output
@@ -135,19 +139,20 @@ class DecompressJob:
         output = output_format(None if target in ("", PIPE) else target, self.format_name)
         picture: Picture | PictureRows
         damage = None
-        rows = self._rows(data, output)
-        if rows is not None:
-            picture = rows
-            lost = self._write_rows(rows, task, output)
+        codec = find_codec_for(data, self.access)
+        container = codec.open(data, limits=self.access.limits, keep_damaged=self.keep_going)
+        if self._goes_by_rows(container, output):
+            picture = codec.decode_rows(container)
+            lost = self._write_rows(picture, task, output)
         else:
-            picture, damage = self._decode(data)
+            picture, damage = self._decode(codec, container)
             if target:
                 write_output(target, encode_picture(picture, output), source=source, force=self.force)
                 lost = lost_metadata(picture, output)
         if target and lost and not self.quiet:
             what = f"{output.name} cannot hold {', '.join(lost)}: use --format png to keep it"
             lines.append(Line(f"vaecodec: warning: {target}: {what}", to_stderr=True))
-        checked = None if target else damage is None and self._has_checksum(data)
+        checked = None if target else damage is None and container.check is not None
         seconds = time.perf_counter() - start
         if self.as_json:
             report = _report(task, picture, lost, checked) | {"damage": damage, "seconds": seconds}
@@ -167,30 +172,17 @@ class DecompressJob:
         if self.region is not None or self.keep_going or self.format_name is not None:
             raise UsageError(f"{task.source}: holds an array, which takes none of --region, --keep-going and --format")
         line = decompress_array(
-            task, data, start=start, models=self.models, device=self.device, limits=self._limits(), force=self.force,
-            as_json=self.as_json,
+            task, data, self.access, start=start, force=self.force, as_json=self.as_json
         )  # fmt: skip
         return Outcome(task, () if self.quiet and not self.as_json else (line,))
 
-    def _rows(self, data: bytes, output: OutputFormat) -> PictureRows | None:
-        """A large picture without transparency, for formats that can be written by rows; None for others."""
-        from vaecodec.api import find_codec_for
-        from vaecodec.bitstream.container import KIND_PICTURE, is_vaecodec_file, read_front
+    def _goes_by_rows(self, container: Container, output: OutputFormat) -> bool:
+        """Whether it is a large picture without transparency, all of it wanted, in a format that can be written by rows."""
         from vaecodec.picture import LARGE_PIXELS, ROW_FORMATS
 
-        if not is_vaecodec_file(data):
-            # What is wrong is said where it is decoded.
-            return None
-        limits = self._limits()
-        front = read_front(io.BytesIO(data), limits=limits)
-        small = front.header.width * front.header.height < LARGE_PIXELS
-        if front.header.kind != KIND_PICTURE or small or front.has_alpha:
-            return None
-        if self.region is not None or self.keep_going or output.name not in ROW_FORMATS:
-            return None
-        return find_codec_for(data, models=self.models, device=self.device, limits=limits).decode_rows(
-            data, limits=limits
-        )
+        header = container.header
+        large = header.width * header.height >= LARGE_PIXELS and container.alpha is None
+        return large and self.region is None and not self.keep_going and output.name in ROW_FORMATS
 
     def _write_rows(self, rows: PictureRows, task: Task, output: OutputFormat) -> tuple[str, ...]:
         """Decodes a picture into its output, or into nothing for a test; returns what metadata the format cannot hold."""
@@ -207,31 +199,17 @@ class DecompressJob:
         kinds = ("icc", "exif", "xmp")
         return tuple(kind for kind in kinds if getattr(rows, kind) and kind not in rows_hold(output.name))
 
-    def _decode(self, data: bytes) -> tuple[Picture, str | None]:
+    def _decode(self, codec: Codec, container: Container) -> tuple[Picture, str | None]:
         """The picture, and what is damaged about it."""
-        from vaecodec.api import find_codec_for
-
-        limits = self._limits()
-        codec = find_codec_for(data, models=self.models, device=self.device, backend=self.backend, limits=limits)
         if self.region is not None:
-            return codec.decompress_region(data, self.region, limits=limits), None
+            return codec.decompress_region(container, self.region), None
         if not self.keep_going:
-            return codec.decompress(data, limits=limits), None
-        salvaged = codec.salvage(data, limits=limits)
+            return codec.decompress(container), None
+        salvaged = codec.salvage(container)
         if not salvaged.damaged:
             return salvaged.picture, None
         named = ", ".join(f"{n} ({r.width}x{r.height} at {r.left},{r.top})" for n, r in salvaged.damaged.items())
         return salvaged.picture, f"damaged and filled with grey, of {salvaged.tiles} tiles from 0: {named}"
-
-    def _limits(self) -> Limits:
-        from vaecodec.bitstream.container import DEFAULT_LIMITS
-
-        return DEFAULT_LIMITS if self.limit is None else replace(DEFAULT_LIMITS, max_pixels=self.limit)
-
-    def _has_checksum(self, data: bytes) -> bool:
-        from vaecodec.api import info
-
-        return info(data, models=self.models, device=self.device, limits=self._limits())["check"] is not None
 
 
 def _report(task: Task, picture: Picture | PictureRows, lost: tuple[str, ...], checked: bool | None) -> dict[str, Any]:

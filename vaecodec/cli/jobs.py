@@ -66,8 +66,8 @@ class Outcome:
 class Job(Protocol):
     """What is done for every task. It is pickled before it is prepared."""
 
-    def prepare(self) -> None:
-        """Loads what all tasks need, once in each process."""
+    def prepare(self, threads: int | None = None) -> None:
+        """Loads what all tasks need, once in each process, to compute with so many threads."""
         ...
 
     def __call__(self, task: Task) -> Outcome:
@@ -169,8 +169,6 @@ _job: Job | None = None
 
 def _start_worker(job: Job, threads: int) -> None:
     """Prepares a worker: it leaves interrupts to its parent, and does not outlive it."""
-    from vaecodec.models.backend import set_threads
-
     global _job
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Unwinds the stack, so that temporary files are removed.
@@ -178,8 +176,7 @@ def _start_worker(job: Job, threads: int) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    set_threads(threads)
-    job.prepare()
+    job.prepare(threads)
     _job = job
 
 

@@ -13,12 +13,12 @@ from vaecodec.cli import options
 @options.as_json
 def command(as_json: bool) -> None:
     """List the installed models: what they cost, and where they are."""
-    from vaecodec.api import models
+    from vaecodec.api import list_models
     from vaecodec.evaluation.tables import number, text_table
-    from vaecodec.models.family.installed import family_cards
+    from vaecodec.installed import family_cards
     from vaecodec.models.family.settings import DISCRETE
 
-    cards, families = models(), family_cards()
+    cards, families = list_models(), family_cards()
     if as_json:
         for card in cards:
             facts = {"name": card.name, "id": card.id_hex, "path": str(card.path), "bytes": card.size}

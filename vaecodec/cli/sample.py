@@ -86,9 +86,9 @@ def _draw(
 ) -> Values:
     from pathlib import Path
 
-    from vaecodec.api import find_weights, installed_weights
     from vaecodec.arrays import ArrayCodec
     from vaecodec.errors import UsageError
+    from vaecodec.installed import find_weights, installed_weights
     from vaecodec.items import read_array, read_items
     from vaecodec.models.weights_file import format_of
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vaecodec.models.settings import DEFAULT_EFFORT
+from vaecodec.codec.options import DEFAULT_EFFORT
 from vaecodec.picture import Picture
 
 Samples = npt.NDArray[np.uint8]

@@ -63,15 +63,6 @@ class Backend(Protocol):
         ...
 
 
-_threads: int | None = None
-
-
-def set_threads(count: int) -> None:
-    """How many threads backends that are opened from now on shall use each."""
-    global _threads
-    _threads = count
-
-
 def choose_backend(name: str, device: str) -> str:
     """``torch`` or ``onnx``.
 
@@ -101,7 +92,12 @@ def choose_backend(name: str, device: str) -> str:
 
 
 def open_backend(
-    weights: Weights, *, backend: str = "auto", device: str = "auto", arithmetic: Arithmetic | None = None
+    weights: Weights,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    arithmetic: Arithmetic | None = None,
+    threads: int | None = None,
 ) -> Backend:
     """Makes the decoding half of some weights ready to run.
 
@@ -110,6 +106,7 @@ def open_backend(
         backend: as for :func:`choose_backend`.
         device: ``auto``, ``cpu`` or ``cuda``.
         arithmetic: what carries the integers, for torch.
+        threads: to compute with; None leaves the number to the backend.
 
     Raises:
         UsageError, MissingExtraError: as :func:`choose_backend`.
@@ -118,9 +115,9 @@ def open_backend(
     if choose_backend(backend, device) == "torch":
         from vaecodec.models.torch_backend import TorchBackend
 
-        return TorchBackend(weights, device, arithmetic=arithmetic, threads=_threads)
+        return TorchBackend(weights, device, arithmetic=arithmetic, threads=threads)
     if arithmetic is not None:
         raise UsageError("the onnx backend computes in float32: leave the arithmetic out")
     from vaecodec.models.onnx_backend import OnnxBackend
 
-    return OnnxBackend(weights.data, threads=_threads)
+    return OnnxBackend(weights.data, threads=threads)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from vaecodec.exact.integers import DepthwiseData, LinearData, prove_linear
-from vaecodec.models.decoder_data import layer_shapes
+from vaecodec.models.decoder_data import ExactData, layer_shapes
 from vaecodec.models.settings import PATCH, STRIDE, ImageSettings, encoder_shapes
 
 PER_PIXEL = {"patches": PATCH**2, "blocks8": PATCH**2, "pairs": STRIDE**2, "blocks16": STRIDE**2}
@@ -41,3 +41,9 @@ def macs_per_pixel(
         if half:
             macs["analysis"] += prod(shape) / (PER_PIXEL if half == "g_a" else HYPER_ANALYSIS)[part]
     return {name: value / 1000 for name, value in macs.items()}
+
+
+def count_macs(data: ExactData) -> dict[str, float]:
+    """Thousands of MAC per pixel of the networks, and of decoding as float32 executes it: layers in two digits count twice there."""
+    executed = macs_per_pixel(data.settings, data.layers)
+    return macs_per_pixel(data.settings) | {"decode_as_executed": executed["synthesis"] + executed["prior"]}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, fields, replace
 
-DEFAULT_EFFORT = 1
-"""Of the encoder, 0 to 9: a dead zone around the prior's means, and no search."""
 PATCH = 8
 """Side of the patches that the first layer sees (pixels)."""
 STRIDE = 16

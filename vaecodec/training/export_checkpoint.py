@@ -21,11 +21,8 @@ from vaecodec.models.export import export_weights
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings, encoder_shapes
 from vaecodec.training.checkpoints import read_checkpoint
-from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
+from vaecodec.training.pictures import calibration_crops
 from vaecodec.training.quality_scale import lay_out
-
-CALIBRATION_CROPS = 160
-CALIBRATION_SIZE = 256
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,13 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model.load_state_dict(state["average"])
         if options.scale:
             model = lay_out(model, json.loads(options.scale.read_text())["places"])
-        pictures = [load_rgb(path) for path in find_pictures(options.data)]
-        sampler = CropSampler(pictures, smallest=CALIBRATION_SIZE, device=torch.device("cpu"))
-        crops = sampler.draw(CALIBRATION_CROPS, CALIBRATION_SIZE, torch.Generator().manual_seed(1))
         card = json.loads(options.card.read_text()) if options.card else {}
         card |= {"steps": state["step"], "processor_minutes": round(state["minutes"], 1)}
         tune = state["settings"].get("tune", "psnr")
-        weights = export_weights(model, crops, options.out, card=card, tune=tune)
+        weights = export_weights(model, calibration_crops(options.data), options.out, card=card, tune=tune)
         print(f"{options.out}: model id {weights.model_id().hex()}")
 
 

@@ -39,7 +39,7 @@ from vaecodec.training.grow import fit_new_latents, grow, lay_out_qualities
 from vaecodec.training.klt import initialise_with_klt, linear_path
 from vaecodec.training.losses import losses
 from vaecodec.training.options import parse_settings, setting
-from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
+from vaecodec.training.pictures import CropSampler, calibration_crops, find_pictures, load_rgb
 
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -325,22 +325,20 @@ def train(settings: TrainSettings) -> None:
             recent = []
     if rank == 0:
         print(file=sys.stderr)
-        finish(s, out, average, sampler)
+        finish(s, out, average)
     if world > 1:
         dist.destroy_process_group()
 
 
-def finish(s: TrainSettings, out: Path, average: ImageModel, sampler: CropSampler) -> None:
+def finish(s: TrainSettings, out: Path, average: ImageModel) -> None:
     """Takes the best moving average and makes the exact weights file of it."""
     from vaecodec.models.export import export_weights
 
     best = read_checkpoint(out.with_suffix(".best"), torch.device("cpu"))
     model = average.cpu()
     model.load_state_dict(best["average"])
-    crops = CropSampler([p.cpu() for p in sampler.pictures], smallest=s.crop, device=torch.device("cpu")).draw(
-        96, s.crop, torch.Generator().manual_seed(s.seed)
-    )
-    export_weights(model, crops, out, tune=s.tune, card={"steps": best["step"], "minutes": round(best["minutes"], 1)})
+    card = {"steps": best["step"], "minutes": round(best["minutes"], 1)}
+    export_weights(model, calibration_crops(Path(s.data)), out, tune=s.tune, card=card)
 
 
 def read_average(init: str) -> tuple[dict[str, Tensor], ImageSettings | None]:

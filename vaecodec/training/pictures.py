@@ -12,7 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from vaecodec.errors import UsageError
+from vaecodec.models.settings import STRIDE, Z_STRIDE
 
+CALIBRATION_CROPS, CALIBRATION_SIDE = 160, 256
+Z_CELL = STRIDE * Z_STRIDE
+"""Pixels that one hyper-latent covers: sides of crops are multiples."""
 SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm"}
 
 
@@ -61,3 +65,19 @@ class CropSampler:
             crop = planes[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
         crop = torch.rot90(crop, int(turn * 4), (0, 1))
         return crop.flip(1) if flip < 0.5 else crop
+
+
+def calibration_crops(folder: Path) -> Tensor:
+    """What sets ranges and tables when weights are written, always drawn alike, so that one checkpoint has one id.
+
+    Args:
+        folder: of the pictures of the training.
+
+    Returns:
+        uint8 [160, 256, 256, 3], of pictures that have both sides of 256; where there is none, smaller crops of whole cells of z.
+    """
+    pictures = [load_rgb(path) for path in find_pictures(folder)]
+    largest = max(min(p.shape[:2]) for p in pictures)
+    side = min(CALIBRATION_SIDE, max(Z_CELL, largest // Z_CELL * Z_CELL))
+    sampler = CropSampler(pictures, smallest=side, device=torch.device("cpu"))
+    return sampler.draw(CALIBRATION_CROPS, side, torch.Generator().manual_seed(1))

@@ -2,21 +2,21 @@
 
 Along quality, the logarithm of the size, PSNR, and −log10(1 − MS-SSIM) are nearly straight lines, so a line through the last
 two points on either side of the target soon meets it; each point is a real file.
+
+To add a target, add a `Measure` to `MEASURES`: the functions, the command line and the cluster take their names from there.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from vaecodec.errors import UsageError
-from vaecodec.evaluation.metrics import MS_SSIM_SHORTEST_SIDE, ms_ssim, psnr
 
-Samples = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from vaecodec.picture.picture import Samples
 
 LAST = 1600
 """The highest quality, in sixteenths."""
@@ -32,75 +32,94 @@ _NO_ERROR = 100.0
 
 @dataclass(frozen=True)
 class Measure:
-    """A quantity that rises with quality.
+    """A quantity that rises with quality, and can be a target.
 
     Attributes:
-        name: in messages, with a place for the value.
+        aim: names it in messages, with a place for the target.
+        reached: the same for a value that was reached.
+        help: for the command line.
         at_most: the target is a limit, as for sizes; else it is to be reached, as for PSNR.
-        of_samples: it is measured on the decoded samples; else it is the size of the file.
         straight: makes a nearly straight line of it.
         slope: of that line for photographs, in a sixteenth of quality; where to look second.
+        of_samples: measures decoded samples against the source's; None where it is the size of the file.
+        target: from a target as given, and the picture's width and height, the value to search for.
     """
 
-    name: str
+    aim: str
+    reached: str
+    help: str
     at_most: bool
-    of_samples: bool
     straight: Callable[[float], float]
     slope: float
+    of_samples: Callable[[Samples, Samples], float] | None = None
+    target: Callable[[float, int, int], float] = lambda value, width, height: float(value)
 
     def meets(self, value: float, target: float) -> bool:
         """Tells whether a value is on the right side of the target."""
         return value <= target if self.at_most else value >= target
 
 
-SIZE = Measure("a size of {:,.0f} bytes", True, False, math.log, 0.0018)
-PSNR = Measure("a PSNR of {:.2f} dB", False, True, float, 0.0084)
-MS_SSIM = Measure("an MS-SSIM of {:.5f}", False, True, lambda value: -math.log10(max(1e-9, 1 - value)), 0.0009)
+def _psnr(source: Samples, decoded: Samples) -> float:
+    from vaecodec.evaluation.metrics import psnr
+
+    return min(psnr(source, decoded), _NO_ERROR)
 
 
-def one_target(
-    width: int, height: int, *, size: int | None, bpp: float | None, psnr: float | None, ms_ssim: float | None
-) -> tuple[Measure, float]:
-    """Returns the measure and the value of the one target that is given.
+def _ms_ssim(source: Samples, decoded: Samples) -> float:
+    from vaecodec.evaluation.metrics import ms_ssim
+
+    similarity = ms_ssim(source, decoded)
+    assert similarity is not None  # the size was checked
+    return similarity
+
+
+def _ms_ssim_target(value: float, width: int, height: int) -> float:
+    from vaecodec.evaluation.metrics import MS_SSIM_SHORTEST_SIDE
+
+    if value > 1:
+        raise UsageError(f"ms_ssim {value} makes no sense: it is at most 1")
+    if min(width, height) < MS_SSIM_SHORTEST_SIDE:
+        raise UsageError(
+            f"MS-SSIM is not defined for {width} × {height} pixels: the shorter side needs {MS_SSIM_SHORTEST_SIDE}"
+        )
+    return value
+
+
+SIZE = Measure(
+    "a size of {:,.0f} bytes", "{:,.0f} bytes", "The best file of at most so many bytes: 100kB, 1.5MB, 64KiB, 2000.",
+    True, math.log, 0.0018,
+)  # fmt: skip
+BPP = replace(
+    SIZE,
+    help="The best file of at most so many bits per pixel.",
+    target=lambda value, width, height: max(1.0, value * width * height / 8),
+)
+PSNR = Measure(
+    "a PSNR of {:.2f} dB", "{:.2f} dB", "The smallest file of at least so many dB.", False, float, 0.0084, _psnr
+)
+MS_SSIM = Measure(
+    "an MS-SSIM of {:.5f}", "{:.5f}", "The smallest file of at least this MS-SSIM.",
+    False, lambda value: -math.log10(max(1e-9, 1 - value)), 0.0009, _ms_ssim, _ms_ssim_target,
+)  # fmt: skip
+
+MEASURES: Final[Mapping[str, Measure]] = {"size": SIZE, "bpp": BPP, "psnr": PSNR, "ms_ssim": MS_SSIM}
+"""What can be a target, by the name of its argument; on the command line ``_`` is ``-``."""
+
+
+def one_target(target: Mapping[str, float], width: int, height: int) -> tuple[Measure, float]:
+    """Returns the measure and the value to search for, for the one target that is given.
 
     Raises:
         UsageError: none or several are given, or one that makes no sense.
     """
-    given = {"size": size, "bpp": bpp, "psnr": psnr, "ms_ssim": ms_ssim}
-    chosen = [(name, value) for name, value in given.items() if value is not None]
-    if len(chosen) != 1:
-        raise UsageError("give exactly one target: size, bpp, psnr or ms_ssim")
-    name, value = chosen[0]
+    if len(target) != 1:
+        *names, last = MEASURES
+        raise UsageError(f"give exactly one target: {', '.join(names)} or {last}")
+    ((name, value),) = target.items()
     if not (math.isfinite(value) and value > 0):
         raise UsageError(f"{name} {value} makes no sense: give a number above 0")
-    match name:
-        case "size":
-            return SIZE, float(value)
-        case "bpp":
-            return SIZE, max(1.0, value * width * height / 8)
-        case "psnr":
-            return PSNR, value
-        case _:
-            if value > 1:
-                raise UsageError(f"ms_ssim {value} makes no sense: it is at most 1")
-            if min(width, height) < MS_SSIM_SHORTEST_SIDE:
-                raise UsageError(
-                    f"MS-SSIM is not defined for {width} × {height} pixels: the shorter side needs {MS_SSIM_SHORTEST_SIDE}"
-                )
-            return MS_SSIM, value
-
-
-def quality_of_samples(measure: Measure, source: Samples, decoded: Samples) -> float:
-    """PSNR or MS-SSIM, finite.
-
-    Raises:
-        MissingExtraError: MS-SSIM needs the extra ``metrics``.
-    """
-    if measure is PSNR:
-        return min(psnr(source, decoded), _NO_ERROR)
-    similarity = ms_ssim(source, decoded)
-    assert similarity is not None  # the size was checked
-    return similarity
+    measure = MEASURES[name]
+    return measure, measure.target(value, width, height)
 
 
 def search(measure: Measure, target: float, value_at: Callable[[int], float]) -> int:
@@ -127,11 +146,10 @@ def search(measure: Measure, target: float, value_at: Callable[[int], float]) ->
         else:
             above = point
         if not measure.meets(value, target) and quality == (0 if measure.at_most else LAST):
-            best = "takes at least {}" if measure.at_most else "reaches at most {}"
-            reached = (
-                f"{value:,.0f} bytes" if measure is SIZE else f"{value:.2f} dB" if measure is PSNR else f"{value:.5f}"
+            best = "takes at least" if measure.at_most else "reaches at most"
+            raise UsageError(
+                f"{measure.aim.format(target)} cannot be reached: this picture {best} {measure.reached.format(value)}"
             )
-            raise UsageError(f"{measure.name.format(target)} cannot be reached: this picture {best.format(reached)}")
         low, high = below[0] if below else -1, above[0] if above else LAST + 1
         if high - low <= 1:
             break

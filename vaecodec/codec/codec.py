@@ -1,0 +1,274 @@
+"""The codec: one model, and all that can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vaecodec.bitstream.container import DEFAULT_LIMITS, KIND_PICTURE, Container, Limits, read_container
+from vaecodec.bitstream.tables import FrozenTables
+from vaecodec.codec.decoder import Decoded, Decoder, Salvaged, checksum_of
+from vaecodec.codec.encoder import Encoded, EncodedFile, Encoder
+from vaecodec.codec.model import LoadedModel
+from vaecodec.codec.options import DEFAULT_ACCESS, DEFAULT_MODEL, DEFAULT_OPTIONS, EncodeOptions
+from vaecodec.codec.rate_control import one_target
+from vaecodec.codec.rectangle import Rectangle
+from vaecodec.errors import FileFormatError, UnknownModelError, UsageError
+from vaecodec.installed import find_weights
+from vaecodec.models.backend import Backend
+from vaecodec.picture import DEFAULT_MAX_PIXELS, Picture, PictureRows, PictureSource, read_picture, strip_metadata
+from vaecodec.picture.picture import Samples
+from vaecodec.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from vaecodec.exact.arithmetic import Arithmetic
+    from vaecodec.models.torch_backend import TorchBackend
+
+
+class Codec:
+    """One model, loaded once; may be used from many threads at the same time.
+
+    Where a file is asked for, a container that :meth:`open` gave does as well, and is not read again.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        backend: str = "auto",
+        threads: int | None = None,
+        arithmetic: Arithmetic | None = None,
+    ) -> None:
+        """Loads a model and checks that this machine computes it exactly.
+
+        Args:
+            model: name of installed weights, or path of a weights file.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            backend: ``auto`` (torch where it is installed), ``torch``, or ``onnx``, which only decodes.
+            threads: to compute with; None leaves the number to the backend.
+            arithmetic: what carries the integers of the decoder in torch; None picks the fastest that passes the self-test.
+
+        Raises:
+            WeightsError: no such weights, damaged ones, or none that can be computed exactly here.
+            MissingExtraError: the packages of the backend are not installed.
+        """
+        access = DEFAULT_ACCESS.changed(device=device, backend=backend, threads=threads)
+        self.model = LoadedModel(find_weights(model), access, arithmetic)
+
+    @property
+    def tables(self) -> FrozenTables:
+        """The coder's tables."""
+        return self.model.tables
+
+    @property
+    def backend(self) -> Backend:
+        """What computes the decoding half."""
+        return self.model.backend
+
+    @property
+    def torch(self) -> TorchBackend:
+        """The model in torch, encoder included.
+
+        Raises:
+            MissingExtraError: this codec decodes with onnxruntime.
+        """
+        return self.model.torch
+
+    # --- to files ----------------------------------------------------------------------------------------------------
+
+    def compress(
+        self, picture: PictureSource | Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any
+    ) -> bytes:
+        """Picture to file.
+
+        Args:
+            picture: path, bytes or binary file of a picture, Pillow image, or uint8 or uint16 array (H, W[, 1 to 4]).
+            options: what is asked of the file.
+            given: some of them by name: ``quality``, or a target (``size``, ``bpp``, ``psnr``, ``ms_ssim``), ``effort``, ``check``,
+                ``strip``; see :class:`~vaecodec.codec.options.EncodeOptions`.
+
+        Raises:
+            PictureError: the picture cannot be read or is of an unsupported kind.
+            UsageError: an option is out of range, or a target cannot be reached; the message says what can.
+            MissingExtraError: MS-SSIM needs the extra ``metrics``.
+        """
+        options = options.changed(**given)
+        return self.encode(read_source(picture, options), options).data
+
+    def encode(self, picture: Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any) -> Encoded:
+        """Like :meth:`compress`, with what a decoder will see and what it took."""
+        return Encoder(self.model, options.changed(**given)).encode(picture)
+
+    def encode_to(self, picture: Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any) -> Encoded:
+        """Like :meth:`encode`, at the quality that meets one target most closely, never on its wrong side.
+
+        Args:
+            picture: the picture.
+            options: what is asked of the file.
+            given: the target: ``size`` in bytes, ``bpp`` in bits per pixel, ``psnr`` in dB over all samples, or ``ms_ssim`` up to 1;
+                and others by name, as :meth:`compress` takes them. ``effort`` is spent at every quality that the search tries.
+
+        Raises:
+            UsageError: not exactly one target, or one that cannot be reached; the message says what can.
+            MissingExtraError: MS-SSIM needs the extra ``metrics``.
+        """
+        options = options.changed(**given)
+        if not options.target:
+            one_target({}, 0, 0)
+        return self.encode(picture, options)
+
+    def encode_rows(self, rows: PictureRows, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any) -> EncodedFile:
+        """A picture too large for memory to a file: the same bytes as :meth:`compress` gives of photographs.
+
+        Tiles that look like screen content may be stored without loss, each for itself. A checksum takes the time of decoding.
+
+        Args:
+            rows: the picture; its blocks are gone through once.
+            options: what is asked of the file, but for a target.
+            given: some of them by name, as :meth:`compress` takes them.
+
+        Raises:
+            UsageError: an option is out of range.
+        """
+        return Encoder(self.model, options.changed(**given)).encode_rows(rows)
+
+    # --- from files --------------------------------------------------------------------------------------------------
+
+    def open(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged: bool = False) -> Container:
+        """Reads a file without decoding it, and checks that it is one of this model's.
+
+        Args:
+            data: the file.
+            limits: what it may declare.
+            keep_damaged: for :meth:`salvage`: take damaged tiles, marked.
+
+        Raises:
+            FileFormatError, UnknownModelError, LimitError: as :meth:`decompress`.
+        """
+        container = read_container(data, limits=limits, keep_damaged=keep_damaged)
+        header = container.header
+        if header.kind != KIND_PICTURE:
+            raise FileFormatError("this file holds an array, not a picture; this version reads pictures only")
+        if header.model_id != self.model.id:
+            raise UnknownModelError(
+                f"the file was made by model {header.model_id.hex()}, this codec has {self.model.id_hex} "
+                f"({self.model.name}): use find_codec_for(data)"
+            )
+        return container
+
+    def decompress(self, data: bytes | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Picture:
+        """File to picture.
+
+        Args:
+            data: the file.
+            verify: compare with the checksum of the samples where the file has one.
+            limits: what a file may declare.
+
+        Raises:
+            FileFormatError: not a file of ours, a newer one, or damaged.
+            UnknownModelError: the file was made by another model than this codec's.
+            LimitError: the file declares more than the limits allow.
+        """
+        return self.decode(data, verify=verify, limits=limits).picture
+
+    def decode(self, data: bytes | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Decoded:
+        """Like :meth:`decompress`, with the time that each stage took."""
+        watch = Stopwatch()
+        with watch.time("container"):
+            decoder = Decoder(self.model, self._opened(data, limits), watch)
+        samples = decoder.samples()
+        if verify:
+            decoder.verify(checksum_of(samples))
+        return Decoded(decoder.picture(samples), watch.seconds)
+
+    def decode_rows(
+        self, data: bytes | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS
+    ) -> PictureRows:
+        """File to a picture that comes in blocks of rows, so that it never lies in memory as a whole.
+
+        Its blocks are decoded as they are taken, and may raise DamagedFileError, the last of them for the checksum.
+
+        Raises:
+            UsageError: the picture has transparency, which is not decoded by rows.
+            FileFormatError, UnknownModelError, LimitError: as :meth:`decompress`.
+        """
+        container = self._opened(data, limits)
+        header = container.header
+        if container.alpha is not None:
+            raise UsageError("pictures with transparency are not decoded by rows: decompress the whole")
+
+        def blocks() -> Iterator[Samples]:
+            decoder, checksum = Decoder(self.model, container), 0
+            for block in decoder.rows():
+                checksum = checksum_of(block, checksum)
+                yield block
+            if verify:
+                decoder.verify(checksum)
+
+        return PictureRows(
+            header.width, header.height, header.channels, header.bit_depth, blocks(),
+            icc=container.icc, exif=container.exif, xmp=container.xmp,
+        )  # fmt: skip
+
+    def decompress_region(
+        self, data: bytes | Container, region: tuple[int, int, int, int], *, limits: Limits = DEFAULT_LIMITS
+    ) -> Picture:
+        """A part of the picture, the same samples as in the whole, from the tiles that it needs.
+
+        Args:
+            data: the file.
+            region: left, top, width and height in pixels, as the samples are stored, before any EXIF orientation.
+            limits: what a file may declare.
+
+        Raises:
+            UsageError: the region is empty or does not lie inside the picture.
+            FileFormatError, UnknownModelError, LimitError: as :meth:`decompress`.
+        """
+        decoder = Decoder(self.model, self._opened(data, limits))
+        r, frame = Rectangle(*region), decoder.grid.frame
+        if r.meets(frame) != r:
+            raise UsageError(
+                f"the region {','.join(map(str, region))} does not lie inside the {frame.width} × {frame.height} picture"
+            )
+        return decoder.picture(decoder.samples(r), r)
+
+    def salvage(self, data: bytes | Container, *, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
+        """What can be had of a file with damaged tiles; those are filled with grey and named.
+
+        Samples next to a damaged tile are synthesised without its latents, and differ a little from the original's.
+
+        Raises:
+            FileFormatError: not a file of ours, or damaged outside of its tiles.
+            UnknownModelError, LimitError: as :meth:`decompress`.
+        """
+        decoder = Decoder(self.model, self._opened(data, limits, keep_damaged=True), keep_going=True)
+        samples = decoder.samples()
+        if not decoder.damaged:
+            decoder.verify(checksum_of(samples))
+        tiles = decoder.grid.tiles
+        return Salvaged(
+            decoder.picture(samples), {number: tiles[number] for number in sorted(decoder.damaged)}, len(tiles)
+        )
+
+    def latents_digest(self, data: bytes | Container, *, limits: Limits = DEFAULT_LIMITS) -> str:
+        """SHA-256 over the decoded integers, hexadecimal; two readers agree when it agrees (docs/format.md)."""
+        return Decoder(self.model, self._opened(data, limits)).digest()
+
+    def _opened(self, data: bytes | Container, limits: Limits, *, keep_damaged: bool = False) -> Container:
+        return data if isinstance(data, Container) else self.open(data, limits=limits, keep_damaged=keep_damaged)
+
+
+def read_source(source: PictureSource | Picture, options: EncodeOptions) -> Picture:
+    """Reads a picture as the options ask: how large, which frame, how deep, with or without metadata; a `Picture` is not reduced.
+
+    Raises:
+        PictureError, LimitError: as :func:`vaecodec.read_picture`.
+    """
+    if not isinstance(source, Picture):
+        most = DEFAULT_MAX_PIXELS if options.limit is None else options.limit
+        source = read_picture(
+            source, max_pixels=most, first_frame=options.first_frame, reduce_to_8_bit=options.to_8_bit
+        )  # fmt: skip
+    return strip_metadata(source) if options.strip else source

@@ -1,0 +1,302 @@
+"""From samples to a container.
+
+::
+
+    samples ─► bands of rows, each with a halo ─► rows of tiles ─► latents, or without loss ─► container
+
+A picture in memory is one band, for every quality that is tried; one that is larger than memory comes in a band for each row of tiles.
+Latents are computed with a halo of real neighbours as wide as the networks see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vaecodec.bitstream.container import (
+    DEFAULT_LIMITS,
+    KIND_PICTURE,
+    Container,
+    Header,
+    Tile,
+    write_container,
+)
+from vaecodec.codec.decoder import Decoder, checksum_of, reconstruct
+from vaecodec.codec.model import CodedTile, LoadedModel
+from vaecodec.codec.options import EncodeOptions
+from vaecodec.codec.rate_control import one_target, search
+from vaecodec.codec.rectangle import Grid, Rectangle
+from vaecodec.codec.stored import stored_alpha, stored_if_screen, stored_picture
+from vaecodec.models.decoder_data import quality_in_units
+from vaecodec.models.settings import STRIDE
+from vaecodec.picture import DEEP_SCALE, Picture, PictureRows, RowWindow, fill_transparent
+from vaecodec.picture.picture import Samples
+from vaecodec.stopwatch import Stopwatch
+
+_TILE_ENTRY_BYTES = 7
+"""Of a tile in the table: mode, a length of two bytes, checksum."""
+
+
+@dataclass(frozen=True)
+class EncodedFile:
+    """A file in memory, and what was learnt on the way.
+
+    Attributes:
+        data: the file.
+        quality: 0 to 100, as the file has it.
+        estimated_bits: what the coder's tables say the symbols take, Σ −log2 p, and lossless tiles as they are; the rate is
+            the size of ``data``.
+        seconds: wall clock of ``analysis``, ``lossless``, ``prior``, ``coding``, ``synthesis`` (once there are samples), ``container``.
+        tried: how many files were made on the way, this one included.
+    """
+
+    data: bytes
+    quality: float
+    estimated_bits: float
+    seconds: Mapping[str, float]
+    tried: int
+
+
+@dataclass(frozen=True)
+class Encoded(EncodedFile):
+    """A file in memory, with its picture.
+
+    Attributes:
+        source: uint8 or uint16 [H, W, C], the samples that were coded: the picture's, but for colour under full transparency.
+    """
+
+    source: Samples
+    _decoded: Callable[[], Samples] = field(repr=False)
+
+    @property
+    def samples(self) -> Samples:
+        """The same, exactly what every decoder will give; synthesised when first asked for."""
+        return self._decoded()
+
+
+class Band(NamedTuple):
+    """Rows of a picture, as the network takes them.
+
+    Attributes:
+        x: uint8 [16h, 16w, 3], or float32 of the same range from 16 bits: the samples as RGB, edges repeated.
+        top: the row of the picture that x begins at.
+        stored: gives a tile without loss, by number and rectangle, where that may be worth it.
+    """
+
+    x: Samples
+    top: int
+    stored: Callable[[int, Rectangle], Tile | None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What of a picture does not depend on quality.
+
+    Attributes:
+        picture: as given.
+        samples: uint8 or uint16 [H, W, C], what is coded.
+        x: the whole as a `Band` has it.
+        alpha: the ALPHA section.
+        whole: the picture as one tile without loss, where that may be worth it.
+        tiles: screen tiles without loss, by number, where that may be worth it.
+    """
+
+    picture: Picture
+    samples: Samples
+    x: Samples
+    alpha: tuple[int, bytes] | None
+    whole: Tile | None
+    tiles: Mapping[int, Tile]
+
+
+class CodedPicture:
+    """The tiles of a picture at one quality, and the latents that a decoder will have."""
+
+    def __init__(
+        self, model: LoadedModel, header: Header, tiles: tuple[Tile, ...], y16: npt.NDArray[np.int32], bits: float,
+        watch: Stopwatch,
+    ) -> None:  # fmt: skip
+        self.header, self.tiles, self.y16, self.bits = header, tiles, y16, bits
+        self._model, self._watch = model, watch
+
+    @property
+    def size(self) -> int:
+        """What the tiles take in bytes, their entries in the table included."""
+        return sum(len(tile.payload) + _TILE_ENTRY_BYTES for tile in self.tiles)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """uint8 or uint16 [H, W, C], exactly what every decoder will give."""
+        grid = Grid.of(self.header)
+        tiles = list(zip(self.tiles, grid.tiles, strict=True))
+        with self._watch.time("synthesis"):
+            return reconstruct(self._model, self.header, tiles, self.y16, grid.frame)
+
+    def packed(self, source: Source, check: int | None) -> bytes:
+        """The file."""
+        picture = source.picture
+        return write_container(
+            Container(
+                self.header, self.tiles, icc=picture.icc, exif=picture.exif, xmp=picture.xmp, alpha=source.alpha, check=check
+            )
+        )  # fmt: skip
+
+
+class Encoder:
+    """Makes files with one model, as some options ask."""
+
+    def __init__(self, model: LoadedModel, options: EncodeOptions) -> None:
+        self._model, self._options, self._watch, self._tried = model, options, Stopwatch(), 0
+
+    def encode(self, picture: Picture) -> Encoded:
+        """A picture in memory to a file of the quality, or at the quality that meets the target."""
+        options, source = self._options, self._prepared(picture)
+        if options.target:
+            coded = self._at_target(source)
+        else:
+            coded = self._at_quality(source, quality_in_units(options.quality_or()))
+        check = checksum_of(coded.samples) if options.check else None
+        with self._watch.time("container"):
+            data = coded.packed(source, check)
+        return Encoded(
+            data, coded.header.quality16 / 16, coded.bits, self._watch.seconds, self._tried, source.samples,
+            lambda: coded.samples,
+        )  # fmt: skip
+
+    def encode_rows(self, rows: PictureRows) -> EncodedFile:
+        """A picture too large for memory to a file; its blocks are gone through once."""
+        options, model = self._options, self._model
+        header = Header(
+            KIND_PICTURE, model.id, rows.width, rows.height, rows.channels, rows.bit_depth,
+            quality_in_units(options.quality_or()), options.tiling.exponent_for(rows.width, rows.height),
+        )  # fmt: skip
+        tiles, bits = [], 0.0
+        for coded in self._tiles(header, self._bands(rows)):
+            tiles.append(coded.tile)
+            bits += coded.bits
+        container = Container(header, tuple(tiles), icc=rows.icc, exif=rows.exif, xmp=rows.xmp)
+        if options.check:
+            checksum = 0
+            for block in Decoder(model, container, self._watch).rows():
+                checksum = checksum_of(block, checksum)
+            container = replace(container, check=checksum)
+        with self._watch.time("container"):
+            data = write_container(container, limits=replace(DEFAULT_LIMITS, max_pixels=rows.width * rows.height))
+        return EncodedFile(data, header.quality16 / 16, bits, self._watch.seconds, 1)
+
+    def _prepared(self, picture: Picture) -> Source:
+        samples = fill_transparent(picture)
+        with self._watch.time("analysis"):
+            x = network_input(samples)
+        with self._watch.time("lossless"):
+            whole, tiles = stored_picture(samples, self._options.tiling.screen_exponent)
+        alpha = None if picture.alpha is None else stored_alpha(picture.alpha)
+        return Source(picture, samples, x, alpha, whole, tiles)
+
+    def _at_target(self, source: Source) -> CodedPicture:
+        """At the quality that meets the target most closely, never on its wrong side."""
+        measure, target = one_target(self._options.target, source.picture.width, source.picture.height)
+        kept: dict[int, CodedPicture] = {}
+
+        def value_at(quality16: int) -> float:
+            coded = self._at_quality(source, quality16)
+            if measure.of_samples is not None:
+                value = measure.of_samples(source.samples, coded.samples)
+            else:
+                # The checksum takes its place whatever it is.
+                value = float(len(coded.packed(source, 0 if self._options.check else None)))
+            if measure.meets(value, target):
+                kept.clear()
+                kept[quality16] = coded
+            return value
+
+        quality16 = search(measure, target, value_at)
+        return kept[quality16] if quality16 in kept else self._at_quality(source, quality16)
+
+    def _at_quality(self, source: Source, quality16: int) -> CodedPicture:
+        """The smallest of: latents in the usual tiles; small tiles, each in latents or without loss; one without loss."""
+        self._tried += 1
+        tiling = self._options.tiling
+        height, width = source.samples.shape[:2]
+        usual, small = tiling.exponent_for(width, height), tiling.screen_exponent_for(width, height)
+        best = self._in_tiles(source, quality16, usual, {} if small != usual else source.tiles)
+        if small != usual and source.tiles:
+            # Screen content takes more than its share of the latents' bytes; if it takes less without loss, a second pass pays.
+            grid = Grid(width, height, small).tiles
+            share = sum(grid[i].width * grid[i].height for i in source.tiles) / (width * height)
+            if sum(len(tile.payload) for tile in source.tiles.values()) < 2 * share * best.size:
+                best = min(best, self._in_tiles(source, quality16, small, source.tiles), key=lambda coded: coded.size)
+        if source.whole is not None:
+            header = replace(best.header, tile_exponent=0)
+            bits = 8.0 * len(source.whole.payload)
+            whole = CodedPicture(
+                self._model, header, (source.whole,), np.zeros_like(best.y16), bits, self._watch
+            )  # fmt: skip
+            best = min(best, whole, key=lambda coded: coded.size)
+        return best
+
+    def _in_tiles(self, source: Source, quality16: int, exponent: int, stored: Mapping[int, Tile]) -> CodedPicture:
+        height, width, channels = source.samples.shape
+        depth = 8 * source.samples.dtype.itemsize
+        header = Header(KIND_PICTURE, self._model.id, width, height, channels, depth, quality16, exponent)
+        grid = Grid.of(header)
+        cells = grid.frame.cells()
+        y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int32)
+        tiles, bits = [], 0.0
+        whole = Band(source.x, 0, lambda number, _: stored.get(number))
+        for r, coded in zip(grid.tiles, self._tiles(header, lambda _: whole), strict=True):
+            if coded.y16 is not None:
+                y16[r.cells().within(cells)] = coded.y16
+            tiles.append(coded.tile)
+            bits += coded.bits
+        return CodedPicture(self._model, header, tuple(tiles), y16, bits, self._watch)
+
+    def _tiles(self, header: Header, band_of: Callable[[Rectangle], Band]) -> Iterator[CodedTile]:
+        """The tiles of a picture in raster order, a row at a time, each in latents or without loss."""
+        grid = Grid.of(header)
+        for row in grid.rows:
+            band = band_of(grid.band(row))
+            for number in grid.row(row):
+                r = grid.tiles[number]
+                lies = r._replace(top=r.top - band.top)
+                coded = self._model.encode_tile(
+                    band.x, lies.cells(), header.quality16, self._options.effort, self._watch
+                )  # fmt: skip
+                stored = band.stored(number, lies)
+                if stored is not None and len(stored.payload) < len(coded.tile.payload):
+                    coded = CodedTile(stored, 8.0 * len(stored.payload), None)
+                yield coded
+
+    def _bands(self, rows: PictureRows) -> Callable[[Rectangle], Band]:
+        """Bands of a picture that comes in blocks of rows: for a row of tiles its rows and a halo."""
+        window, halo = RowWindow(rows.blocks), self._model.torch.encoder.halo
+
+        def band_of(row: Rectangle) -> Band:
+            first = max(0, row.top - halo)
+            samples = window.take(first, min(rows.height, row.bottom + halo))
+            with self._watch.time("analysis"):
+                x = network_input(samples)
+            frame = Rectangle(0, 0, rows.width, len(samples))
+
+            def stored(_: int, lies: Rectangle) -> Tile | None:
+                with self._watch.time("lossless"):
+                    return stored_if_screen(samples[lies.within(frame)])
+
+            return Band(x, first, stored)
+
+        return band_of
+
+
+def network_input(samples: Samples) -> Samples:
+    """[H, W, C] -> [16h, 16w, 3] of 0..255, edges repeated; 16 bits as float32, between the integers."""
+    height, width = samples.shape[:2]
+    rgb = np.broadcast_to(samples, (height, width, 3))
+    padded = np.pad(rgb, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
+    if padded.dtype != np.uint8:
+        padded = padded.astype(np.float32) / np.float32(DEEP_SCALE)
+    return padded

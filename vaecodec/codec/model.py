@@ -1,0 +1,119 @@
+"""One loaded model: its weights, its tables, what computes it, and the symbols of a tile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder, SymbolModels
+from vaecodec.bitstream.container import TILE_LATENTS, Tile
+from vaecodec.bitstream.tables import FrozenTables
+from vaecodec.codec.options import Access
+from vaecodec.codec.rectangle import Rectangle
+from vaecodec.errors import MissingExtraError
+from vaecodec.models.backend import TileLatents, open_backend
+from vaecodec.models.cost import count_macs
+from vaecodec.models.weights import load_weights
+from vaecodec.picture.picture import Samples
+from vaecodec.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from vaecodec.exact.arithmetic import Arithmetic
+    from vaecodec.models.torch_backend import TorchBackend
+
+
+class CodedTile(NamedTuple):
+    """A tile as it goes into a file.
+
+    Attributes:
+        tile: mode and bytes.
+        bits: what the tables say the symbols take, Σ −log2 p; of a tile without loss its size.
+        y16: the latents that a decoder will have, int32 [h, w, M] in sixteenths of a step; None where they are not in the file.
+    """
+
+    tile: Tile
+    bits: float
+    y16: npt.NDArray[np.int32] | None
+
+
+class LoadedModel:
+    """A model that is ready to run, from many threads at the same time."""
+
+    def __init__(self, path: Path, access: Access, arithmetic: Arithmetic | None = None) -> None:
+        """Loads weights and checks that this machine computes them exactly; arguments as for :class:`~vaecodec.codec.codec.Codec`."""
+        self.name = path.stem
+        self.weights = load_weights(path)
+        self.id = self.weights.model_id()
+        self.macs: Mapping[str, float] = count_macs(self.weights.data)
+        self.tables = FrozenTables.from_arrays(self.weights.half_widths, self.weights.counts)
+        self._symbol_models = SymbolModels(self.tables)
+        self.backend = open_backend(
+            self.weights, backend=access.backend, device=access.device, arithmetic=arithmetic, threads=access.threads
+        )
+
+    @property
+    def id_hex(self) -> str:
+        """The model id, 16 hexadecimal digits."""
+        return self.id.hex()
+
+    @property
+    def settings(self) -> Mapping[str, int | float]:
+        """Sizes of the model."""
+        return self.weights.settings.to_dict()
+
+    @property
+    def latents(self) -> int:
+        """M: latent channels."""
+        return self.weights.settings.latents
+
+    @property
+    def torch(self) -> TorchBackend:
+        """The model in torch, encoder included.
+
+        Raises:
+            MissingExtraError: this codec decodes with onnxruntime.
+        """
+        if self.backend.name != "torch":
+            raise MissingExtraError(f"the {self.backend.name} backend only decodes; compressing needs torch")
+        return cast("TorchBackend", self.backend)
+
+    def encode_tile(self, x: Samples, cells: Rectangle, quality16: int, effort: int, watch: Stopwatch) -> CodedTile:
+        """The latents of some cells of x, uint8 [16h, 16w, 3] or float32 of the same range, seen with their neighbours."""
+        with watch.time("analysis"):
+            analysed = self.torch.analyse(
+                x, (cells.top, cells.bottom), (cells.left, cells.right), quality16, effort
+            )  # fmt: skip
+        coder = SymbolEncoder(self._symbol_models)
+        groups: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
+        with watch.time("prior"):
+            latents = self.torch.encode_tile(analysed, quality16, lambda s, i: groups.append((s, i)))
+        with watch.time("coding"):
+            for symbols, indices in groups:
+                coder.push(symbols, indices)
+            payload = coder.finish()
+        bits = sum(self.tables.bits(symbols, indices) for symbols, indices in groups)
+        return CodedTile(Tile(TILE_LATENTS, payload), bits, latents.y16)
+
+    def decode_tile(self, payload: bytes, cells: Rectangle, quality16: int, watch: Stopwatch) -> TileLatents:
+        """The inverse of :meth:`encode_tile`.
+
+        Raises:
+            DamagedFileError: the bytes are none that an encoder writes.
+        """
+        decoder = SymbolDecoder(self._symbol_models, payload)
+        coding_before = watch.seconds.get("coding", 0.0)
+
+        def pop(indices: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+            with watch.time("coding"):
+                return decoder.pop(indices)
+
+        with watch.time("prior"):
+            latents = self.backend.decode_tile(quality16, cells.height, cells.width, pop)
+        # The coder runs inside the prior's steps: its time is its own.
+        watch.seconds["prior"] -= watch.seconds["coding"] - coding_before
+        decoder.close()
+        return latents

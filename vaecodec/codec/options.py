@@ -1,0 +1,132 @@
+"""What a caller may ask for: one object for encoding, one for reaching models. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from vaecodec.bitstream.container import DEFAULT_LIMITS, Limits
+from vaecodec.codec.rate_control import MEASURES
+from vaecodec.errors import UsageError
+
+DEFAULT_MODEL = "fast"
+DEFAULT_QUALITY = 61.0
+"""A little above the MS-SSIM of JPEG 85 on validation pictures: 0.9925 at 0.89 bits per pixel, where that has 0.9915 at 1.46."""
+DEFAULT_EFFORT = 1
+"""A dead zone around the prior's means, and no search."""
+MAX_EFFORT = 9
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How pictures are cut.
+
+    Attributes:
+        one_tile_pixels: pictures up to this size are one tile.
+        exponent: larger ones are cut into tiles of 2^exponent square.
+        screen_exponent: pictures with text or flat graphics may be cut into these, each in latents or without loss.
+    """
+
+    one_tile_pixels: int = 2_000_000
+    exponent: int = 10
+    screen_exponent: int = 8
+
+    def exponent_for(self, width: int, height: int) -> int:
+        """Tile exponent of a picture in latents; 0 for one tile."""
+        return 0 if width * height <= self.one_tile_pixels else self.exponent
+
+    def screen_exponent_for(self, width: int, height: int) -> int:
+        """Tile exponent of a picture with screen content; 0 for one tile."""
+        return 0 if max(width, height) <= 1 << self.screen_exponent else self.screen_exponent
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """What is asked of a file.
+
+    Attributes:
+        quality: 0 (smallest) to 100 (best); None for the default, or with a target.
+        target: in place of a quality, one of `MEASURES` and its value: ``{"psnr": 40}``.
+        effort: 0 (fast) to 9: what to spend on a smaller file of the same quality.
+        lossless: arrays of small items bit for bit.
+        check: add a checksum of the decoded samples.
+        strip: drop metadata, and apply the orientation.
+        first_frame: of animations and documents take the first frame or page.
+        to_8_bit: round samples of more than 8 bits to 8.
+        limit: the largest number of pixels that is read, or None for the usual limit.
+        tiling: how pictures are cut.
+
+    Raises:
+        UsageError: a quality or an effort is out of range, or a quality and a target are given, or several targets.
+    """
+
+    quality: float | None = None
+    target: Mapping[str, float] = field(default_factory=dict)
+    effort: int = DEFAULT_EFFORT
+    lossless: bool = False
+    check: bool = False
+    strip: bool = False
+    first_frame: bool = False
+    to_8_bit: bool = False
+    limit: int | None = None
+    tiling: Tiling = Tiling()
+
+    def __post_init__(self) -> None:
+        if self.quality is not None:
+            check_quality(self.quality)
+        if self.effort not in range(MAX_EFFORT + 1):
+            raise UsageError(f"effort {self.effort} is out of range: it goes from 0 to {MAX_EFFORT}, in whole numbers")
+        given = [*(["quality"] if self.quality is not None else []), *self.target]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} exclude each other: give one of them")
+
+    def changed(self, **given: Any) -> EncodeOptions:
+        """These options with others in their place: fields of this class, or a target by its name; None leaves one as it is."""
+        given = {name: value for name, value in given.items() if value is not None}
+        target = {name: given.pop(name) for name in MEASURES if name in given}
+        return replace(self, **given | ({"target": target} if target else {}))
+
+    def quality_or(self, default: float = DEFAULT_QUALITY) -> float:
+        """The quality, or the default where none is given."""
+        return default if self.quality is None else self.quality
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where models are looked for and what computes them.
+
+    Attributes:
+        models: weights files or names to look in before the installed ones; for encoding the first one is taken.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        backend: ``auto`` (torch where it is installed), ``torch``, or ``onnx``, which only decodes.
+        threads: for each model that is loaded; None leaves them as they are.
+        limits: what a file may declare.
+    """
+
+    models: tuple[str | Path, ...] = ()
+    device: str = "auto"
+    backend: str = "auto"
+    threads: int | None = None
+    limits: Limits = DEFAULT_LIMITS
+
+    def changed(self, **given: Any) -> Access:
+        """With other fields in their place."""
+        models = {"models": tuple(given["models"])} if "models" in given else {}
+        return replace(self, **given | models)
+
+    @property
+    def model(self) -> str | Path:
+        """The model to encode with."""
+        return self.models[0] if self.models else DEFAULT_MODEL
+
+
+DEFAULT_OPTIONS: Final = EncodeOptions()
+DEFAULT_ACCESS: Final = Access()
+
+
+def check_quality(quality: float) -> None:
+    """Raises UsageError for what is not in 0..100."""
+    if not 0 <= quality <= 100:
+        raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
