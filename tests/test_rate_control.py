@@ -12,7 +12,7 @@ import pytest
 from vaecodec.api import Codec
 from vaecodec.codec.rate_control import LAST, MS_SSIM, PSNR, SIZE, Measure, search
 from vaecodec.errors import UsageError
-from vaecodec.evaluation import bits_per_pixel, ms_ssim, psnr
+from vaecodec.evaluation import bits_per_pixel, ms_ssim, psnr, ssimulacra2
 from vaecodec.picture import Picture
 
 
@@ -73,6 +73,9 @@ def test_targets_are_met_closely_and_never_on_the_wrong_side(codec: Codec, photo
     assert encoded.data == codec.encode(picture, quality=encoded.quality).data
     encoded = codec.encode_to(picture, psnr=33.3)
     assert 33.3 <= psnr(picture.samples, encoded.samples) < 33.35
+    encoded = codec.encode_to(picture, ssimulacra2=71.5)
+    score = ssimulacra2(picture.samples, encoded.samples)
+    assert score is not None and 71.5 <= score < 72
     encoded = codec.encode_to(picture, ms_ssim=0.97)
     similarity = ms_ssim(picture.samples, encoded.samples)
     assert similarity is not None
@@ -90,7 +93,16 @@ def test_a_picture_without_loss_meets_every_target_of_quality(codec: Codec) -> N
 
 @pytest.mark.parametrize(
     "target",
-    [{}, {"size": 1, "bpp": 1.0}, {"size": 0}, {"bpp": -1.0}, {"psnr": math.nan}, {"ms_ssim": 1.5}, {"ms_ssim": 0.9}],
+    [
+        {},
+        {"size": 1, "bpp": 1.0},
+        {"size": 0},
+        {"bpp": -1.0},
+        {"psnr": math.nan},
+        {"ms_ssim": 1.5},
+        {"ms_ssim": 0.9},
+        {"ssimulacra2": 101},
+    ],
 )
 def test_targets_that_make_no_sense_are_refused(codec: Codec, target: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

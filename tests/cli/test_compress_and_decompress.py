@@ -55,19 +55,26 @@ def test_there_and_back(run: Any, photograph: Path, tmp_path: Path) -> None:
 
 
 def test_the_report_is_that_of_the_written_file(run: Any, photograph: Path, tmp_path: Path) -> None:
-    result = run("compress", photograph, "-q", "50", "--json")
+    result = run("compress", photograph, "-q", "50", "--json", "--measure", "ms-ssim", "--measure", "ssimulacra2")
     report = json.loads(result.out)
     size = (tmp_path / "photo.vaec").stat().st_size
     assert report["bytes"] == size
     assert report["bpp"] == pytest.approx(8 * size / (24 * 16))
     assert report["source_bytes"] == photograph.stat().st_size
     assert 20 < report["psnr"] < 50
-    assert (report["ms_ssim"], report["ms_ssim_note"]) == (None, "shorter side under 161")
+    assert (report["ms_ssim"], report["notes"]) == (None, {"ms_ssim": "the picture is too small"})
+    assert report["ssimulacra2"] < 100
     assert (report["input"], report["output"]) == (str(photograph), str(tmp_path / "photo.vaec"))
 
 
 def test_the_line_says_what_is_not_to_be_had(run: Any, photograph: Path) -> None:
-    assert "MS-SSIM n/a (shorter side under 161)" in run("compress", photograph).out
+    assert "MS-SSIM n/a (the picture is too small)" in run("compress", photograph, "--measure", "ms-ssim").out
+
+
+def test_metrics_that_take_long_are_measured_on_request_alone(run: Any, photograph: Path) -> None:
+    report = json.loads(run("compress", photograph, "--json").out)
+    assert "psnr" in report and not {"ms_ssim", "ssimulacra2"} & set(report)
+    assert "SSIM" not in run("compress", photograph, "-f").out
 
 
 def test_a_picture_without_error_has_no_psnr(run: Any, photograph: Path) -> None:
@@ -321,6 +328,7 @@ def test_of_an_animation_the_first_frame_is_taken_on_request(run: Any, tmp_path:
         (["--size", "2000"], {"size": 2000}),
         (["--bpp", "0.5"], {"bpp": 0.5}),
         (["--psnr", "36"], {"psnr": 36.0}),
+        (["--ssimulacra2", "75"], {"ssimulacra2": 75.0}),
         (["--ms-ssim", "0.98"], {"ms_ssim": 0.98}),
     ],
 )

@@ -29,7 +29,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_compress_decompress_and_the_report_agree_with_the_files(photo: Path, tmp_path: Path) -> None:
-    done = run("compress", photo, "-q", "60", "--check", "--json", cwd=tmp_path)
+    done = run("compress", photo, "-q", "60", "--check", "--json", "--measure", "ms-ssim", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     file = tmp_path / "photo.vaec"

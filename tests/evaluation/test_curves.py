@@ -66,15 +66,15 @@ def test_jpeg_is_the_reference_of_the_protocol() -> None:
 
 
 def test_a_curve_is_the_mean_of_rates_and_of_psnrs() -> None:
-    row = Measurement("c", 1, "a", 10, 10, 100, 8.0, 7.0, 30.0, 0.9, 1.0, 2.0)
-    other = dataclasses.replace(row, picture="b", bpp=4.0, estimate_bpp=3.0, psnr=34.0, ms_ssim=0.8)
-    assert curve([row, other]) == [CurvePoint(1, 6.0, 5.0, 32.0, pytest.approx(0.85), 1.0, 2.0)]
+    row = Measurement("c", 1, "a", 10, 10, 100, 8.0, 7.0, 70.0, 30.0, 0.9, 1.0, 2.0)
+    other = dataclasses.replace(row, picture="b", bpp=4.0, estimate_bpp=3.0, ssimulacra2=80.0, psnr=34.0, ms_ssim=0.8)
+    assert curve([row, other]) == [CurvePoint(1, 6.0, 5.0, 75.0, 32.0, pytest.approx(0.85), 1.0, 2.0)]
 
 
 def test_a_mean_of_some_pictures_only_is_not_given() -> None:
-    row = Measurement("c", 1, "a", 10, 10, 100, 8.0, None, 30.0, 0.9, 1.0, 2.0)
-    (point,) = curve([row, dataclasses.replace(row, ms_ssim=None)])
-    assert point.ms_ssim is None
+    row = Measurement("c", 1, "a", 10, 10, 100, 8.0, None, 70.0, 30.0, 0.9, 1.0, 2.0)
+    (point,) = curve([row, dataclasses.replace(row, ms_ssim=None, ssimulacra2=None)])
+    assert point.ms_ssim is None and point.ssimulacra2 is None
     assert point.estimate_bpp is None
 
 
@@ -118,7 +118,7 @@ def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
 
 
 def test_rows_become_csv_and_json() -> None:
-    row = Measurement("c", 1, "a,b", 10, 10, 100, 8.0, None, float("inf"), None, 1.0, 2.0)
+    row = Measurement("c", 1, "a,b", 10, 10, 100, 8.0, None, None, float("inf"), None, 1.0, 2.0)
     (read,) = csv.DictReader(io.StringIO(rows_as_csv([row])))
     assert (read["picture"], read["bytes"], read["estimate_bpp"], read["psnr"]) == ("a,b", "100", "", "inf")
     assert json.loads(json.dumps(json_ready(row), allow_nan=False))["psnr"] is None
@@ -130,22 +130,31 @@ def test_a_table_is_aligned() -> None:
 
 
 def test_tables_say_what_is_missing() -> None:
-    point = CurvePoint(1, 6.0, None, float("inf"), None, 1.0, 2.0)
-    assert curve_table([point]).splitlines()[-1].split() == ["1", "6.0000", "n/a", "inf", "n/a", "1.000", "2.000"]
+    point = CurvePoint(1, 6.0, None, 71.25, float("inf"), None, 1.0, 2.0)
+    assert curve_table([point]).splitlines()[-1].split() == [
+        "1",
+        "6.0000",
+        "n/a",
+        "71.25",
+        "inf",
+        "n/a",
+        "1.000",
+        "2.000",
+    ]
 
 
 def test_bd_rate_cells_name_a_range_that_is_not_the_window() -> None:
     from vaecodec.evaluation import BDRate
 
     assert bd_rate_cell(BDRate(-20.04, 25, 32, covers=True)) == "-20.0 %"
-    assert bd_rate_cell(BDRate(3.0, 26, 32, covers=False)) == "+3.0 % (only 26.0–32.0 dB)"
+    assert bd_rate_cell(BDRate(3.0, 26, 32, covers=False)) == "+3.0 % (only 26.0–32.0)"
     assert bd_rate_cell(BDRate(None, 3, 2, covers=False)) is None
 
 
 @pytest.mark.parametrize("value", [None, 0.9])
 def test_curves_are_drawn(value: float | None) -> None:
     pytest.importorskip("matplotlib")
-    points = [CurvePoint(k, k + 1.0, None, 30.0 + k, value, 1.0, 2.0) for k in range(3)]
+    points = [CurvePoint(k, k + 1.0, None, value and 60.0 + k, 30.0 + k, value, 1.0, 2.0) for k in range(3)]
     plot = read_picture(Image.open(io.BytesIO(curve_plot({"ours": points}, "title"))).convert("RGB"))
     assert plot.width > 500
     assert plot.samples.std() > 5

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from vaecodec.picture import Picture, PictureRows
 
 EXTENSION = ".vaec"
+
+METRICS = {"ssimulacra2": ("SSIMULACRA2", 2), "ms_ssim": ("MS-SSIM", 4)}
+"""That may be reported besides PSNR: what a line calls them, and its decimals."""
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -61,6 +64,12 @@ def _targets(command: Callable[..., None]) -> Callable[..., None]:
 @options.device
 @click.option("--lossless", is_flag=True, help="Arrays of small items: code them bit for bit (bits-back).")
 @click.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
+@click.option(
+    "--measure",
+    type=click.Choice([name.replace("_", "-") for name in METRICS]),
+    multiple=True,
+    help="Report this metric too; PSNR is always reported. May be given more than once.",
+)
 @click.option("--strip", is_flag=True, help="Drop metadata; turn the picture upright and convert it to sRGB.")
 @click.option("--first-frame", is_flag=True, help="Of animations and documents take the first frame or page.")
 @click.option("--to-8-bit", is_flag=True, help="Round samples of more than 8 bits to 8.")
@@ -74,6 +83,7 @@ def _targets(command: Callable[..., None]) -> Callable[..., None]:
 def command(
     inputs: tuple[str, ...],
     output: str | None,
+    measure: tuple[str, ...],
     model: str | None,
     device: str,
     recursive: bool,
@@ -117,7 +127,7 @@ def command(
         run_on_cluster(inputs, output, settings, scheduler, force=force, quiet=quiet, as_json=as_json)
         return
     run(
-        inputs, output, CompressJob(asked, access, force, as_json, quiet), READABLE_EXTENSIONS,
+        inputs, output, CompressJob(asked, access, force, as_json, quiet, tuple(name.replace("-", "_") for name in measure)), READABLE_EXTENSIONS,
         lambda path: path.stem + EXTENSION, verb="compressed", recursive=recursive, workers=jobs, force=force,
         quiet=quiet, summary=not as_json,
     )  # fmt: skip
@@ -132,6 +142,7 @@ class CompressJob:
     force: bool
     as_json: bool
     quiet: bool
+    metrics: tuple[str, ...] = ()
     codec: Codec | None = field(default=None, repr=False)
 
     def prepare(self, threads: int | None = None) -> None:
@@ -188,7 +199,7 @@ class CompressJob:
             if asked.to_8_bit and rows.bit_depth > 8:
                 rows = replace(rows, bit_depth=8, blocks=map(rounded_to_8_bit, rows.blocks))
             encoded = self.codec.encode_rows(rows, asked)
-            return encoded.data, _report_of_rows(rows, encoded)
+            return encoded.data, _report_of_rows(rows, encoded, self.metrics)
 
     def _whole(self, source: str | bytes) -> tuple[bytes, dict[str, Any]]:
         from vaecodec.codec.codec import read_source
@@ -196,10 +207,10 @@ class CompressJob:
         assert self.codec is not None  # prepared
         picture = read_source(source, self.options)
         encoded = self.codec.encode(picture, self.options)
-        return encoded.data, {} if self.quiet and not self.as_json else _report(picture, encoded)
+        return encoded.data, {} if self.quiet and not self.as_json else _report(picture, encoded, self.metrics)
 
 
-def _report_of_rows(rows: PictureRows, encoded: EncodedFile) -> dict[str, Any]:
+def _report_of_rows(rows: PictureRows, encoded: EncodedFile, metrics: Sequence[str]) -> dict[str, Any]:
     """Of a picture that was never decoded."""
     return {
         "width": rows.width,
@@ -209,26 +220,29 @@ def _report_of_rows(rows: PictureRows, encoded: EncodedFile) -> dict[str, Any]:
         "bpp": 8 * len(encoded.data) / (rows.width * rows.height),
         "estimate_bpp": encoded.estimated_bits / (rows.width * rows.height),
         "psnr": None,
-        "ms_ssim": None,
-        "ms_ssim_note": "not measured on large pictures",
+        **{metric: None for metric in metrics},
+        "notes": {metric: "not measured on large pictures" for metric in metrics},
         "by_rows": True,
         "stage_seconds": dict(encoded.seconds),
     }
 
 
-def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
+def _report(picture: Picture, encoded: Encoded, metrics: Sequence[str]) -> dict[str, Any]:
     """Measures the file that was written; figures that are not to be had are None, and a note says why."""
+    from vaecodec import evaluation
     from vaecodec.errors import MissingExtraError
-    from vaecodec.evaluation import MS_SSIM_SHORTEST_SIDE, bits_per_pixel, ms_ssim, psnr
+    from vaecodec.evaluation import bits_per_pixel, psnr
 
     quality = psnr(encoded.source, encoded.samples)
-    note = None
-    try:
-        similarity = ms_ssim(encoded.source, encoded.samples)
-        if similarity is None:
-            note = f"shorter side under {MS_SSIM_SHORTEST_SIDE}"
-    except MissingExtraError:
-        similarity, note = None, "needs pip install 'vaecodec[metrics]'"
+    values: dict[str, float | None] = {}
+    notes: dict[str, str] = {}
+    for metric in metrics:
+        try:
+            values[metric] = getattr(evaluation, metric)(encoded.source, encoded.samples)
+            if values[metric] is None:
+                notes[metric] = "the picture is too small"
+        except MissingExtraError:
+            values[metric], notes[metric] = None, "needs pip install 'vaecodec[metrics]'"
     return {
         "width": picture.width,
         "height": picture.height,
@@ -238,8 +252,8 @@ def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
         "estimate_bpp": encoded.estimated_bits / (picture.width * picture.height),
         # JSON has no infinity; a picture that came out without any error has no PSNR.
         "psnr": quality if math.isfinite(quality) else None,
-        "ms_ssim": similarity,
-        "ms_ssim_note": note,
+        **values,
+        "notes": notes,
         "by_rows": False,
         "stage_seconds": dict(encoded.seconds),
     }
@@ -248,10 +262,12 @@ def _report(picture: Picture, encoded: Encoded) -> dict[str, Any]:
 def _line(source: str, target: str, report: dict[str, Any]) -> str:
     unknown = "PSNR n/a" if report["by_rows"] else "no error"
     psnr = unknown if report["psnr"] is None else f"PSNR {report['psnr']:.2f} dB"
-    note = report["ms_ssim_note"]
-    similarity = f"MS-SSIM n/a ({note})" if note else f"MS-SSIM {report['ms_ssim']:.4f}"
+    for metric, (name, digits) in METRICS.items():
+        if metric in report:
+            note = report["notes"].get(metric)
+            psnr += f", {name} n/a ({note})" if note else f", {name} {report[metric]:.{digits}f}"
     share = 100 * report["bytes"] / report["source_bytes"]
     return (
-        f"{source} -> {target}: {report['bytes']:,} bytes, quality {report['quality']:g}, {report['bpp']:.3f} bpp, {psnr}, {similarity}, "
+        f"{source} -> {target}: {report['bytes']:,} bytes, quality {report['quality']:g}, {report['bpp']:.3f} bpp, {psnr}, "
         f"{share:.1f} % of the source file, {report['seconds']:.2f} s"
     )

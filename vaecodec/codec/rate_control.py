@@ -1,6 +1,6 @@
-"""Looks for the quality at which a file just meets a target: a size, a rate, a PSNR, an MS-SSIM.
+"""Looks for the quality at which a file just meets a target: a size, a rate, a SSIMULACRA2 score, a PSNR, an MS-SSIM.
 
-Along quality, the logarithm of the size, PSNR, and −log10(1 − MS-SSIM) are nearly straight lines, so a line through the last
+Along quality, the logarithm of the size, the score, PSNR, and −log10(1 − MS-SSIM) are nearly straight lines, so a line through the last
 two points on either side of the target soon meets it; each point is a real file.
 
 To add a target, add a `Measure` to `MEASURES`: the functions, the command line and the cluster take their names from there.
@@ -65,6 +65,26 @@ def _psnr(source: Samples, decoded: Samples) -> float:
     return min(psnr(source, decoded), _NO_ERROR)
 
 
+def _ssimulacra2(source: Samples, decoded: Samples) -> float:
+    from vaecodec.metrics import ssimulacra2
+
+    score = ssimulacra2(source, decoded)
+    assert score is not None  # the size was checked
+    return score
+
+
+def _ssimulacra2_target(value: float, width: int, height: int) -> float:
+    from vaecodec.metrics.ssimulacra2 import SHORTEST_SIDE
+
+    if value > 100:
+        raise UsageError(f"ssimulacra2 {value:g} makes no sense: it is at most 100")
+    if min(width, height) < SHORTEST_SIDE:
+        raise UsageError(
+            f"SSIMULACRA2 is not defined for {width} × {height} pixels: the shorter side needs {SHORTEST_SIDE}"
+        )
+    return value
+
+
 def _ms_ssim(source: Samples, decoded: Samples) -> float:
     from vaecodec.evaluation.metrics import ms_ssim
 
@@ -97,12 +117,18 @@ BPP = replace(
 PSNR = Measure(
     "a PSNR of {:.2f} dB", "{:.2f} dB", "The smallest file of at least so many dB.", False, float, 0.0084, _psnr
 )
+SSIMULACRA2 = Measure(
+    "a SSIMULACRA2 score of {:.2f}", "{:.2f}", "The smallest file of at least this SSIMULACRA2 score: 90 hardly to be told apart, 70 high, 50 medium.",
+    False, float, 0.05, _ssimulacra2, _ssimulacra2_target,
+)  # fmt: skip
 MS_SSIM = Measure(
     "an MS-SSIM of {:.5f}", "{:.5f}", "The smallest file of at least this MS-SSIM.",
     False, lambda value: -math.log10(max(1e-9, 1 - value)), 0.0009, _ms_ssim, _ms_ssim_target,
 )  # fmt: skip
 
-MEASURES: Final[Mapping[str, Measure]] = {"size": SIZE, "bpp": BPP, "psnr": PSNR, "ms_ssim": MS_SSIM}
+MEASURES: Final[Mapping[str, Measure]] = {
+    "size": SIZE, "bpp": BPP, "ssimulacra2": SSIMULACRA2, "psnr": PSNR, "ms_ssim": MS_SSIM,
+}  # fmt: skip
 """What can be a target, by the name of its argument; on the command line ``_`` is ``-``."""
 
 

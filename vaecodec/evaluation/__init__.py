@@ -17,6 +17,7 @@ from vaecodec.evaluation.curves import (
 )
 from vaecodec.evaluation.metrics import MS_SSIM_SHORTEST_SIDE, bits_per_pixel, ms_ssim, ms_ssim_db, psnr
 from vaecodec.evaluation.peers import AVIF, JPEG, JPEG_444, PEERS, WEBP, CodecAdapter, PillowCodec, VaecodecAdapter
+from vaecodec.metrics import ssimulacra2
 
 __all__ = [
     "AVIF",
@@ -45,4 +46,5 @@ __all__ = [
     "ms_ssim",
     "ms_ssim_db",
     "psnr",
+    "ssimulacra2",
 ]

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from vaecodec.errors import UsageError
-from vaecodec.evaluation.bd_rate import WINDOWS, BDRate, bd_rate
+from vaecodec.evaluation.bd_rate import EYE_WINDOWS, WINDOWS, BDRate, bd_rate
 from vaecodec.evaluation.metrics import Samples, bits_per_pixel, ms_ssim, psnr
 from vaecodec.evaluation.peers import CodecAdapter
+from vaecodec.metrics import ssimulacra2
 from vaecodec.picture import READABLE_EXTENSIONS
 
 
@@ -39,6 +40,7 @@ class Measurement:
         bytes: size of the file as written.
         bpp: its rate, in bits per pixel.
         estimate_bpp: the rate that the codec's model expects, or None where it has no model.
+        ssimulacra2: score of the decoded file, at most 100, or None where the picture is too small.
         psnr: RGB PSNR in dB, from the decoded file; infinity where it is lossless.
         ms_ssim: RGB MS-SSIM, or None where the picture is too small or it was not asked for.
         encode_seconds: samples to bytes, once; for orientation, not a benchmark.
@@ -53,6 +55,7 @@ class Measurement:
     bytes: int
     bpp: float
     estimate_bpp: float | None
+    ssimulacra2: float | None
     psnr: float
     ms_ssim: float | None
     encode_seconds: float
@@ -63,12 +66,13 @@ class Measurement:
 class CurvePoint:
     """The mean of all pictures at one setting; fields as in `Measurement`.
 
-    ``ms_ssim`` is None if it is for any picture, so that all points of a curve are means of the same pictures.
+    ``ms_ssim`` and ``ssimulacra2`` are None if they are for any picture, so that all points of a curve are means of the same pictures.
     """
 
     setting: float
     bpp: float
     estimate_bpp: float | None
+    ssimulacra2: float | None
     psnr: float
     ms_ssim: float | None
     encode_seconds: float
@@ -120,6 +124,7 @@ def measure(
         bytes=len(coded.data),
         bpp=bits_per_pixel(len(coded.data), width, height),
         estimate_bpp=None if coded.estimated_bits is None else coded.estimated_bits / (width * height),
+        ssimulacra2=ssimulacra2(reference, decoded),
         psnr=psnr(reference, decoded),
         ms_ssim=ms_ssim(reference, decoded) if with_ms_ssim else None,
         encode_seconds=encoded - start,
@@ -161,6 +166,7 @@ def curve(rows: Sequence[Measurement]) -> list[CurvePoint]:
                 setting=setting,
                 bpp=_mean(row.bpp for row in chosen),
                 estimate_bpp=_mean_or_none([row.estimate_bpp for row in chosen]),
+                ssimulacra2=_mean_or_none([row.ssimulacra2 for row in chosen]),
                 psnr=_mean(row.psnr for row in chosen),
                 ms_ssim=_mean_or_none([row.ms_ssim for row in chosen]),
                 encode_seconds=_mean(row.encode_seconds for row in chosen),
@@ -171,9 +177,13 @@ def curve(rows: Sequence[Measurement]) -> list[CurvePoint]:
 
 
 def bd_rates(reference: Sequence[CurvePoint], tested: Sequence[CurvePoint]) -> dict[str, BDRate]:
-    """Compares the PSNR curves of two codecs in every window of `WINDOWS`."""
+    """Compares two codecs by SSIMULACRA2 in every window of `EYE_WINDOWS`, where all pictures have a score, and by PSNR in every one of `WINDOWS`."""
+    rates = {}
+    if all(point.ssimulacra2 is not None for point in (*reference, *tested)):
+        scores = [[(point.bpp, point.ssimulacra2) for point in points] for points in (reference, tested)]
+        rates = {name: bd_rate(scores[0], scores[1], window) for name, window in EYE_WINDOWS.items()}
     curves = [[(point.bpp, point.psnr) for point in points] for points in (reference, tested)]
-    return {name: bd_rate(curves[0], curves[1], window) for name, window in WINDOWS.items()}
+    return rates | {name: bd_rate(curves[0], curves[1], window) for name, window in WINDOWS.items()}
 
 
 def falls(rows: Sequence[Measurement]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -17,7 +17,7 @@ _CAPTION_SIZE = 16
 
 
 def curve_plot(curves: Mapping[str, Sequence[CurvePoint]], title: str) -> bytes:
-    """Draws PSNR, and MS-SSIM where it is known, over rate.
+    """Draws SSIMULACRA2, PSNR and MS-SSIM over rate, each where it is known of every point.
 
     Args:
         curves: the points of each codec by its name.
@@ -34,19 +34,24 @@ def curve_plot(curves: Mapping[str, Sequence[CurvePoint]], title: str) -> bytes:
     except ImportError as error:
         raise MissingExtraError("plots need the package matplotlib: pip install 'vaecodec[metrics]'") from error
 
-    with_ms_ssim = all(point.ms_ssim is not None for points in curves.values() for point in points)
-    figure = Figure(figsize=(11 if with_ms_ssim else 6.5, 5), layout="constrained", dpi=120)
+    values: dict[str, Callable[[CurvePoint], float | None]] = {
+        "SSIMULACRA2": lambda point: point.ssimulacra2,
+        "PSNR of RGB, dB": lambda point: point.psnr,
+        "MS-SSIM, −10·log10(1 − x), dB": lambda point: None if point.ms_ssim is None else ms_ssim_db(point.ms_ssim),
+    }
+    shown = {
+        label: value
+        for label, value in values.items()
+        if all(value(point) is not None for points in curves.values() for point in points)
+    }
+    figure = Figure(figsize=(5 * len(shown) + 1.5, 5), layout="constrained", dpi=120)
     figure.suptitle(title)
-    columns = 2 if with_ms_ssim else 1
-    panels = figure.subplots(1, columns, squeeze=False)[0]
-    for name, points in curves.items():
-        rates = [point.bpp for point in points]
-        panels[0].plot(rates, [point.psnr for point in points], marker=".", label=name)
-        if with_ms_ssim:
-            panels[1].plot(rates, [ms_ssim_db(point.ms_ssim or 0.0) for point in points], marker=".", label=name)
-    for panel, quality in zip(panels, ("PSNR of RGB, dB", "MS-SSIM, −10·log10(1 − x), dB"), strict=False):
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    for panel, (label, value) in zip(panels, shown.items(), strict=True):
+        for name, points in curves.items():
+            panel.plot([point.bpp for point in points], [value(point) for point in points], marker=".", label=name)
         panel.set_xlabel("bits per pixel, of the whole file")
-        panel.set_ylabel(quality)
+        panel.set_ylabel(label)
         panel.grid(alpha=0.3)
         panel.legend()
     buffer = io.BytesIO()

@@ -40,7 +40,7 @@ def number(value: float | None, digits: int, unit: str = "") -> Cell:
 
 def curve_table(points: Sequence[CurvePoint]) -> str:
     """Lays out a rate–distortion curve, one line per setting."""
-    header = ("quality", "bpp", "estimate", "PSNR", "MS-SSIM", "encode s", "decode s")
+    header = ("quality", "bpp", "estimate", "SSIMULACRA2", "PSNR", "MS-SSIM", "encode s", "decode s")
     return text_table(
         header,
         [
@@ -48,6 +48,7 @@ def curve_table(points: Sequence[CurvePoint]) -> str:
                 f"{point.setting:g}",
                 number(point.bpp, 4),
                 number(point.estimate_bpp, 4),
+                number(point.ssimulacra2, 2),
                 number(point.psnr, 3),
                 number(point.ms_ssim, 5),
                 number(point.encode_seconds, 3),
@@ -63,4 +64,4 @@ def bd_rate_cell(result: BDRate) -> Cell:
     if result.percent is None:
         return None
     text = f"{result.percent:+.1f} %"
-    return text if result.covers else f"{text} (only {result.low:.1f}–{result.high:.1f} dB)"
+    return text if result.covers else f"{text} (only {result.low:.1f}–{result.high:.1f})"
