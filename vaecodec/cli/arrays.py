@@ -78,7 +78,7 @@ def compress_arrays(
     quiet: bool,
 ) -> None:
     """Codes every input with one model, by default the installed one for items of its shape."""
-    from vaecodec.cli.compress import EXTENSION
+    from vaecodec.bitstream.container import EXTENSION
     from vaecodec.cli.files import PIPE, check_target, write_output
     from vaecodec.vae.arrays import DEFAULT_QUALITY, ArrayCodec, codec_for_items
     from vaecodec.vae.items import read_items

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vaecodec.bitstream.container import EXTENSION
 from vaecodec.cli import options
 from vaecodec.codec.options import DEFAULT_EFFORT, MAX_EFFORT, Access, EncodeOptions
 from vaecodec.codec.rate_control import MEASURES
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from vaecodec.api import Codec, Encoded, EncodedFile
     from vaecodec.cli.jobs import Outcome, Task
     from vaecodec.picture import Picture, PictureRows
-
-EXTENSION = ".vaec"
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 

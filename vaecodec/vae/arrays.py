@@ -48,7 +48,7 @@ from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.tables import sigmas
 from vaecodec.installed import ITEM_MODELS, vae_cards
-from vaecodec.models.torch_backend import pick_device
+from vaecodec.models.device import pick_device
 from vaecodec.models.weights_file import named_id
 from vaecodec.stopwatch import Stopwatch
 from vaecodec.vae.bits_back import WORD_BYTES, Batches, Counted, Counting, Stacks, pop_batch, push_batch, seeded
