@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vaecodec.arrays import ArrayCodec, codec_for_items
 from vaecodec.evaluation.tables import number, text_table
-from vaecodec.items import Values, read_items
+from vaecodec.vae.arrays import ArrayCodec, codec_for_items
+from vaecodec.vae.items import Values, read_items
 
 COLUMNS = 100
 

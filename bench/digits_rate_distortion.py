@@ -21,12 +21,12 @@ import numpy as np
 from PIL import Image
 
 from bench.digits_lossless import COLUMNS, sheet
-from vaecodec.arrays import ArrayCodec
 from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder
 from vaecodec.bitstream.container import KIND_LOSSY_ARRAY, TILE_LATENTS, Container, Header, Tile, write_container
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.exact.tables import gaussian_tables, sigmas
-from vaecodec.items import Values, read_items
+from vaecodec.vae.arrays import ArrayCodec
+from vaecodec.vae.items import Values, read_items
 
 QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80)
 PCA_STEPS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vaecodec.training.curves import draw_curves
-from vaecodec.training.family import FamilyTrainSettings, train_family
+from vaecodec.vae.training import VaeTrainSettings, train_vae
 
 OVER_FITTED: dict[str, Any] = {
     "limit": 500,
@@ -51,7 +51,7 @@ def main() -> None:
     rows = {}
     for name, settings in RUNS.items():
         out = options.out / f"{name}.safetensors"
-        train_family(FamilyTrainSettings(data=options.data, out=str(out), **settings))
+        train_vae(VaeTrainSettings(data=options.data, out=str(out), **settings))
         rows[name] = history(out)
         last = rows[name][-1]
         best = min(rows[name], key=lambda row: row["validation_loss"])

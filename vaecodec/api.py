@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from vaecodec.atomic import check_output, write_atomically
 from vaecodec.bitstream.container import KIND_PICTURE, VERSION, Limits, read_container, read_header
 from vaecodec.codec.codec import Codec
 from vaecodec.codec.decoder import Decoded, Salvaged
@@ -25,7 +26,7 @@ from vaecodec.errors import MissingExtraError, UsageError
 from vaecodec.installed import IMAGE_MODELS, ModelCard, find_weights, installed_weights, model_cards
 from vaecodec.models.weights import load_weights
 from vaecodec.models.weights_file import named_id
-from vaecodec.picture import Picture, PictureSource, check_output, write_atomically
+from vaecodec.picture import Picture, PictureSource
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -22,11 +22,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from vaecodec.atomic import write_atomically
+from vaecodec.bitstream.container import EXTENSION
 from vaecodec.codec.options import DEFAULT_EFFORT, DEFAULT_MODEL, EncodeOptions
 from vaecodec.errors import MissingExtraError, PictureNotFoundError, UsageError, VaecodecError, WeightsError
 
 MANIFEST = "manifest.parquet"
-EXTENSION = ".vaec"
 RETRIES = 2
 """How often a task is tried again after an error of the store; a bad picture is bad the second time too."""
 FLUSH_SECONDS = 30.0
@@ -406,8 +407,6 @@ def _write(url: str, data: bytes) -> None:
     if "file" not in (fs.protocol if isinstance(fs.protocol, (tuple, list)) else (fs.protocol,)):
         fs.pipe_file(path, data)
         return
-    from vaecodec.picture import write_atomically
-
     write_atomically(path, data, overwrite=True)
 
 

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaecodec.atomic import check_output, write_atomically
 from vaecodec.errors import MissingExtraError
 from vaecodec.evaluation.metrics import Samples, bits_per_pixel, ms_ssim, psnr
 from vaecodec.evaluation.peers import AVIF, JPEG, WEBP, PictureCodec, PillowCodec, SizeSearch
 from vaecodec.evaluation.plots import side_by_side
 from vaecodec.evaluation.tables import Cell, text_table
-from vaecodec.picture import Picture, check_output, write_atomically, write_picture
+from vaecodec.picture import Picture, write_picture
 
 DEMO_QUALITIES: tuple[float, ...] = (10, 25, 40, 55, 70, 85)
 DEMO_PEERS: tuple[PillowCodec, ...] = (JPEG, WEBP, AVIF)

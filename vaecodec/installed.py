@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from vaecodec.errors import DamagedWeightsError, UnknownModelError
-from vaecodec.models.family.settings import FamilySettings
 from vaecodec.models.weights_file import metadata_of, named_id
+from vaecodec.vae.settings import VaeSettings
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
-class FamilyCard:
+class VaeCard:
     """One installed model of the VAE family: what ``--model`` takes, its id, its file, its sizes."""
 
     name: str
     id_hex: str
     path: Path
-    settings: FamilySettings
+    settings: VaeSettings
     size: int
 
 
@@ -129,7 +129,7 @@ def model_cards() -> list[ModelCard]:
     return cards
 
 
-def family_cards() -> list[FamilyCard]:
+def vae_cards() -> list[VaeCard]:
     """The installed models of the VAE family, from the files' own words.
 
     Raises:
@@ -139,8 +139,8 @@ def family_cards() -> list[FamilyCard]:
     for path in ITEM_MODELS.paths():
         metadata = metadata_of(path)
         try:
-            settings = FamilySettings.from_dict(json.loads(metadata["decoder"])["settings"])
+            settings = VaeSettings.from_dict(json.loads(metadata["decoder"])["settings"])
         except (KeyError, ValueError, TypeError) as error:
             raise DamagedWeightsError(f"{path}: damaged weights file ({error}); get it again") from error
-        cards.append(FamilyCard(path.stem, metadata.get("id", ""), path, settings, path.stat().st_size))
+        cards.append(VaeCard(path.stem, metadata.get("id", ""), path, settings, path.stat().st_size))
     return cards

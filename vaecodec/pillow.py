@@ -30,6 +30,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from vaecodec.bitstream.container import (
+    EXTENSION,
     KIND_PICTURE,
     MAGIC,
     VERSION,
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from vaecodec.picture import Picture
 
 FORMAT = "VAEC"
-EXTENSION = ".vaec"
 MIME_TYPE = "image/x-vaec"
 
 # How many pixels are too many is said by Image.MAX_IMAGE_PIXELS, for this format as for the others.

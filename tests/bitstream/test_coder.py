@@ -228,7 +228,7 @@ def test_a_stack_is_stored_and_taken_up_again(narrow: FrozenTables, coded: list[
     again = StackCoder(narrow, stack.finish())
     for group in reversed(coded):
         assert again.pop(indices_of(group)).tolist() == group[0]
-    assert again.is_empty()
+    assert again.words() == 0
 
 
 def test_popping_takes_as_many_bits_as_the_tables_say(gaussian: FrozenTables) -> None:

@@ -13,12 +13,12 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from blobs import blobs
 
-from vaecodec.arrays import ArrayCodec
 from vaecodec.cli import main
-from vaecodec.evaluation.latent_plots import kl_bits, manifold, project, sheet, traversals
-from vaecodec.models.family.export import export_family
-from vaecodec.models.family.networks import FamilyModel
-from vaecodec.models.family.settings import FamilySettings
+from vaecodec.vae.arrays import ArrayCodec
+from vaecodec.vae.export import export_vae
+from vaecodec.vae.networks import VaeModel
+from vaecodec.vae.plots import kl_bits, manifold, project, sheet, traversals
+from vaecodec.vae.settings import VaeSettings
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "labels.npy", np.arange(60) % 7)
     for name, latents in (("plane", 2), ("four", 4)):
         torch.manual_seed(1)
-        sizes = FamilySettings(12, 10, 1, widths=(24, 16), latents=latents)
-        export_family(FamilyModel(sizes), torch.from_numpy(items), folder / f"{name}.safetensors", card={})
+        sizes = VaeSettings(12, 10, 1, widths=(24, 16), latents=latents)
+        export_vae(VaeModel(sizes), torch.from_numpy(items), folder / f"{name}.safetensors", card={})
     return folder
 
 

@@ -52,4 +52,4 @@ def test_one_stack_is_seen_through_several_sets_of_tables() -> None:
     assert stack.words() == other.words() > 0
     assert other.pop(np.array([60], np.uint8)).tolist() == [500]
     assert stack.pop(np.array([10, 11], np.uint8)).tolist() == [1, -2]
-    assert stack.is_empty() and other.is_empty()
+    assert stack.words() == other.words() == 0

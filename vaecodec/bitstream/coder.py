@@ -15,7 +15,7 @@ words, 64-bit states, probabilities of 24 bits. Section 4 of docs/format.md says
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,20 +43,6 @@ _STACK_LENGTHS: Final = MAX_ESCAPE_LENGTH + 1
 _SIGN_MODEL: Final = stream.model.Uniform(_SIGNS)
 _LOW_BITS_MODELS: Final = (None, *(stream.model.Uniform(1 << length) for length in range(1, MAX_ESCAPE_LENGTH + 1)))
 _UNIFORM_FAMILY: Final = stream.model.Uniform()
-
-
-class Push(Protocol):
-    """Takes groups of symbols."""
-
-    def push(self, symbols: Int32Array, indices: UInt8Array) -> None:
-        """Append one group: symbols int32 [N], table indices uint8 [N] in 0..63."""
-
-
-class Pop(Protocol):
-    """Gives groups of symbols back."""
-
-    def pop(self, indices: UInt8Array) -> Int32Array:
-        """Return the symbols int32 [N] of the next group with these table indices, uint8 [N] in 0..63."""
 
 
 class SymbolModels:
@@ -248,10 +234,6 @@ class StackCoder:
         symbols = np.zeros(len(indices), dtype=np.int32)
         symbols[order] = values
         return symbols
-
-    def is_empty(self) -> bool:
-        """Return whether all is popped."""
-        return bool(self._coder.is_empty())
 
     def finish(self) -> bytes:
         """Return the whole stack as little-endian 32-bit words, the last one not zero."""

@@ -29,6 +29,7 @@ from vaecodec.errors import (
 
 MAGIC: Final = b"\x89VAEC"
 VERSION: Final = 1
+EXTENSION: Final = ".vaec"
 
 TAG_ICC: Final = 0x03
 TAG_EXIF: Final = 0x04

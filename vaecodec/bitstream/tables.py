@@ -88,10 +88,6 @@ class FrozenTables:
             raise DamagedWeightsError(f"the tables need {ends[-1]} counts, not {len(counts)}: get the weights again")
         return cls(half_widths, np.split(counts, ends[:-1]))
 
-    def to_arrays(self) -> tuple[Int32Array, UInt32Array]:
-        """Return (half-widths int32 [63], counts uint32 [Σ (2·L_i + 2)]), what ``from_arrays`` takes."""
-        return self._half_widths.copy(), np.concatenate(self._counts)
-
     def half_width(self, index: int) -> int:
         """Return L of the table with ``index`` (1..63)."""
         return int(self._half_widths[index - 1])

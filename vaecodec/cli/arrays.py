@@ -16,9 +16,9 @@ from vaecodec.cli.progress import Progress
 from vaecodec.errors import FileFormatError, ItemsError, LimitError, UsageError
 
 if TYPE_CHECKING:
-    from vaecodec.arrays import EncodedArray
     from vaecodec.cli.jobs import Line, Task
     from vaecodec.codec.options import Access, EncodeOptions
+    from vaecodec.vae.arrays import EncodedArray
 
 ARRAY_EXTENSION = ".npy"
 _HEADER_BYTES = 64
@@ -30,8 +30,8 @@ def names_arrays(inputs: Sequence[str], *, lossless: bool) -> bool:
     Raises:
         UsageError: some are and some are not, or ``--lossless`` is given for pictures.
     """
-    from vaecodec.items import is_items_file
     from vaecodec.picture.rows import is_picture_array
+    from vaecodec.vae.items import is_items_file
 
     arrays = [
         (is_items_file(name) and not is_picture_array(name)) or ".npz:" in name or (lossless and Path(name).is_dir())
@@ -78,10 +78,10 @@ def compress_arrays(
     quiet: bool,
 ) -> None:
     """Codes every input with one model, by default the installed one for items of its shape."""
-    from vaecodec.arrays import DEFAULT_QUALITY, ArrayCodec, codec_for_items
-    from vaecodec.cli.compress import EXTENSION
+    from vaecodec.bitstream.container import EXTENSION
     from vaecodec.cli.files import PIPE, check_target, write_output
-    from vaecodec.items import read_items
+    from vaecodec.vae.arrays import DEFAULT_QUALITY, ArrayCodec, codec_for_items
+    from vaecodec.vae.items import read_items
 
     if output is not None and len(inputs) > 1 and not Path(output).is_dir():
         raise UsageError(f"{output}: several inputs need a folder for their outputs: name one that exists")
@@ -157,9 +157,9 @@ def decompress_array(task: Task, data: bytes, access: Access, *, start: float, f
     """Decodes an array and writes it as .npy, or tests it where there is no output; returns what to say."""
     import numpy as np
 
-    from vaecodec.arrays import find_array_codec_for
     from vaecodec.cli.files import PIPE, write_output
     from vaecodec.cli.jobs import Line
+    from vaecodec.vae.arrays import find_array_codec_for
 
     source, target = task
     if target not in ("", PIPE) and not target.endswith(ARRAY_EXTENSION):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vaecodec.bitstream.container import EXTENSION
 from vaecodec.cli import options
 from vaecodec.codec.options import DEFAULT_EFFORT, MAX_EFFORT, Access, EncodeOptions
 from vaecodec.codec.rate_control import MEASURES
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from vaecodec.api import Codec, Encoded, EncodedFile
     from vaecodec.cli.jobs import Outcome, Task
     from vaecodec.picture import Picture, PictureRows
-
-EXTENSION = ".vaec"
 
 METRICS = {"ssimulacra2": ("SSIMULACRA2", 2), "ms_ssim": ("MS-SSIM", 4)}
 """That may be reported besides PSNR: what a line calls them, and its decimals."""

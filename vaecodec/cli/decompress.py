@@ -72,8 +72,8 @@ def command(
 
     INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again.
     """
+    from vaecodec.bitstream.container import EXTENSION
     from vaecodec.cli.arrays import ARRAY_EXTENSION, holds_array
-    from vaecodec.cli.compress import EXTENSION
     from vaecodec.cli.files import PIPE
     from vaecodec.cli.many import run
     from vaecodec.errors import UsageError

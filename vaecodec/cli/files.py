@@ -8,9 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from vaecodec.atomic import Writer, check_output, write_atomically
 from vaecodec.errors import PictureNotFoundError, UsageError
-from vaecodec.picture import check_output, write_atomically
-from vaecodec.picture.atomic import Writer
 
 PIPE = "-"
 

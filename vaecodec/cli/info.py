@@ -36,7 +36,7 @@ def command(file: str, latents: bool, models: tuple[str, ...], device: str, back
         if is_array_file(data):
             if latents:
                 raise UsageError(f"{source}: holds an array, which has no digest of latents: leave --latents out")
-            from vaecodec.arrays import array_info
+            from vaecodec.vae.arrays import array_info
 
             facts = array_info(data, models=models)
         else:

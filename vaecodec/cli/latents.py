@@ -26,10 +26,10 @@ def command(
 
     import numpy as np
 
-    from vaecodec.arrays import ArrayCodec
     from vaecodec.cli.files import PIPE, check_target, write_output
     from vaecodec.errors import UsageError
-    from vaecodec.items import read_items, read_labels
+    from vaecodec.vae.arrays import ArrayCodec
+    from vaecodec.vae.items import read_items, read_labels
 
     if Path(output).suffix not in (".png", ".npy"):
         raise UsageError(f"{output}: name an output that ends in .png or .npy")
@@ -42,7 +42,7 @@ def command(
         np.save(written, codec.encode(items.values))
         content = written.getvalue()
     else:
-        from vaecodec.evaluation.latent_plots import latent_page
+        from vaecodec.vae.plots import latent_page
 
         content = latent_page(codec, items.values, named, method)
     write_output(output, content, source=PIPE, force=force)

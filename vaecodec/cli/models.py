@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from vaecodec.cli import options
+
+if TYPE_CHECKING:
+    from vaecodec.installed import ModelCard, VaeCard
 
 
 @click.command("models")
@@ -15,17 +19,15 @@ def command(as_json: bool) -> None:
     """List the installed models: what they cost, and where they are."""
     from vaecodec.api import list_models
     from vaecodec.evaluation.tables import number, text_table
-    from vaecodec.installed import family_cards
-    from vaecodec.models.family.settings import DISCRETE
+    from vaecodec.installed import vae_cards
+    from vaecodec.vae.settings import DISCRETE
 
-    cards, families = list_models(), family_cards()
+    cards, of_items = list_models(), vae_cards()
     if as_json:
         for card in cards:
-            facts = {"name": card.name, "id": card.id_hex, "path": str(card.path), "bytes": card.size}
-            click.echo(json.dumps(facts | {"kmac_per_pixel": dict(card.macs), "settings": dict(card.settings)}))
-        for family in families:
-            facts = {"name": family.name, "id": family.id_hex, "path": str(family.path), "bytes": family.size}
-            click.echo(json.dumps(facts | {"settings": family.settings.to_dict()}))
+            click.echo(json.dumps(_facts(card) | {"kmac_per_pixel": dict(card.macs), "settings": dict(card.settings)}))
+        for small in of_items:
+            click.echo(json.dumps(_facts(small) | {"settings": small.settings.to_dict()}))
         return
     header = ("name", "id", "encode kMAC/px", "decode kMAC/px", "as executed", "MB", "file")
     rows = []
@@ -36,22 +38,22 @@ def command(as_json: bool) -> None:
         costs = (*(number(cost, 1) for cost in (encode, decode, executed)), number(card.size / 1e6, 1))
         rows.append((card.name, card.id_hex, *costs, str(card.path)))
     click.echo(text_table(header, rows))
-    if families:
+    if of_items:
         header = ("of small items", "id", "items", "latents", "codes", "MB", "file")
         rows = []
-        for family in families:
-            s = family.settings
-            codes = "without loss" if s.context else "lossy, and without loss" if s.likelihood in DISCRETE else "lossy"
-            size = number(family.size / 1e6, 1)
-            rows.append(
-                (
-                    family.name,
-                    family.id_hex,
-                    " × ".join(map(str, s.shape)),
-                    str(s.latents),
-                    codes,
-                    size,
-                    str(family.path),
-                )
+        for small in of_items:
+            sizes = small.settings
+            codes = (
+                "without loss"
+                if sizes.context
+                else "lossy, and without loss"
+                if sizes.likelihood in DISCRETE
+                else "lossy"
             )
+            shape, megabytes = " × ".join(map(str, sizes.shape)), number(small.size / 1e6, 1)
+            rows.append((small.name, small.id_hex, shape, str(sizes.latents), codes, megabytes, str(small.path)))
         click.echo("\n" + text_table(header, rows))
+
+
+def _facts(card: ModelCard | VaeCard) -> dict[str, object]:
+    return {"name": card.name, "id": card.id_hex, "path": str(card.path), "bytes": card.size}

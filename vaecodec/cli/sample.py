@@ -9,7 +9,7 @@ import click
 from vaecodec.cli import options
 
 if TYPE_CHECKING:
-    from vaecodec.items import Values
+    from vaecodec.vae.items import Values
 
 
 @click.command("sample")
@@ -53,7 +53,7 @@ def command(
 
     from vaecodec.cli.files import PIPE, check_target, write_output
     from vaecodec.errors import UsageError
-    from vaecodec.evaluation.latent_plots import png, sheet
+    from vaecodec.vae.plots import png, sheet
 
     if Path(output).suffix not in (".png", ".npy"):
         raise UsageError(f"{output}: name an output that ends in .png or .npy")
@@ -86,11 +86,11 @@ def _draw(
 ) -> Values:
     from pathlib import Path
 
-    from vaecodec.arrays import ArrayCodec
     from vaecodec.errors import UsageError
     from vaecodec.installed import find_weights, installed_weights
-    from vaecodec.items import read_array, read_items
     from vaecodec.models.weights_file import format_of
+    from vaecodec.vae.arrays import ArrayCodec
+    from vaecodec.vae.items import read_array, read_items
 
     if model in [path.stem for path in installed_weights()] or (
         Path(model).is_file() and format_of(Path(model)) == "vaecodec-weights-1"

@@ -21,7 +21,7 @@ class _TrainCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         named = any(argument == _FAMILY or argument.startswith(f"{_FAMILY}=") for argument in args)
-        self.params = _family_parameters() if named else _image_parameters()
+        self.params = _vae_parameters() if named else _image_parameters()
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -38,9 +38,9 @@ def command(**settings: Any) -> None:
     pictures, and "vaecodec train --family vae --help" lists the options.
     """
     if "family" in settings:
-        from vaecodec.training.family import FamilyTrainSettings, train_family
+        from vaecodec.vae.training import VaeTrainSettings, train_vae
 
-        train_family(FamilyTrainSettings(**settings))
+        train_vae(VaeTrainSettings(**settings))
         return
     from vaecodec.training.image import TrainSettings, train
 
@@ -53,10 +53,10 @@ def _image_parameters() -> list[click.Parameter]:
     return _parameters(TrainSettings)
 
 
-def _family_parameters() -> list[click.Parameter]:
-    from vaecodec.training.family import FamilyTrainSettings
+def _vae_parameters() -> list[click.Parameter]:
+    from vaecodec.vae.training import VaeTrainSettings
 
-    return _parameters(FamilyTrainSettings)
+    return _parameters(VaeTrainSettings)
 
 
 def _parameters(settings: type[Any]) -> list[click.Parameter]:

@@ -13,17 +13,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Int32Array = npt.NDArray[np.int32]
-UInt32Array = npt.NDArray[np.uint32]
+from vaecodec.bitstream.tables import PRECISION, TABLES, TOTAL, Int32Array, UInt32Array, escape_bits
+
 FloatArray = npt.NDArray[np.float64]
 
-PRECISION: Final = 24
-TOTAL: Final = 1 << PRECISION
-TABLES: Final = 63
 SIGMA_MIN: Final = 0.08
 SIGMA_MAX: Final = 600.0
 LEVELS: Final = 64
-ESCAPE_LENGTH_BITS: Final = 5
 
 # Mass left to the escape when a table is cut: 2^-18 · (about 20 bits more per escape) is below 0.01 % of one bit.
 _ESCAPE_MASS: Final = 2.0**-18
@@ -40,17 +36,6 @@ Tables = tuple[Int32Array, UInt32Array]
 def sigmas() -> FloatArray:
     """Return the nominal σ of each index, in steps, float64 [64]: log-spaced from 0.08 (index 0) to 600 (index 63)."""
     return np.exp(np.linspace(math.log(SIGMA_MIN), math.log(SIGMA_MAX), LEVELS))
-
-
-def escape_bits(excess: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the bits that follow an escape entry: 5 for the length n, n, and 1 for the sign.
-
-    Args:
-        excess: e = |v| − L − 1, integers, at least 0.
-    """
-    # frexp gives the exact exponent of integers below 2^53: bit_length(e + 1), of which n is one less.
-    lengths = np.frexp((excess + 1).astype(np.float64))[1].astype(np.int64) - 1
-    return ESCAPE_LENGTH_BITS + lengths + 1
 
 
 # --- fitting, when weights are exported ------------------------------------------------------------------------------

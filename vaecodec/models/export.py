@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 from vaecodec.exact.rounding import FloatArray, ScaleTooFineError, round_depthwise, round_linear
-from vaecodec.exact.tables import fit_tables
+from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN, fit_tables
 from vaecodec.models.coding import encode_tile, hyper_symbols, quality_of_units
 from vaecodec.models.decoder_data import (
     CONTEXT_CLAMP,
@@ -41,7 +41,7 @@ from vaecodec.models.decoder_data import (
     ExactData,
 )
 from vaecodec.models.exact_image import ExactPrior, build_layers
-from vaecodec.models.image import MEAN_LIMIT, SAMPLE_SCALE, SIGMA_MAX, SIGMA_MIN, ImageModel
+from vaecodec.models.image import MEAN_LIMIT, SAMPLE_SCALE, ImageModel
 from vaecodec.models.layers import PositionLinear, ResidualBlock
 from vaecodec.models.settings import STEPS
 from vaecodec.models.weights import Weights, save_weights

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN
 from vaecodec.models.layers import (
     PositionLinear,
     ResidualBlock,
@@ -34,7 +35,6 @@ SAMPLE_MIDDLE = 128.0
 SAMPLE_SCALE = 64.0
 """Samples enter the networks as (x − 128)/64: with larger numbers a step of Adam moves whole coefficients."""
 
-SIGMA_MIN, SIGMA_MAX = 0.08, 600.0
 """Range of the standard deviations that the coder's tables cover, in steps."""
 
 MEAN_LIMIT = 4.0

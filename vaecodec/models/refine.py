@@ -26,7 +26,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vaecodec.bitstream.tables import PRECISION, escape_bits
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
+from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN
 from vaecodec.models.decoder_data import (
     CERTAIN_BELOW,
     CONTEXT_UNIT,
@@ -40,7 +42,7 @@ from vaecodec.models.decoder_data import (
     ExactData,
     QualityTables,
 )
-from vaecodec.models.image import SIGMA_MAX, SIGMA_MIN, bound_below, gaussian_bits
+from vaecodec.models.image import bound_below, gaussian_bits
 from vaecodec.models.layers import LEAK, depth_to_space, join_cells, split_cells
 from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
 from vaecodec.models.precision import has_fast_bfloat16
@@ -252,12 +254,11 @@ def symbol_costs(half_widths: IntArray, counts: IntArray) -> npt.NDArray[np.floa
     symbols = np.arange(-_COSTED, _COSTED + 1)
     start = 0
     for index, half_width in enumerate(np.asarray(half_widths).tolist(), start=1):
-        bits = 24 - np.log2(counts[start : start + 2 * half_width + 2].astype(np.float64))
+        bits = PRECISION - np.log2(counts[start : start + 2 * half_width + 2].astype(np.float64))
         start += 2 * half_width + 2
         excess = np.abs(symbols) - half_width - 1
         inside = bits[np.clip(symbols + half_width, 0, 2 * half_width)]
-        # An escape is followed by 5 bits of length, the length, and the sign.
-        escaped = bits[-1] + 6 + np.floor(np.log2(np.maximum(excess, 0) + 1))
+        escaped = bits[-1] + escape_bits(np.maximum(excess, 0))
         costs[index] = np.where(excess < 0, inside, escaped)
     return costs
 

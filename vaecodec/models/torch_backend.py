@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaecodec.errors import UsageError
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.backend import TileLatents
 from vaecodec.models.coding import Latents, dead_zone, decode_tile, encode_tile, hyper_symbols, quality_of_units
 from vaecodec.models.decoder_data import Pop, Push
+from vaecodec.models.device import pick_device
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.memory import keep_freed_memory
 from vaecodec.models.perceptual import DISTORTIONS
@@ -170,12 +170,3 @@ def _cut(
 
 def _arrays(latents: Latents) -> TileLatents:
     return TileLatents(latents.z, latents.y16.cpu().numpy())
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` (a GPU where there is one), ``cpu`` or ``cuda``."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
-        raise UsageError(f"device {name!r} is not available: use auto or cpu")
-    return torch.device(name)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -18,6 +16,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
+from vaecodec.atomic import write_atomically
 from vaecodec.errors import DamagedWeightsError, WeightsNotFoundError
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 
@@ -78,16 +77,7 @@ def smallest(tensor: IntArray) -> IntArray:
 
 def write_weights_file(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: dict[str, str]) -> None:
     """Writes a weights file; it appears whole or not at all."""
-    data = safetensors.numpy.save(dict(tensors), metadata)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, safetensors.numpy.save(dict(tensors), metadata), overwrite=True)
 
 
 def open_weights_file(path: Path, format_name: str) -> Opened:

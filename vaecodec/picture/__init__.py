@@ -1,6 +1,5 @@
 """Pictures: files that people have on one side, sample planes and metadata on the other."""
 
-from vaecodec.picture.atomic import check_output, write_atomically
 from vaecodec.picture.deep import rounded_to_8_bit
 from vaecodec.picture.lossless import LosslessPlanes, decode_lossless, encode_lossless
 from vaecodec.picture.orientation import apply_orientation, exif_orientation
@@ -43,7 +42,6 @@ __all__ = [
     "PictureSource",
     "RowWindow",
     "apply_orientation",
-    "check_output",
     "decode_lossless",
     "encode_lossless",
     "encode_picture",
@@ -57,7 +55,6 @@ __all__ = [
     "rounded_to_8_bit",
     "rows_hold",
     "strip_metadata",
-    "write_atomically",
     "write_picture",
     "write_rows",
 ]

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import PngImagePlugin
 
+from vaecodec.atomic import write_atomically
 from vaecodec.errors import UsageError
-from vaecodec.picture.atomic import write_atomically
 from vaecodec.picture.picture import Picture
 from vaecodec.picture.png_rows import write_png
 from vaecodec.picture.rows import PictureRows, rows_hold, write_rows

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from vaecodec.atomic import write_atomically
 from vaecodec.errors import UsageError
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Replaces a checkpoint by another; an interruption leaves the old one."""
-    temporary = path.with_suffix(path.suffix + ".part")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    write_atomically(path, lambda file: torch.save(state, file), overwrite=True)
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Where and for how long a run computes: the device, the clock, the learning rate over time."""
+"""How long a run computes: the clock, and the learning rate over time."""
 
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 
@@ -20,15 +19,6 @@ class Clock:
     def minutes(self) -> float:
         """Minutes used by this run, those before the checkpoint included."""
         return (self.now() - self.start) / 60
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU of this process where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device(name)
 
 
 def learning_rate_factor(step: int, warmup: int, done: float, final: float) -> float:

@@ -26,13 +26,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from vaecodec.errors import UsageError
+from vaecodec.models.device import pick_device
 from vaecodec.models.image import ImageModel
 from vaecodec.models.memory import keep_all_freed_memory
 from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
 from vaecodec.models.precision import has_fast_bfloat16
 from vaecodec.models.settings import PRESETS, TUNES, ImageSettings
 from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
-from vaecodec.training.clock import Clock, learning_rate_factor, pick_device
+from vaecodec.training.clock import Clock, learning_rate_factor
 from vaecodec.training.curves import write_history
 from vaecodec.training.graphics import draw_graphics
 from vaecodec.training.grow import fit_new_latents, grow, lay_out_qualities

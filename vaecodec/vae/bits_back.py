@@ -12,20 +12,25 @@ The stack is anything with push and pop over (symbols, table indices): nothing h
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
+from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.errors import DamagedFileError
 from vaecodec.exact.integers import IntArray
-from vaecodec.models.family.exact import FAMILIES, FAMILY_TABLES, PIXEL_HALF_WIDTH, ExactFamily
-from vaecodec.models.family.settings import PRIOR_LEVEL
+from vaecodec.vae.exact import BANK_TABLES, BANKS, PIXEL_HALF_WIDTH, ExactVae
+from vaecodec.vae.settings import PRIOR_LEVEL
+
+_SEED: Final = b"vaecodec bits-back 1"
+WORD_BYTES: Final = 4
 
 
 class Stack(Protocol):
-    """What ``vaecodec.bitstream.coder.StackCoder`` is, for one family of 63 tables."""
+    """What ``vaecodec.bitstream.coder.StackCoder`` is, for one bank of 63 tables."""
 
     def push(self, symbols: IntArray, indices: IntArray) -> None:
         """Puts one group on top."""
@@ -34,9 +39,16 @@ class Stack(Protocol):
         """Takes one group from the top."""
 
 
+class WordStack(Stack, Protocol):
+    """A stack that knows its size."""
+
+    def words(self) -> int:
+        """How many words of 32 bits it has."""
+
+
 @dataclass(frozen=True)
 class Stacks:
-    """One stack, seen through the tables of latents and through the four families of tables of pixels."""
+    """One stack, seen through the tables of latents and through the four banks of tables of pixels."""
 
     latents: Stack
     pixels: tuple[Stack, ...]
@@ -57,13 +69,13 @@ class Batches:
             start, size = start + size, min(2 * size, self.largest)
 
 
-def push_batch(family: ExactFamily, stacks: Stacks, items: IntArray) -> None:
+def push_batch(vae: ExactVae, stacks: Stacks, items: IntArray) -> None:
     """Uint8 [B, height, width, C] onto the stack."""
-    posterior = family.encode(items)
+    posterior = vae.encode(items)
     assert posterior.index is not None
     residual = stacks.latents.pop(posterior.index.reshape(-1)).reshape(posterior.mean.shape)
     z = posterior.mean + residual
-    steps = family.begin(z)
+    steps = vae.begin(z)
     groups = []
     for values in steps.split(items):
         groups.append((values, steps.next()))
@@ -73,32 +85,32 @@ def push_batch(family: ExactFamily, stacks: Stacks, items: IntArray) -> None:
     stacks.latents.push(z.reshape(-1), np.full(z.size, PRIOR_LEVEL, np.uint8))
 
 
-def pop_batch(family: ExactFamily, stacks: Stacks, count: int) -> IntArray:
+def pop_batch(vae: ExactVae, stacks: Stacks, count: int) -> IntArray:
     """The inverse of :func:`push_batch` for ``count`` items."""
-    d = family.settings.latents
+    d = vae.settings.latents
     z = stacks.latents.pop(np.full(count * d, PRIOR_LEVEL, np.uint8)).reshape(count, d)
-    steps = family.begin(z)
+    steps = vae.begin(z)
     for _ in range(steps.steps):
         steps.put(_pop_values(stacks.pixels, steps.next()))
     items = steps.items()
-    posterior = family.encode(items)
+    posterior = vae.encode(items)
     assert posterior.index is not None
     stacks.latents.push((z - posterior.mean).reshape(-1), posterior.index.reshape(-1))
     return items
 
 
 def _push_values(stacks: tuple[Stack, ...], values: IntArray, indices: IntArray) -> None:
-    values, families, within = _by_family(indices, values)
-    for family in range(FAMILIES - 1, -1, -1):
-        chosen = families == family
-        stacks[family].push(values[chosen].astype(np.int32) - PIXEL_HALF_WIDTH, within[chosen])
+    values, banks, within = _by_bank(indices, values)
+    for bank in range(BANKS - 1, -1, -1):
+        chosen = banks == bank
+        stacks[bank].push(values[chosen].astype(np.int32) - PIXEL_HALF_WIDTH, within[chosen])
 
 
 def _pop_values(stacks: tuple[Stack, ...], indices: IntArray) -> IntArray:
-    values, families, within = _by_family(indices, np.zeros(indices.shape, np.int32))
-    for family in range(FAMILIES):
-        chosen = families == family
-        values[chosen] = stacks[family].pop(within[chosen]) + PIXEL_HALF_WIDTH
+    values, banks, within = _by_bank(indices, np.zeros(indices.shape, np.int32))
+    for bank in range(BANKS):
+        chosen = banks == bank
+        values[chosen] = stacks[bank].pop(within[chosen]) + PIXEL_HALF_WIDTH
     if values.size and (int(values.min()) < 0 or int(values.max()) > 255):
         raise DamagedFileError("a value is outside of 0..255: the file is damaged, get it again")
     whole = np.zeros(indices.size, np.uint8)
@@ -106,10 +118,43 @@ def _pop_values(stacks: tuple[Stack, ...], indices: IntArray) -> IntArray:
     return whole.reshape(indices.shape)
 
 
-def _by_family(indices: IntArray, values: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Of what is coded (index over 0): values, the number of the family, and the table index 1..63 in it."""
+def _by_bank(indices: IntArray, values: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Of what is coded (index over 0): values, the number of the bank, and the table index 1..63 in it."""
     flat = indices.reshape(-1)
     coded = flat > 0
     nodes = flat[coded] - np.uint8(1)
-    families = nodes // np.uint8(FAMILY_TABLES)
-    return values.reshape(-1)[coded], families, nodes - families * np.uint8(FAMILY_TABLES) + np.uint8(1)
+    banks = nodes // np.uint8(BANK_TABLES)
+    return values.reshape(-1)[coded], banks, nodes - banks * np.uint8(BANK_TABLES) + np.uint8(1)
+
+
+class Counting:
+    """Bits that pushes cost and pops gave back, and the fewest words that were left after a pop."""
+
+    def __init__(self) -> None:
+        self.bits, self.lowest = 0.0, 1 << 62
+
+
+class Counted:
+    """A stack that counts."""
+
+    def __init__(self, stack: WordStack, tables: FrozenTables, counting: Counting) -> None:
+        self.stack, self.tables, self.counting = stack, tables, counting
+
+    def push(self, symbols: IntArray, indices: IntArray) -> None:
+        """Puts one group on top."""
+        self.stack.push(symbols, indices)
+        self.counting.bits += self.tables.bits(symbols, indices)
+
+    def pop(self, indices: IntArray) -> IntArray:
+        """Takes one group from the top."""
+        symbols = self.stack.pop(indices)
+        self.counting.bits -= self.tables.bits(symbols, indices)
+        self.counting.lowest = min(self.counting.lowest, self.stack.words())
+        return symbols
+
+
+def seeded(words: int) -> bytes:
+    """The first bits of every stack: SHA-256 of a fixed text and a number, 0, 1, 2, …; the same for ever."""
+    blocks = -(-words * WORD_BYTES // 32)
+    stream = b"".join(hashlib.sha256(_SEED + i.to_bytes(4, "little")).digest() for i in range(blocks))
+    return stream[: words * WORD_BYTES]

@@ -1,4 +1,4 @@
-"""The family in exact integers: encoder and decoder, both, since bits-back coding runs the encoder when it decodes.
+"""The VAE in exact integers: encoder and decoder, both, since bits-back coding runs the encoder when it decodes.
 
 Nothing here is a float: tensors carry integers, as ``vaecodec.exact`` explains. Latents are whole points of a uniform
 grid, 71.6 of them per unit of the standard normal prior; σ of the posterior is the index of a frozen table.
@@ -20,8 +20,9 @@ from vaecodec.exact.arithmetic import Arithmetic, exact_guard
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.layers import ExactBlock, ExactLinear
 from vaecodec.exact.network import LayerSet, first_exact
-from vaecodec.models.family.networks import Flow, inside_positions, join_positions, pad, split_positions
-from vaecodec.models.family.settings import (
+from vaecodec.models.weights_file import LayerData
+from vaecodec.vae.networks import Flow, inside_positions, join_positions, pad, split_positions
+from vaecodec.vae.settings import (
     DISCRETE,
     EMBEDDING,
     LATENT_LIMIT,
@@ -35,21 +36,20 @@ from vaecodec.models.family.settings import (
     STREAM_LIMIT,
     WIDE_LIMIT,
     Block,
-    FamilySettings,
+    VaeSettings,
 )
-from vaecodec.models.weights_file import LayerData
 
 NODES = MEANS * SPREADS
-FAMILY_TABLES = 63
-FAMILIES = NODES // FAMILY_TABLES
-"""Pixels have four families of 63 tables: node n is table 1 + n mod 63 of family n div 63."""
+BANK_TABLES = 63
+BANKS = NODES // BANK_TABLES
+"""Tables of pixels come in four banks of 63: node n is table 1 + n mod 63 of bank n div 63."""
 PIXEL_HALF_WIDTH = 128
 """Tables of pixels cover value − 128, −128 to 127; 128 does not occur."""
 _HALF_LEVEL = LEVEL_UNIT // 2
 
 
 @dataclass(frozen=True)
-class FamilyData:
+class VaeData:
     """All integers of one model, as a weights file holds them.
 
     Attributes:
@@ -60,12 +60,12 @@ class FamilyData:
             ``embedding`` [256, 4] of a model with context.
     """
 
-    settings: FamilySettings
+    settings: VaeSettings
     layers: Mapping[str, LayerData]
     tables: Mapping[str, IntArray] = field(default_factory=dict)
 
 
-def layer_shapes(s: FamilySettings) -> dict[str, tuple[int, ...]]:
+def layer_shapes(s: VaeSettings) -> dict[str, tuple[int, ...]]:
     """Weight shape of every layer: [groups, out, in] or [channels, k, k]."""
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in s.layers():
@@ -79,7 +79,7 @@ def layer_shapes(s: FamilySettings) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def table_shapes(s: FamilySettings) -> dict[str, tuple[tuple[int, ...], int]]:
+def table_shapes(s: VaeSettings) -> dict[str, tuple[tuple[int, ...], int]]:
     """Shape and largest magnitude of every table."""
     shapes: dict[str, tuple[tuple[int, ...], int]] = {"width": ((s.latents,), 1 << 20)}
     if s.likelihood in DISCRETE:
@@ -91,15 +91,15 @@ def table_shapes(s: FamilySettings) -> dict[str, tuple[tuple[int, ...], int]]:
     return shapes
 
 
-class FamilyLayers(LayerSet):
+class VaeLayers(LayerSet):
     """The layers of one model, built for one arithmetic and device."""
 
-    def __init__(self, data: FamilyData, arithmetic: Arithmetic, device: torch.device) -> None:
+    def __init__(self, data: VaeData, arithmetic: Arithmetic, device: torch.device) -> None:
         super().__init__(layer_shapes(data.settings), data.layers, arithmetic, device)
         self.data = data
 
 
-def build_family(data: FamilyData, device: torch.device, arithmetic: Arithmetic | None = None) -> FamilyLayers:
+def build_vae(data: VaeData, device: torch.device, arithmetic: Arithmetic | None = None) -> VaeLayers:
     """Builds the layers in the first arithmetic that is exact here.
 
     Raises:
@@ -110,7 +110,7 @@ def build_family(data: FamilyData, device: torch.device, arithmetic: Arithmetic 
         table = data.tables.get(name)
         if table is None or table.shape != shape or int(np.abs(table.astype(np.int64)).max()) > largest:
             raise DamagedWeightsError(f"table {name} of the weights is missing, or has a wrong shape or range")
-    return first_exact(partial(FamilyLayers, data), device, arithmetic)
+    return first_exact(partial(VaeLayers, data), device, arithmetic)
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,10 @@ class Posterior:
     index: IntArray | None
 
 
-class ExactFamily(Flow):
+class ExactVae(Flow):
     """Encoder and decoder of one model."""
 
-    def __init__(self, layers: FamilyLayers) -> None:
+    def __init__(self, layers: VaeLayers) -> None:
         self.settings, self.arithmetic, self.device = layers.data.settings, layers.arithmetic, layers.device
         self._steps: dict[str, ExactLinear | ExactBlock] = {
             layer.name: layers.block(layer.name) if isinstance(layer, Block) else layers.linear(layer.name)
@@ -198,25 +198,25 @@ class ExactFamily(Flow):
 class PixelSteps:
     """A batch on its way through the likelihood: one step, or four with a context. Values are uint8, nodes are 0..251."""
 
-    def __init__(self, family: ExactFamily, latents: IntArray) -> None:
-        self.family, self.settings = family, family.settings
+    def __init__(self, vae: ExactVae, latents: IntArray) -> None:
+        self.vae, self.settings = vae, vae.settings
         self.steps = len(STEP_POSITIONS) if self.settings.context else 1
         self.k = 0
         self.cells: list[Tensor] = []
         with exact_guard():
-            self.features = family.from_latents(family._carry_latents(latents))
+            self.features = vae.from_latents(vae._carry_latents(latents))
 
     def next(self) -> IntArray:
         """1 + node of every value of the next step, uint8 [B, h, w, C]; 0 beyond the edge, where nothing is coded."""
-        family, s = self.family, self.settings
+        vae, s = self.vae, self.settings
         with exact_guard():
             if not s.context:
-                nodes = family._nodes(self.features[:, : s.height, : s.width])
+                nodes = vae._nodes(self.features[:, : s.height, : s.width])
                 return (nodes + 1).to(torch.uint8).numpy()
             before = self.cells[-1] if self.cells else None
-            self.features, parameters = family.context_step(self.k, self.features, before)
-            inside = family._inside[STEP_POSITIONS[self.k]]
-            return ((family._nodes(parameters) + 1) * inside).to(torch.uint8).numpy()
+            self.features, parameters = vae.context_step(self.k, self.features, before)
+            inside = vae._inside[STEP_POSITIONS[self.k]]
+            return ((vae._nodes(parameters) + 1) * inside).to(torch.uint8).numpy()
 
     def put(self, values: IntArray) -> None:
         """Hands in the values of the step asked for last."""

@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 import pytest
 
+from vaecodec import atomic
+from vaecodec.atomic import write_atomically
 from vaecodec.errors import OutputExistsError, UsageError
-from vaecodec.picture import atomic, write_atomically
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions and links")
 
@@ -162,7 +163,7 @@ def test_folders_are_no_outputs(tmp_path: Path) -> None:
 
 WRITES_FOR_EVER = """
 import itertools, sys
-from vaecodec.picture.atomic import write_atomically
+from vaecodec.atomic import write_atomically
 print("ready", flush=True)
 for number in itertools.count():
     def write(file, number=number):
@@ -201,7 +202,7 @@ def test_killed_while_it_writes_it_leaves_nothing(tmp_path: Path) -> None:
     nameless.close()
     program = """
 import os, signal, sys
-from vaecodec.picture.atomic import write_atomically
+from vaecodec.atomic import write_atomically
 def write(file):
     file.write(b"half")
     file.flush()

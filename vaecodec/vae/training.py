@@ -22,21 +22,21 @@ import torch
 from torch import Tensor
 
 from vaecodec.errors import UsageError
-from vaecodec.items import Values, read_items
-from vaecodec.models.family.networks import FamilyModel, loss_of
-from vaecodec.models.family.settings import ACTIVE_BITS, PRESETS, FamilySettings
 from vaecodec.models.precision import has_fast_bfloat16
 from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
 from vaecodec.training.clock import Clock, learning_rate_factor
 from vaecodec.training.curves import write_history
 from vaecodec.training.options import parse_settings, setting
+from vaecodec.vae.items import Values, read_items
+from vaecodec.vae.networks import VaeModel, loss_of
+from vaecodec.vae.settings import ACTIVE_BITS, PRESETS, VaeSettings
 
-FAMILIES = ("vae", "ae")
+KINDS = ("vae", "ae")
 _JUDGED_TOGETHER = 500
 
 
 @dataclass
-class FamilyTrainSettings:
+class VaeTrainSettings:
     """Everything a run depends on. ``data`` and ``out`` have no default."""
 
     data: str = setting(MISSING, "array of items: IDX (.gz or not), .npy, .npz, or a folder of small pictures")
@@ -70,18 +70,18 @@ class FamilyTrainSettings:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of ``python -m vaecodec.training.family``."""
-    train_family(parse_settings(FamilyTrainSettings, "vaecodec.training.family", __doc__.split("\n")[0], arguments))
+    """The command line of ``python -m vaecodec.vae.training``."""
+    train_vae(parse_settings(VaeTrainSettings, "vaecodec.vae.training", __doc__.split("\n")[0], arguments))
 
 
-def model_settings(s: FamilyTrainSettings, shape: tuple[int, int, int]) -> FamilySettings:
+def model_settings(s: VaeTrainSettings, shape: tuple[int, int, int]) -> VaeSettings:
     """Sizes of the model for items of this shape.
 
     Raises:
         UsageError: settings that no model has.
     """
-    if s.preset not in PRESETS or s.family not in FAMILIES:
-        raise UsageError(f"--preset is one of {', '.join(PRESETS)}, --family one of {', '.join(FAMILIES)}")
+    if s.preset not in PRESETS or s.family not in KINDS:
+        raise UsageError(f"--preset is one of {', '.join(PRESETS)}, --family one of {', '.join(KINDS)}")
     changes: dict[str, Any] = dict(zip(("height", "width", "channels"), shape, strict=True))
     changes["variational"] = s.family == "vae"
     if s.latents:
@@ -98,7 +98,7 @@ def model_settings(s: FamilyTrainSettings, shape: tuple[int, int, int]) -> Famil
     return sizes
 
 
-def split_items(s: FamilyTrainSettings) -> tuple[Values, Values]:
+def split_items(s: VaeTrainSettings) -> tuple[Values, Values]:
     """Items to train on and items to judge by: uint8 [N, H, W, C] each."""
     values = read_items(s.data).values
     if s.validation:
@@ -114,7 +114,7 @@ def split_items(s: FamilyTrainSettings) -> tuple[Values, Values]:
 
 
 @torch.no_grad()
-def judge(model: FamilyModel, items: Tensor, beta: float, seed: int) -> dict[str, float]:
+def judge(model: VaeModel, items: Tensor, beta: float, seed: int) -> dict[str, float]:
     """The loss on fixed items with fixed noise, in bits per dimension, its parts, and how many dimensions are in use."""
     model.eval()
     generator = torch.Generator().manual_seed(seed)
@@ -137,7 +137,7 @@ def judge(model: FamilyModel, items: Tensor, beta: float, seed: int) -> dict[str
 
 
 @torch.no_grad()
-def kl_per_dimension(model: FamilyModel, items: Tensor) -> list[float]:
+def kl_per_dimension(model: VaeModel, items: Tensor) -> list[float]:
     """Mean KL of every dimension over items, in bits."""
     parts = []
     for x in torch.split(items, _JUDGED_TOGETHER):
@@ -145,7 +145,7 @@ def kl_per_dimension(model: FamilyModel, items: Tensor) -> list[float]:
     return [float(value) / math.log(2) for value in torch.cat(parts).mean(0)]
 
 
-def train_family(settings: FamilyTrainSettings) -> None:
+def train_vae(settings: VaeTrainSettings) -> None:
     """Runs the training that the settings describe; writes OUT, OUT.checkpoint, OUT.csv and OUT.png as it goes."""
     s = settings
     if bool(s.steps) == bool(s.minutes):
@@ -164,7 +164,7 @@ def train_family(settings: FamilyTrainSettings) -> None:
     # Model, its moving average, optimiser.
     torch.manual_seed(s.seed)
     sizes = model_settings(s, (items.shape[1], items.shape[2], items.shape[3]))
-    model, average = FamilyModel(sizes, s.noise), FamilyModel(sizes, s.noise)
+    model, average = VaeModel(sizes, s.noise), VaeModel(sizes, s.noise)
     average.load_state_dict(model.state_dict())
     optimiser = torch.optim.AdamW(model.parameters(), lr=s.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
 
@@ -260,12 +260,12 @@ def train_family(settings: FamilyTrainSettings) -> None:
     finish(s, out, items, judged["validation"])
 
 
-def finish(s: FamilyTrainSettings, out: Path, items: Tensor, held_out: Tensor) -> None:
+def finish(s: VaeTrainSettings, out: Path, items: Tensor, held_out: Tensor) -> None:
     """Takes the best moving average and makes the exact weights file of it."""
-    from vaecodec.models.family.export import export_family
+    from vaecodec.vae.export import export_vae
 
     best = read_checkpoint(out.with_suffix(".best"), torch.device("cpu"))
-    model = FamilyModel(FamilySettings.from_dict(best["sizes"]), s.noise)
+    model = VaeModel(VaeSettings.from_dict(best["sizes"]), s.noise)
     model.load_state_dict(best["average"])
     model.eval()
     bits = kl_per_dimension(model, held_out)
@@ -277,7 +277,7 @@ def finish(s: FamilyTrainSettings, out: Path, items: Tensor, held_out: Tensor) -
         "preset": s.preset, "kl_bits": [round(value, 3) for value in bits],
         "validation_bits_per_dimension": round(best["history"][-1]["validation_bits_per_dimension"], 4),
     }  # fmt: skip
-    export_family(model, items, out, card=card)
+    export_vae(model, items, out, card=card)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from vaecodec.errors import AnimatedPictureError, BitDepthError, PictureError, U
 from vaecodec.evaluation import psnr
 from vaecodec.picture import OUTPUT_FORMATS, Picture, encode_picture, read_picture
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 # A colour space of its own: what sRGB calls red it calls blue.

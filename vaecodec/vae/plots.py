@@ -11,12 +11,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaecodec.errors import MissingExtraError
-from vaecodec.items import Values
+from vaecodec.vae.items import Values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from vaecodec.arrays import ArrayCodec
+    from vaecodec.vae.arrays import ArrayCodec
 
 Latents = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -95,9 +95,9 @@ def traversals(codec: ArrayCodec, item: Latents, dimensions: npt.NDArray[np.intp
 
 def kl_bits(codec: ArrayCodec, items: Values) -> npt.NDArray[np.float64]:
     """Mean KL of every dimension over items, in bits, from the exact encoder; of an autoencoder zeros."""
-    from vaecodec.models.family.settings import LATENT_UNIT, LEVELS_PER_NAT, PRIOR_LEVEL
+    from vaecodec.vae.settings import LATENT_UNIT, LEVELS_PER_NAT, PRIOR_LEVEL
 
-    posterior = codec.family.encode(np.ascontiguousarray(items.reshape(-1, *codec.settings.shape)))
+    posterior = codec.vae.encode(np.ascontiguousarray(items.reshape(-1, *codec.settings.shape)))
     if posterior.index is None:
         return np.zeros(codec.settings.latents)
     mean = posterior.mean / LATENT_UNIT
@@ -211,7 +211,7 @@ def project(latents: Latents, method: str = "auto") -> tuple[npt.NDArray[np.floa
 
 
 def _draw_kl(axes: Axes, bits: npt.NDArray[np.float64], variational: bool) -> None:
-    from vaecodec.models.family.settings import ACTIVE_BITS
+    from vaecodec.vae.settings import ACTIVE_BITS
 
     if not variational:
         axes.set_axis_off()

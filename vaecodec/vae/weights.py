@@ -1,4 +1,4 @@
-"""Weights files of the family: the integers of encoder and decoder, the coder's tables, and a card; safetensors."""
+"""Weights files of the VAE family: the integers of encoder and decoder, the coder's tables, and a card; safetensors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from vaecodec.exact.integers import IntArray
-from vaecodec.models.family.exact import (
-    FAMILIES,
-    FAMILY_TABLES,
-    PIXEL_HALF_WIDTH,
-    FamilyData,
-    layer_shapes,
-    table_shapes,
-)
-from vaecodec.models.family.settings import DISCRETE, FamilySettings
 from vaecodec.models.weights_file import (
     Config,
     Tensors,
@@ -31,12 +22,21 @@ from vaecodec.models.weights_file import (
     tensors_of,
     write_weights_file,
 )
+from vaecodec.vae.exact import (
+    BANK_TABLES,
+    BANKS,
+    PIXEL_HALF_WIDTH,
+    VaeData,
+    layer_shapes,
+    table_shapes,
+)
+from vaecodec.vae.settings import DISCRETE, VaeSettings
 
 FORMAT = "vaecodec-family-1"
 
 
 @dataclass(frozen=True)
-class FamilyWeights:
+class VaeWeights:
     """Everything that a weights file of the family holds.
 
     Attributes:
@@ -47,14 +47,14 @@ class FamilyWeights:
         card: who made it, of what, how long; free form, JSON.
     """
 
-    data: FamilyData
+    data: VaeData
     half_widths: IntArray
     counts: IntArray
     pixel_counts: IntArray | None
     card: Mapping[str, object]
 
     @property
-    def settings(self) -> FamilySettings:
+    def settings(self) -> VaeSettings:
         """Sizes of the model."""
         return self.data.settings
 
@@ -76,7 +76,7 @@ class FamilyWeights:
         return model_id_of(self.config(), self.all_tensors())
 
 
-def save_family(weights: FamilyWeights, path: Path) -> None:
+def save_vae(weights: VaeWeights, path: Path) -> None:
     """Writes a weights file; it appears whole or not at all."""
     tensors: Tensors = {name: smallest(tensor) for name, tensor in weights.all_tensors().items()}
     metadata = {
@@ -88,7 +88,7 @@ def save_family(weights: FamilyWeights, path: Path) -> None:
     write_weights_file(path, tensors, metadata)
 
 
-def load_family(path: Path) -> FamilyWeights:
+def load_vae(path: Path) -> VaeWeights:
     """Reads and checks a weights file.
 
     Raises:
@@ -98,17 +98,17 @@ def load_family(path: Path) -> FamilyWeights:
     return load_weights_file(path, FORMAT, _assemble)
 
 
-def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> FamilyWeights:
+def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> VaeWeights:
     config, card = parts["decoder"], parts["card"]
-    settings = FamilySettings.from_dict(config["settings"])
+    settings = VaeSettings.from_dict(config["settings"])
     layers = read_layers(layer_shapes(settings), config["layers"], tensors)
     tables = {
         name: integers(tensors, f"exact/table/{name}", shape) for name, (shape, _) in table_shapes(settings).items()
     }
     pixels = None
     if settings.likelihood in DISCRETE:
-        shape = (FAMILIES, FAMILY_TABLES, 2 * PIXEL_HALF_WIDTH + 2)
+        shape = (BANKS, BANK_TABLES, 2 * PIXEL_HALF_WIDTH + 2)
         pixels = integers(tensors, "coder/pixels", shape).astype(np.uint32)
     half_widths = integers(tensors, "coder/half_widths", None)
     counts = integers(tensors, "coder/counts", None).astype(np.uint32)
-    return FamilyWeights(FamilyData(settings, layers, tables), half_widths, counts, pixels, card)
+    return VaeWeights(VaeData(settings, layers, tables), half_widths, counts, pixels, card)

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaecodec.arrays import ArrayCodec, codec_for_items
-from vaecodec.installed import family_cards
-from vaecodec.items import read_items
+from vaecodec.installed import vae_cards
+from vaecodec.vae.arrays import ArrayCodec, codec_for_items
+from vaecodec.vae.items import read_items
 
-MNIST = Path(os.environ.get("VAECODEC_DATA", Path(__file__).parents[2] / "shared" / "data")) / "mnist"
+MNIST = Path(os.environ.get("VAECODEC_DATA", Path(__file__).parents[3] / "shared" / "data")) / "mnist"
 TEST_SET = MNIST / "t10k-images-idx3-ubyte.gz"
 SHAPE = (28, 28, 1)
 
 
 def test_shipped_models_are_small_and_one_is_there_for_each_use() -> None:
-    cards = {card.name: card for card in family_cards()}
+    cards = {card.name: card for card in vae_cards()}
     assert set(cards) == {"digits", "digits-lossless", "digits-plane"}
     assert sum(card.size for card in cards.values()) < 2.5 * 2**20
     assert codec_for_items(SHAPE, lossless=True).name == "digits-lossless"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vaecodec.errors import ItemsError, UsageError
-from vaecodec.items import is_items_file, make_items, read_items, read_labels
+from vaecodec.vae.items import is_items_file, make_items, read_items, read_labels
 
 VALUES = np.arange(2 * 3 * 5, dtype=np.uint8).reshape(2, 3, 5)
 

@@ -1,4 +1,4 @@
-"""From a trained float model of the family to its weights file: ranges from items, rounding, tables fitted to real values."""
+"""From a trained float model to its weights file: ranges from items, rounding, tables fitted to real values."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from vaecodec.models.export import (
     Rounder,
     numpy,
 )
-from vaecodec.models.family.exact import (
-    FAMILIES,
-    FAMILY_TABLES,
+from vaecodec.models.layers import ResidualBlock
+from vaecodec.vae.exact import (
+    BANK_TABLES,
+    BANKS,
     NODES,
     PIXEL_HALF_WIDTH,
-    ExactFamily,
-    FamilyData,
-    build_family,
+    ExactVae,
+    VaeData,
+    build_vae,
     table_shapes,
 )
-from vaecodec.models.family.networks import FamilyModel, Flow, key, linear_of, pad, split_positions
-from vaecodec.models.family.pixels import VALUES, beta_binomial_tables
-from vaecodec.models.family.settings import (
+from vaecodec.vae.networks import Flow, VaeModel, key, linear_of, pad, split_positions
+from vaecodec.vae.pixels import VALUES, beta_binomial_tables
+from vaecodec.vae.settings import (
     DISCRETE,
     LATENT_UNIT,
     LEVELS_PER_NAT,
@@ -45,8 +46,7 @@ from vaecodec.models.family.settings import (
     Block,
     Linear,
 )
-from vaecodec.models.family.weights import FamilyWeights, save_family
-from vaecodec.models.layers import ResidualBlock
+from vaecodec.vae.weights import VaeWeights, save_vae
 
 CALIBRATION_ITEMS = 1000
 FITTED_ITEMS = 20_000
@@ -59,7 +59,7 @@ _PROBES = 16
 class _Watching(Flow):
     """The float networks, taking note of the largest value of every channel of every stream."""
 
-    def __init__(self, model: FamilyModel, maxima: ChannelMaxima) -> None:
+    def __init__(self, model: VaeModel, maxima: ChannelMaxima) -> None:
         self.settings, self.model, self.maxima = model.settings, model, maxima
         self._layers = {layer.name: layer for layer in self.settings.layers()}
 
@@ -96,7 +96,7 @@ class _Watching(Flow):
                 before = cells[position]
 
 
-def export_family(model: FamilyModel, items: Tensor, path: Path, *, card: Mapping[str, object]) -> FamilyWeights:
+def export_vae(model: VaeModel, items: Tensor, path: Path, *, card: Mapping[str, object]) -> VaeWeights:
     """Rounds the model, fits the coder's tables and writes the weights file; returns what was written.
 
     Args:
@@ -106,27 +106,27 @@ def export_family(model: FamilyModel, items: Tensor, path: Path, *, card: Mappin
         card: what the weights' card says.
     """
     weights = make_weights(model, items, card)
-    save_family(weights, path)
+    save_vae(weights, path)
     return weights
 
 
 @torch.no_grad()
-def make_weights(model: FamilyModel, items: Tensor, card: Mapping[str, object]) -> FamilyWeights:
-    """Like :func:`export_family`, without a file."""
+def make_weights(model: VaeModel, items: Tensor, card: Mapping[str, object]) -> VaeWeights:
+    """Like :func:`export_vae`, without a file."""
     model.eval()
     calibration = items[:: max(1, len(items) // CALIBRATION_ITEMS)][:CALIBRATION_ITEMS]
     if not model.settings.variational:
         _standardise(model, calibration)
-    data = round_family(model, calibration)
+    data = round_vae(model, calibration)
     half_widths, counts = latent_tables()
     pixel_counts = None
     if model.settings.likelihood in DISCRETE:
         fitted = items[:: max(1, len(items) // FITTED_ITEMS)][:FITTED_ITEMS]
         pixel_counts = pixel_tables(model, value_histograms(data, fitted.numpy()))
-    return FamilyWeights(data, half_widths, counts, pixel_counts, card)
+    return VaeWeights(data, half_widths, counts, pixel_counts, card)
 
 
-def _standardise(model: FamilyModel, items: Tensor) -> None:
+def _standardise(model: VaeModel, items: Tensor) -> None:
     """Latents of an autoencoder come to mean 0 and deviation 1: a grid that fits, and a prior to draw from."""
     mean, _ = model.encode(items)
     centre, spread = mean.mean(0), mean.std(0).clamp_min(1e-6)
@@ -143,7 +143,7 @@ def _standardise(model: FamilyModel, items: Tensor) -> None:
     first.weight.mul_(spread)
 
 
-def round_family(model: FamilyModel, items: Tensor) -> FamilyData:
+def round_vae(model: VaeModel, items: Tensor) -> VaeData:
     """Makes the integers of the networks; ranges come from ``items``, uint8 [N, height, width, C]."""
     maxima = ChannelMaxima()
     torch.manual_seed(1)
@@ -161,10 +161,10 @@ def round_family(model: FamilyModel, items: Tensor) -> FamilyData:
         raise ValueError(f"after {WIDENINGS} doublings of ranges the bound of exact sums still does not hold")
     layers = {name.removeprefix("net.").replace("/", "."): data for name, data in rounder.layers.items()}
     layers = {name.removesuffix(".linear"): data for name, data in layers.items()}
-    return FamilyData(model.settings, layers, _tables(model, items))
+    return VaeData(model.settings, layers, _tables(model, items))
 
 
-def _round_layers(model: FamilyModel, maxima: ChannelMaxima) -> Rounder:
+def _round_layers(model: VaeModel, maxima: ChannelMaxima) -> Rounder:
     s, streams = model.settings, model.settings.streams()
 
     def scale(name: str) -> FloatArray:
@@ -199,13 +199,13 @@ def _round_layers(model: FamilyModel, maxima: ChannelMaxima) -> Rounder:
     return rounder
 
 
-def _embedding_scale(model: FamilyModel) -> FloatArray:
+def _embedding_scale(model: VaeModel) -> FloatArray:
     largest = numpy(model.embedding.abs().amax(0))
     scale: FloatArray = (STREAM_LIMIT // 2) / np.maximum(largest, 1e-3)
     return scale
 
 
-def _tables(model: FamilyModel, items: Tensor) -> dict[str, IntArray]:
+def _tables(model: VaeModel, items: Tensor) -> dict[str, IntArray]:
     s = model.settings
     tables: dict[str, FloatArray] = {"width": latent_widths(model, items) * LATENT_UNIT * _WIDTH_UNIT}
     if s.likelihood == "bernoulli":
@@ -218,7 +218,7 @@ def _tables(model: FamilyModel, items: Tensor) -> dict[str, IntArray]:
     return {name: np.rint(np.clip(t, -limits[name], limits[name])).astype(np.int32) for name, t in tables.items()}
 
 
-def latent_widths(model: FamilyModel, items: Tensor) -> FloatArray:
+def latent_widths(model: VaeModel, items: Tensor) -> FloatArray:
     """What a step of each dimension is at quality 50, in latent units, float64 [d].
 
     Of a VAE the mean σ of its posterior. Of an autoencoder, which has none, what takes its place at high rate: in inverse
@@ -247,23 +247,23 @@ def latent_tables() -> tuple[IntArray, IntArray]:
     tables = np.split(counts, np.cumsum(2 * half_widths.astype(np.int64) + 2)[:-1])
     highest = POSTERIOR_LEVELS[1]
     minimal = quantise_counts(np.array([1.0, 1.0]))
-    tables[highest:] = [minimal] * (FAMILY_TABLES - highest)
+    tables[highest:] = [minimal] * (BANK_TABLES - highest)
     return np.array([len(table) // 2 - 1 for table in tables], np.int32), np.concatenate(tables)
 
 
-def value_histograms(data: FamilyData, items: IntArray) -> IntArray:
+def value_histograms(data: VaeData, items: IntArray) -> IntArray:
     """How often each value is met under each node of the exact model: int64 [252, 256]."""
-    family = ExactFamily(build_family(data, torch.device("cpu")))
+    vae = ExactVae(build_vae(data, torch.device("cpu")))
     rng = np.random.default_rng(1)
     counts = np.zeros((NODES + 1) * VALUES, np.int64)
     for start in range(0, len(items), _TOGETHER):
         batch = items[start : start + _TOGETHER]
-        posterior = family.encode(batch)
+        posterior = vae.encode(batch)
         z = posterior.mean
         if posterior.index is not None:
             sigma = np.exp((posterior.index.astype(np.float64) - PRIOR_LEVEL) / LEVELS_PER_NAT) * LATENT_UNIT
             z = np.rint(z + sigma * rng.standard_normal(z.shape)).astype(np.int32)
-        steps = family.begin(z)
+        steps = vae.begin(z)
         for values in steps.split(batch):
             at = steps.next().astype(np.int64) * VALUES + values
             counts += np.bincount(at.reshape(-1), minlength=len(counts))
@@ -271,7 +271,7 @@ def value_histograms(data: FamilyData, items: IntArray) -> IntArray:
     return counts.reshape(NODES + 1, VALUES)[1:]
 
 
-def pixel_tables(model: FamilyModel, histograms: IntArray) -> IntArray:
+def pixel_tables(model: VaeModel, histograms: IntArray) -> IntArray:
     """Counts uint32 [4, 63, 258]: what was met, blended with the learnt distribution where little was met."""
     assert model.tables is not None
     learnt = numpy(model.tables.probabilities())
@@ -285,4 +285,4 @@ def pixel_tables(model: FamilyModel, histograms: IntArray) -> IntArray:
             trust = blend_weight(observed[seen], smooth[node][seen])
         blended = (observed + trust * smooth[node]) / (observed.sum() + trust)
         tables[node] = quantise_counts(np.append(blended, [0.0, 0.0]))
-    return tables.reshape(FAMILIES, FAMILY_TABLES, -1)
+    return tables.reshape(BANKS, BANK_TABLES, -1)

@@ -20,8 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaecodec.models.family.pixels import PixelTables, hold, nodes
-from vaecodec.models.family.settings import (
+from vaecodec.models.layers import LEAK, ResidualBlock, depth_to_space, space_to_depth
+from vaecodec.vae.pixels import PixelTables, hold, nodes
+from vaecodec.vae.settings import (
     CELL,
     DISCRETE,
     EMBEDDING,
@@ -33,10 +34,9 @@ from vaecodec.models.family.settings import (
     SPREADS,
     STEP_POSITIONS,
     Block,
-    FamilySettings,
     Linear,
+    VaeSettings,
 )
-from vaecodec.models.layers import LEAK, ResidualBlock, depth_to_space, space_to_depth
 
 LOG_SIGMA_MIN, LOG_SIGMA_MAX = ((level - PRIOR_LEVEL) / LEVELS_PER_NAT for level in POSTERIOR_LEVELS)
 
@@ -44,7 +44,7 @@ LOG_SIGMA_MIN, LOG_SIGMA_MAX = ((level - PRIOR_LEVEL) / LEVELS_PER_NAT for level
 class Flow(ABC):
     """How data flows through encoder and decoder, whatever carries it: [B, ...] in, [B, ...] out."""
 
-    settings: FamilySettings
+    settings: VaeSettings
 
     @abstractmethod
     def run(self, name: str, x: Tensor) -> Tensor:
@@ -143,10 +143,10 @@ class Terms:
     kl: Tensor
 
 
-class FamilyModel(Flow, nn.Module):
-    """One float model of the family."""
+class VaeModel(Flow, nn.Module):
+    """One float model."""
 
-    def __init__(self, settings: FamilySettings, noise: float = 0.1) -> None:
+    def __init__(self, settings: VaeSettings, noise: float = 0.1) -> None:
         """Builds it with random weights.
 
         Args:
@@ -309,7 +309,7 @@ def loss_of(terms: Terms, beta: float, free_bits: float) -> Tensor:
     return terms.reconstruction.mean() + beta * kl.sum()
 
 
-def pad(items: Tensor, s: FamilySettings) -> Tensor:
+def pad(items: Tensor, s: VaeSettings) -> Tensor:
     """[B, height, width, C] -> the padded size, with zeros at the right and at the bottom."""
     H, W = s.padded
     return items if (s.height, s.width) == (H, W) else F.pad(items, (0, 0, 0, W - s.width, 0, H - s.height))
@@ -325,7 +325,7 @@ def join_positions(cells: list[Tensor]) -> Tensor:
     return depth_to_space(torch.cat(cells, dim=-1), 2)
 
 
-def inside_positions(s: FamilySettings) -> list[Tensor]:
+def inside_positions(s: VaeSettings) -> list[Tensor]:
     """Which of :func:`split_positions` lie inside of an item: bool [1, H/2, W/2, 1] each."""
     H, W = s.padded
     inside = torch.zeros((1, H, W, 1), dtype=torch.bool)
@@ -333,6 +333,6 @@ def inside_positions(s: FamilySettings) -> list[Tensor]:
     return split_positions(inside)
 
 
-def linear_of(model: FamilyModel, layer: Linear) -> nn.Linear:
+def linear_of(model: VaeModel, layer: Linear) -> nn.Linear:
     """The matrix of a layer."""
     return cast(nn.Linear, model.layer(layer.name).linear)

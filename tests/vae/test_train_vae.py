@@ -13,11 +13,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from blobs import blobs
 
-from vaecodec.arrays import ArrayCodec
 from vaecodec.errors import UsageError
-from vaecodec.models.family.networks import FamilyModel
 from vaecodec.training.checkpoints import read_checkpoint
-from vaecodec.training.family import FamilyTrainSettings, main, train_family
+from vaecodec.vae.arrays import ArrayCodec
+from vaecodec.vae.networks import VaeModel
+from vaecodec.vae.training import VaeTrainSettings, main, train_vae
 
 CPU = torch.device("cpu")
 
@@ -29,12 +29,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def settings(data: Path, out: Path, **others: object) -> FamilyTrainSettings:
+def settings(data: Path, out: Path, **others: object) -> VaeTrainSettings:
     values: dict[str, object] = {
         "steps": 60, "batch": 16, "widths": "24,16", "latents": 3, "judge_every": 20, "judge_items": 100, "ema": 0.9,
         "warmup": 5, "lr": 1e-2,
     }  # fmt: skip
-    return FamilyTrainSettings(data=str(data), out=str(out), **(values | others))  # type: ignore[arg-type]
+    return VaeTrainSettings(data=str(data), out=str(out), **(values | others))  # type: ignore[arg-type]
 
 
 def history(out: Path) -> list[dict[str, float]]:
@@ -45,7 +45,7 @@ def history(out: Path) -> list[dict[str, float]]:
 @pytest.mark.parametrize("family", ["vae", "ae"])
 def test_a_run_lowers_the_loss_and_writes_weights_and_a_curve(data: Path, tmp_path: Path, family: str) -> None:
     out = tmp_path / "mine.safetensors"
-    train_family(settings(data, out, family=family))
+    train_vae(settings(data, out, family=family))
     with out.with_suffix(".csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [0, 20, 40, 60]
@@ -64,10 +64,10 @@ class KilledError(Exception):
 
 def test_an_interrupted_run_goes_on_bit_for_bit(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
-    train_family(settings(data, whole))
-    terms, calls = FamilyModel.terms, 0
+    train_vae(settings(data, whole))
+    terms, calls = VaeModel.terms, 0
 
-    def until_killed(self: FamilyModel, items: torch.Tensor, generator: torch.Generator | None = None) -> object:
+    def until_killed(self: VaeModel, items: torch.Tensor, generator: torch.Generator | None = None) -> object:
         nonlocal calls
         calls += self.training
         if calls > 47:
@@ -75,12 +75,12 @@ def test_an_interrupted_run_goes_on_bit_for_bit(data: Path, tmp_path: Path, monk
         return terms(self, items, generator)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FamilyModel, "terms", until_killed)
+        patch.setattr(VaeModel, "terms", until_killed)
         with pytest.raises(KilledError):
-            train_family(settings(data, broken, save_every=0.0))
+            train_vae(settings(data, broken, save_every=0.0))
     checkpoint = broken.with_suffix(".checkpoint")
     assert 0 < read_checkpoint(checkpoint, CPU)["step"] < 60
-    train_family(settings(data, broken, resume=str(checkpoint)))
+    train_vae(settings(data, broken, resume=str(checkpoint)))
     assert ArrayCodec(whole).id == ArrayCodec(broken).id
     assert [row["validation_loss"] for row in history(whole)] == [row["validation_loss"] for row in history(broken)]
 
@@ -88,7 +88,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(data: Path, tmp_path: Path, monk
 def test_a_run_that_over_fits_is_stopped_and_ships_its_best(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.safetensors"
     # Sixteen items, all learnt by heart within a few hundred steps.
-    train_family(
+    train_vae(
         settings(data, out, steps=5000, limit=16, widths="256,128", latents=16, lr=5e-3, patience=4, judge_every=20)
     )
     rows = history(out)
@@ -103,7 +103,7 @@ def test_free_bits_keep_dimensions_in_use_that_a_large_beta_switches_off(data: P
     used = {}
     for name, free_bits in (("collapsed", 0.0), ("kept", 0.5)):
         out = tmp_path / f"{name}.safetensors"
-        train_family(settings(data, out, steps=250, judge_every=250, beta=40.0, free_bits=free_bits))
+        train_vae(settings(data, out, steps=250, judge_every=250, beta=40.0, free_bits=free_bits))
         used[name] = history(out)[-1]["validation_active_units"]
     assert used["collapsed"] == 0
     assert used["kept"] == 3
@@ -123,6 +123,6 @@ def test_wrong_settings_get_one_line(data: Path, tmp_path: Path) -> None:
         ({"resume": str(tmp_path / "none.checkpoint")}, "no such checkpoint"),
     ):
         with pytest.raises(UsageError, match=message):
-            train_family(settings(data, out, **wrong))
+            train_vae(settings(data, out, **wrong))
     with pytest.raises(SystemExit):
         main([str(data), "-o", str(out), "--stepz", "3"])

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaecodec.exact.tables import FloatArray
-from vaecodec.models.family.settings import MEANS, SPREADS
+from vaecodec.vae.settings import MEANS, SPREADS
 
 VALUES = 256
 NODES = MEANS * SPREADS

@@ -1,4 +1,4 @@
-"""Float models of the family, and the exact ones that are made of them."""
+"""Float models, and the exact ones that are made of them."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from blobs import blobs
 
 from vaecodec.errors import DamagedWeightsError
 from vaecodec.exact.arithmetic import Arithmetic
-from vaecodec.models.family.exact import ExactFamily, build_family
-from vaecodec.models.family.export import latent_tables, make_weights
-from vaecodec.models.family.networks import (
-    FamilyModel,
+from vaecodec.vae.exact import ExactVae, build_vae
+from vaecodec.vae.export import latent_tables, make_weights
+from vaecodec.vae.networks import (
     Terms,
+    VaeModel,
     gaussian_kl,
     join_positions,
     loss_of,
     split_positions,
 )
-from vaecodec.models.family.pixels import PixelTables, beta_binomial, nodes
-from vaecodec.models.family.settings import (
+from vaecodec.vae.pixels import PixelTables, beta_binomial, nodes
+from vaecodec.vae.settings import (
     LATENT_UNIT,
     LEVELS_PER_NAT,
     PRESETS,
     PRIOR_LEVEL,
-    FamilySettings,
+    VaeSettings,
 )
-from vaecodec.models.family.weights import load_family, save_family
+from vaecodec.vae.weights import load_vae, save_vae
 
 CPU = torch.device("cpu")
-DENSE = FamilySettings(12, 10, 1, widths=(24, 16), latents=4, likelihood="tables")
+DENSE = VaeSettings(12, 10, 1, widths=(24, 16), latents=4, likelihood="tables")
 CONTEXT = replace(PRESETS["lossless"], height=13, width=10, widths=(16, 24), latents=3)
 ITEMS = torch.from_numpy(blobs(300))
 
@@ -94,7 +94,7 @@ def test_every_preset_has_a_finite_loss_and_gradients_everywhere(preset: str) ->
     sizes = replace(PRESETS[preset], height=9, width=14, channels=3)
     if sizes.network == "convolutional":
         sizes = replace(sizes, widths=(8, 12))
-    model = FamilyModel(sizes)
+    model = VaeModel(sizes)
     loss_of(model.terms(torch.from_numpy(blobs(6, 9, 14, 3))), 1.0, 0.0).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and bool(torch.isfinite(parameter.grad).all()), name
@@ -102,7 +102,7 @@ def test_every_preset_has_a_finite_loss_and_gradients_everywhere(preset: str) ->
 
 def test_pixels_of_a_step_do_not_see_later_ones() -> None:
     torch.manual_seed(1)
-    model = FamilyModel(CONTEXT).eval()
+    model = VaeModel(CONTEXT).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     z, items = torch.zeros(1, 3), torch.from_numpy(blobs(1, 13, 10))
@@ -125,20 +125,20 @@ def test_pixels_of_a_step_do_not_see_later_ones() -> None:
 @pytest.mark.parametrize(
     "sizes", [DENSE, CONTEXT, replace(DENSE, likelihood="bernoulli"), replace(DENSE, likelihood="squared")]
 )
-def test_the_exact_model_is_close_to_the_float_one(sizes: FamilySettings) -> None:
+def test_the_exact_model_is_close_to_the_float_one(sizes: VaeSettings) -> None:
     torch.manual_seed(2)
-    model = FamilyModel(sizes).eval()
+    model = VaeModel(sizes).eval()
     items = torch.from_numpy(blobs(200, sizes.height, sizes.width))
     weights = make_weights(model, items, {})
-    family = ExactFamily(build_family(weights.data, CPU))
+    vae = ExactVae(build_vae(weights.data, CPU))
     with torch.no_grad():
         mean, log_sigma = model.encode(items)
-        posterior = family.encode(items.numpy())
+        posterior = vae.encode(items.numpy())
         assert np.abs(posterior.mean - mean.numpy() * LATENT_UNIT).max() < 3
         assert log_sigma is not None and posterior.index is not None
         assert np.abs(posterior.index - (log_sigma.numpy() * LEVELS_PER_NAT + PRIOR_LEVEL)).max() < 1.1
         if not sizes.context:
-            decoded = family.decode(posterior.mean).astype(np.float64)
+            decoded = vae.decode(posterior.mean).astype(np.float64)
             close = model.decode(torch.from_numpy(posterior.mean / LATENT_UNIT).float()).numpy()
             assert np.abs(decoded - close).mean() < 2
 
@@ -146,12 +146,12 @@ def test_the_exact_model_is_close_to_the_float_one(sizes: FamilySettings) -> Non
 def test_every_arithmetic_gives_the_same_integers() -> None:
     torch.manual_seed(3)
     items = torch.from_numpy(blobs(40, 13, 10))
-    weights = make_weights(FamilyModel(CONTEXT).eval(), items, {})
+    weights = make_weights(VaeModel(CONTEXT).eval(), items, {})
     given = []
     for arithmetic in Arithmetic:
-        family = ExactFamily(build_family(weights.data, CPU, arithmetic))
-        posterior = family.encode(items.numpy())
-        steps, indices = family.begin(posterior.mean), []
+        vae = ExactVae(build_vae(weights.data, CPU, arithmetic))
+        posterior = vae.encode(items.numpy())
+        steps, indices = vae.begin(posterior.mean), []
         for values in steps.split(items.numpy()):
             indices.append(steps.next())
             steps.put(values)
@@ -165,7 +165,7 @@ def test_every_arithmetic_gives_the_same_integers() -> None:
 
 def test_an_autoencoder_comes_out_standardised_and_says_the_same() -> None:
     torch.manual_seed(4)
-    model = FamilyModel(replace(DENSE, variational=False, likelihood="bernoulli")).eval()
+    model = VaeModel(replace(DENSE, variational=False, likelihood="bernoulli")).eval()
     with torch.no_grad():
         before = model.decode(model.encode(ITEMS)[0])
         weights = make_weights(model, ITEMS, {})
@@ -186,16 +186,16 @@ def test_the_prior_is_the_table_of_its_level() -> None:
 
 
 def test_weights_files_are_read_back_and_checked(tmp_path: Path) -> None:
-    weights = make_weights(FamilyModel(CONTEXT).eval(), torch.from_numpy(blobs(20, 13, 10)), {"made": "in a test"})
+    weights = make_weights(VaeModel(CONTEXT).eval(), torch.from_numpy(blobs(20, 13, 10)), {"made": "in a test"})
     path = tmp_path / "a.safetensors"
-    save_family(weights, path)
-    again = load_family(path)
+    save_vae(weights, path)
+    again = load_vae(path)
     assert again.model_id() == weights.model_id() and again.settings == CONTEXT and again.card == {"made": "in a test"}
     data = bytearray(path.read_bytes())
     data[-100] ^= 1
     path.write_bytes(data)
     with pytest.raises(DamagedWeightsError):
-        load_family(path)
+        load_vae(path)
 
 
 @pytest.mark.parametrize(
@@ -211,4 +211,4 @@ def test_weights_files_are_read_back_and_checked(tmp_path: Path) -> None:
 )
 def test_impossible_sizes_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        FamilySettings.from_dict(FamilySettings().to_dict() | wrong)
+        VaeSettings.from_dict(VaeSettings().to_dict() | wrong)

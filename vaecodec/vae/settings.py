@@ -1,4 +1,4 @@
-"""Sizes of one model of the family, and the layers that follow from them: stored with the weights, part of the model id.
+"""Sizes of one model, and the layers that follow from them: stored with the weights, part of the model id.
 
 A *stream* is an array of features with one scale per channel; layers read one stream and write one. The float and the
 exact network, the rounding between them and the check of a weights file all go by the same list of layers.
@@ -41,7 +41,7 @@ POSTERIOR_LEVELS = (20, 51)
 POSTERIOR_LIMIT = 2047
 
 MEANS, SPREADS = 18, 14
-"""Levels of a pixel's two parameters: 252 distributions over 0..255, four families of 63 tables."""
+"""Levels of a pixel's two parameters: 252 distributions over 0..255, four banks of 63 tables."""
 LOGIT_UNIT = 128
 """Units of a Bernoulli logit."""
 PIXEL_LIMIT = 1023
@@ -86,7 +86,7 @@ Layer = Linear | Block
 
 
 @dataclass(frozen=True)
-class FamilySettings:
+class VaeSettings:
     """Sizes of one model.
 
     Attributes:
@@ -167,7 +167,7 @@ class FamilySettings:
         return asdict(self) | {"widths": list(self.widths)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> FamilySettings:
+    def from_dict(cls, values: dict[str, Any]) -> VaeSettings:
         """The inverse of :meth:`to_dict`; unknown or missing names and sizes out of range are a ``ValueError``."""
         names = {field.name for field in fields(cls)}
         if set(values) != names:
@@ -260,11 +260,11 @@ class FamilySettings:
         return self.streams()[layer.target].channels * layer.target_repeat
 
 
-DENSE = FamilySettings()
+DENSE = VaeSettings()
 """784–512–256–16 on digits."""
-TEXTBOOK = FamilySettings(widths=(128, 64), latents=2)
+TEXTBOOK = VaeSettings(widths=(128, 64), latents=2)
 """784–128–64–2, decoder 2–64–128–784: a map of the plane."""
-CONVOLUTIONAL = FamilySettings(network="convolutional", widths=(32, 64))
+CONVOLUTIONAL = VaeSettings(network="convolutional", widths=(32, 64))
 LOSSLESS = replace(CONVOLUTIONAL, widths=(48, 96), latents=24, likelihood="tables", context=True)
 """For bits-back coding: pixels in four steps, each from what is decoded already."""
 FLAT = replace(DENSE, latents=40, likelihood="tables")

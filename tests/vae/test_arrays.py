@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from blobs import blobs
 
-from vaecodec.arrays import ArrayCodec, array_info, find_array_codec_for
 from vaecodec.bitstream.container import read_container, write_container
 from vaecodec.cli.arrays import is_array_file
 from vaecodec.errors import (
@@ -25,17 +24,18 @@ from vaecodec.errors import (
     UsageError,
 )
 from vaecodec.exact.arithmetic import Arithmetic
-from vaecodec.models.family.bits_back import Batches
-from vaecodec.models.family.export import export_family
-from vaecodec.models.family.networks import FamilyModel
-from vaecodec.models.family.settings import PRESETS, FamilySettings
+from vaecodec.vae.arrays import ArrayCodec, array_info, find_array_codec_for
+from vaecodec.vae.bits_back import Batches
+from vaecodec.vae.export import export_vae
+from vaecodec.vae.networks import VaeModel
+from vaecodec.vae.settings import PRESETS, VaeSettings
 
 SIZES = {
     "context": replace(PRESETS["lossless"], height=12, width=10, widths=(16, 24), latents=3),
-    "flat": FamilySettings(12, 10, 1, widths=(24, 16), latents=4, likelihood="tables"),
-    "beta": FamilySettings(12, 10, 1, widths=(24, 16), latents=4, likelihood="beta-binomial"),
-    "bernoulli": FamilySettings(12, 10, 1, widths=(24, 16), latents=4, likelihood="bernoulli"),
-    "squared": FamilySettings(12, 10, 1, widths=(24, 16), latents=4, likelihood="squared", variational=False),
+    "flat": VaeSettings(12, 10, 1, widths=(24, 16), latents=4, likelihood="tables"),
+    "beta": VaeSettings(12, 10, 1, widths=(24, 16), latents=4, likelihood="beta-binomial"),
+    "bernoulli": VaeSettings(12, 10, 1, widths=(24, 16), latents=4, likelihood="bernoulli"),
+    "squared": VaeSettings(12, 10, 1, widths=(24, 16), latents=4, likelihood="squared", variational=False),
     "colour": replace(PRESETS["lossless"], height=7, width=9, channels=3, widths=(8, 12), latents=2),
 }
 
@@ -46,7 +46,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder, paths = tmp_path_factory.mktemp("families"), {}
     for name, sizes in SIZES.items():
         torch.manual_seed(1)
-        model, items = FamilyModel(sizes), torch.from_numpy(blobs(256, *sizes.shape))
+        model, items = VaeModel(sizes), torch.from_numpy(blobs(256, *sizes.shape))
         optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
         for _ in range(120 if sizes.network == "dense" else 25):
             terms = model.terms(items[torch.randint(len(items), (32,))])
@@ -54,7 +54,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             (terms.reconstruction.mean() + terms.kl.sum(1).mean()).backward()
             optimiser.step()
         paths[name] = folder / f"{name}.safetensors"
-        export_family(model, items, paths[name], card={})
+        export_vae(model, items, paths[name], card={})
     return paths
 
 
