@@ -43,7 +43,7 @@ def measure(codec: Codec, pictures: list[Picture], quality: float, effort: int) 
 @click.option("--limit", default=0, help="Take so many pictures, spread over the folder; 0: all.")
 @click.option("--side", default=0, help="Take the middle of each, so many pixels square; 0: the whole picture.")
 @click.option("--threads", default=0, help="Threads; 0: all cores.")
-@click.option("--model", default="fast", show_default=True)
+@click.option("--model", default="psnr", show_default=True)
 def main(folder: Path, efforts: str, qualities: str, limit: int, side: int, threads: int, model: str) -> None:
     """Prints a table: effort, gain, change of bytes and PSNR at equal quality, time."""
     if threads:

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "-o", "--output", type=Path, help="the page [RESULTS/index.html]; tables lie beside it as Markdown"
     )
     parser.add_argument("--pictures", type=Path, nargs="*", default=[], metavar="DIR", help="folders, for the viewer")
-    parser.add_argument("--model", default="fast", help="name or weights file, for the viewer [%(default)s]")
+    parser.add_argument("--model", default="psnr", help="name or weights file, for the viewer [%(default)s]")
     options = parser.parse_args(arguments)
     page = options.output or options.results / "index.html"
     written = write_report(options.results, page, options.pictures, OurSettings(options.model))

@@ -26,7 +26,7 @@ from numcodecs.compat import ensure_bytes, ndarray_copy
 from numcodecs.registry import register_codec
 
 from vaecodec.bitstream.container import is_vaecodec_file
-from vaecodec.codec.options import EncodeOptions
+from vaecodec.codec.options import DEFAULT_MODEL, EncodeOptions
 from vaecodec.errors import DamagedFileError, UsageError
 
 _STACK_MAGIC = b"VAEN"
@@ -40,7 +40,11 @@ class Vaecodec(Codec):
     codec_id = "vaecodec"
 
     def __init__(
-        self, quality: float | None = None, psnr: float | None = None, model: str = "fast", effort: int | None = None
+        self,
+        quality: float | None = None,
+        psnr: float | None = None,
+        model: str = DEFAULT_MODEL,
+        effort: int | None = None,
     ) -> None:
         """Sets what every picture is compressed to.
 

@@ -24,6 +24,7 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.registry import register_codec
 
+from vaecodec.codec.options import DEFAULT_MODEL
 from vaecodec.numcodecs import Vaecodec as _Chunks
 from vaecodec.numcodecs import check_chunk
 
@@ -43,7 +44,7 @@ class Vaecodec(ArrayBytesCodec):
 
     quality: float | None = None
     psnr: float | None = None
-    model: str = "fast"
+    model: str = DEFAULT_MODEL
     effort: int | None = None
 
     is_fixed_size = False

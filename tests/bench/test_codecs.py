@@ -9,7 +9,7 @@ from vaecodec.evaluation import FEWEST_POINTS, psnr
 
 from .conftest import photograph
 
-OURS = OurSettings("fast")
+OURS = OurSettings("psnr")
 
 
 @pytest.mark.parametrize("key", PEERS)
@@ -45,5 +45,5 @@ def test_what_is_not_known_is_refused_with_what_is() -> None:
 
 
 def test_rows_name_weights_without_the_folder_that_they_lie_in() -> None:
-    assert model_label("/home/someone/fast.safetensors") == "fast"
-    assert model_label("fast") == "fast"
+    assert model_label("/home/someone/psnr.safetensors") == "psnr"
+    assert model_label("psnr") == "psnr"

@@ -43,7 +43,7 @@ class FakeApi:
         class Codec:
             def __init__(
                 self,
-                model: str | Path = "fast",
+                model: str | Path = "psnr",
                 *,
                 device: str = "auto",
                 backend: str = "auto",
@@ -115,7 +115,7 @@ class FakeApi:
 
         def list_models() -> list[SimpleNamespace]:
             macs = {"analysis": 5.0, "synthesis": 5.5, "prior": 4.1, "decode_as_executed": 10.5}
-            card = {"name": "fast", "id_hex": "0123456789abcdef", "path": Path("fast.safetensors")}
+            card = {"name": "psnr", "id_hex": "0123456789abcdef", "path": Path("psnr.safetensors")}
             return [SimpleNamespace(**card, macs=macs, settings={"width": 192}, size=2_500_000)]
 
         module.__dict__.update(
@@ -123,7 +123,7 @@ class FakeApi:
             find_codec_for=find_codec_for,
             info=info,
             list_models=list_models,
-            DEFAULT_MODEL="fast",
+            DEFAULT_MODEL="psnr",
             DEFAULT_QUALITY=50.0,
         )
         return module

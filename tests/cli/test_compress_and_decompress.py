@@ -83,8 +83,8 @@ def test_a_picture_without_error_has_no_psnr(run: Any, photograph: Path) -> None
 
 
 def test_options_reach_the_codec(run: Any, api: Any, photograph: Path) -> None:
-    run("compress", photograph, "-q", "12.5", "--check", "--model", "fast", "--device", "cpu")
-    assert {"model": "fast", "device": "cpu"} in api.calls
+    run("compress", photograph, "-q", "12.5", "--check", "--model", "psnr", "--device", "cpu")
+    assert {"model": "psnr", "device": "cpu"} in api.calls
     assert api.calls[-1]["quality"] == 12.5
     assert api.calls[-1]["check"] is True
 
@@ -92,7 +92,7 @@ def test_options_reach_the_codec(run: Any, api: Any, photograph: Path) -> None:
 def test_without_options_the_defaults_of_the_library_hold(run: Any, api: Any, photograph: Path) -> None:
     run("compress", photograph)
     assert api.calls == [
-        {"model": "fast", "device": "auto"},
+        {"model": "psnr", "device": "auto"},
         {"quality": 50.0, "check": False, "orientation": None},
     ]
 

@@ -76,7 +76,7 @@ def test_models_are_listed(api: Any, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["models"]) == 0
     pictures, items = capsys.readouterr().out.split("\n\n")
     assert pictures.splitlines()[-1].split() == [
-        "fast", "0123456789abcdef", "14.6", "9.6", "10.5", "2.5", "fast.safetensors"
+        "psnr", "0123456789abcdef", "14.6", "9.6", "10.5", "2.5", "psnr.safetensors"
     ]  # fmt: skip
     assert [line.split()[0] for line in items.splitlines()[2:]] == ["digits-lossless", "digits-plane", "digits"]
     assert main(["models", "--json"]) == 0

@@ -111,10 +111,10 @@ def test_what_makes_no_sense_is_one_line(folder: Path, tmp_path: Path, capsys: p
         (["sample", "--model", model, "--between", "x", "-o", "a.png"], 2, "not a line such as"),
         (["sample", "--model", model, "--between", f"{items}:3,99", "-o", "a.png"], 2, "has 60 items"),
         (["sample", "--model", "none", "-o", "a.png"], 4, "no model of the VAE family is called 'none'"),
-        (["sample", "--model", "fast", "--between", f"{items}:1,2", "-o", "a.png"], 2, "for models of the VAE family"),
+        (["sample", "--model", "psnr", "--between", f"{items}:1,2", "-o", "a.png"], 2, "for models of the VAE family"),
         (["latents", items, "--model", model, "-o", "a.gif"], 2, "ends in .png or .npy"),
         (["latents", items, "--model", model, "--labels", items, "-o", "a.png"], 3, "not one label for each"),
-        (["latents", items, "--model", "fast", "-o", "a.png"], 4, "no model of the VAE family"),
+        (["latents", items, "--model", "psnr", "-o", "a.png"], 4, "no model of the VAE family"),
     ):
         assert main(arguments) == code, arguments
         printed = capsys.readouterr()
@@ -123,14 +123,14 @@ def test_what_makes_no_sense_is_one_line(folder: Path, tmp_path: Path, capsys: p
 
 def test_the_image_model_draws_pictures_from_its_prior(tmp_path: Path) -> None:
     out = tmp_path / "a.npy"
-    assert main(["sample", "--model", "fast", "-n", "1", "-o", str(out), "-q", "40"]) == 0
+    assert main(["sample", "--model", "psnr", "-n", "1", "-o", str(out), "-q", "40"]) == 0
     pictures = np.load(out)
     assert pictures.shape == (1, 256, 256, 3) and pictures.std() > 5
 
 
 def test_hyper_latents_of_the_image_model_are_traversed_through_the_mean(tmp_path: Path) -> None:
     out = tmp_path / "a.npy"
-    assert main(["sample", "--model", "fast", "--traverse", "2", "-o", str(out)]) == 0
+    assert main(["sample", "--model", "psnr", "--traverse", "2", "-o", str(out)]) == 0
     pictures = np.load(out).astype(int)
     assert pictures.shape == (18, 64, 64, 3)
     # In the middle of both rows everything is 0; at the ends it is not.

@@ -25,7 +25,7 @@ from vaecodec.picture import Picture
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))
 
-from decode import facts_about
+from decode import MODELS, facts_about, model_of
 
 
 def main() -> None:
@@ -49,16 +49,19 @@ def main() -> None:
         "pixel": (Picture(photograph[60:61, 60:61]), 75, 0),
         "tiles": (Picture(photograph[20:150, 180:330]), 40, 6),
     }
-    codec = Codec()
+    for name, quality in (("photograph", 50), ("small", 0), ("grey", 90), ("deep", 75), ("pixel", 75), ("tiles", 40)):
+        pictures[f"eye-{name}"] = (pictures[name][0], quality, pictures[name][2])
+    codecs = {model: Codec(model) for model in MODELS}
     files = {}
     expected = {}
     for name, (picture, quality, exponent) in pictures.items():
         tiling = Tiling(1, exponent) if exponent else Tiling(1 << 30)
-        files[name] = codec.compress(picture, quality=quality, check=True, tiling=tiling)
-    files["escapes"] = wild_latents(codec)
+        files[name] = codecs[model_of(name)].compress(picture, quality=quality, check=True, tiling=tiling)
+    files["escapes"] = wild_latents(codecs["psnr"])
+    files["eye-escapes"] = wild_latents(codecs["eye"])
     for name, data in files.items():
         (FOLDER / f"{name}.vaec").write_bytes(data)
-        expected[name] = facts_about(codec, data)
+        expected[name] = facts_about(codecs[model_of(name)], data)
     (FOLDER / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 

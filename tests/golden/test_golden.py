@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from decode import model_of
 
-from vaecodec.api import DEFAULT_MODEL, Codec, find_weights
+from vaecodec.api import Codec, find_weights
 from vaecodec.bitstream.coder import SymbolDecoder
 from vaecodec.bitstream.container import TILE_LATENTS, TILE_PNG, TILE_WEBP, read_container, read_header
 from vaecodec.codec.rectangle import tile_grid
@@ -87,7 +88,7 @@ def reference(name: str = "range_decoder") -> Any:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_second_reader_written_from_the_specification_gives_the_same(name: str) -> None:
     reader = reference("reader")
-    weights = reader.Weights(find_weights(DEFAULT_MODEL))
+    weights = reader.Weights(find_weights(model_of(name)))
     samples, digest = reader.read((FOLDER / f"{name}.vaec").read_bytes(), weights, reference())
     assert list(samples.shape) == EXPECTED[name]["shape"]
     assert digest == EXPECTED[name]["latents_sha256"]

@@ -104,7 +104,7 @@ def test_weights_beyond_the_bound_are_refused(tiny_weights: Weights) -> None:
 
 
 def test_exported_graphs_are_valid_and_synthesise_the_same(onnx_codec: Codec, tmp_path: Path) -> None:
-    files = export_onnx("fast", tmp_path / "model")
+    files = export_onnx("psnr", tmp_path / "model")
     names = {path.name for path in files}
     assert names == {path.name for path in (tmp_path / "model").iterdir()}
     for path in files:
@@ -119,11 +119,11 @@ def test_exported_graphs_are_valid_and_synthesise_the_same(onnx_codec: Codec, tm
 
 
 def test_exporting_again_needs_the_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export-onnx", "fast", "-o", str(tmp_path / "model")]) == 0
+    assert main(["export-onnx", "psnr", "-o", str(tmp_path / "model")]) == 0
     assert "9 files" in capsys.readouterr().out
-    assert main(["export-onnx", "fast", "-o", str(tmp_path / "model")]) == 2
+    assert main(["export-onnx", "psnr", "-o", str(tmp_path / "model")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert main(["export-onnx", "fast", "-o", str(tmp_path / "model"), "-f", "--quiet"]) == 0
+    assert main(["export-onnx", "psnr", "-o", str(tmp_path / "model"), "-f", "--quiet"]) == 0
 
 
 def test_without_torch_files_decode_by_themselves_and_nothing_is_compressed(tmp_path: Path) -> None:

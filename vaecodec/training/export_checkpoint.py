@@ -3,8 +3,9 @@
     python -m vaecodec.training.export_checkpoint RUN.best photos/ -o mine.safetensors --card card.json
     python -m vaecodec.training.export_checkpoint RUN.best --average average.safetensors
 
-``--average`` keeps the rest of the moving average in half precision, what the weights file has not got in floats: both files together are
-enough to start a fresh schedule from on another machine (``vaecodec train --init AVERAGE,WEIGHTS``).
+``--average`` keeps what the weights file does not hold in floats: the decoding half of the moving average, matrices in 8 bits a row, and the
+tables over quality as they were trained. Both files together start a fresh schedule on another machine
+(``vaecodec train --init AVERAGE,WEIGHTS``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import torch
 from vaecodec.models.export import export_weights
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings, encoder_shapes
-from vaecodec.training.checkpoints import read_checkpoint
+from vaecodec.training.checkpoints import pack, read_checkpoint
+from vaecodec.training.grow import QUALITY_TABLES
 from vaecodec.training.pictures import calibration_crops
 from vaecodec.training.quality_scale import lay_out
 
@@ -32,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, nargs="?", help="pictures that set ranges and tables: those of the training")
     parser.add_argument("-o", "--out", type=Path, help="weights file to write")
     parser.add_argument("--card", type=Path, help="JSON object to put on the weights' card")
-    parser.add_argument(
-        "--average", type=Path, help="file for the moving average of the decoding half in half precision"
-    )
+    parser.add_argument("--average", type=Path, help="file for the moving average of the decoding half")
     parser.add_argument("--scale", type=Path, help="places of the qualities, from vaecodec.training.quality_scale")
     options = parser.parse_args(arguments)
     if bool(options.out) != bool(options.data) or not (options.out or options.average):
@@ -42,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     state = read_checkpoint(options.checkpoint, torch.device("cpu"))
     if options.average:
         encoder = encoder_shapes(ImageSettings.from_dict(state["sizes"]))
-        half = {name: value.half() for name, value in state["average"].items() if name not in encoder}
+        rest = {k: v for k, v in state["average"].items() if k not in encoder or k in QUALITY_TABLES}
         safetensors.torch.save_file(
-            half, options.average, {"sizes": json.dumps(state["sizes"]), "step": str(state["step"])}
+            pack(rest), options.average, {"sizes": json.dumps(state["sizes"]), "step": str(state["step"])}
         )
     if options.out:
         model = ImageModel(ImageSettings.from_dict(state["sizes"]))

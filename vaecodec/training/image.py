@@ -32,7 +32,7 @@ from vaecodec.models.memory import keep_all_freed_memory
 from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
 from vaecodec.models.precision import has_fast_bfloat16
 from vaecodec.models.settings import PRESETS, TUNES, ImageSettings
-from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
+from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint, unpack
 from vaecodec.training.clock import Clock, learning_rate_factor
 from vaecodec.training.curves import write_history
 from vaecodec.training.graphics import draw_graphics
@@ -359,9 +359,11 @@ def read_average(init: str) -> tuple[dict[str, Tensor], ImageSettings | None]:
                 metadata = file.metadata() or {}
             if "sizes" in metadata:
                 sizes = ImageSettings.from_dict(json.loads(metadata["sizes"]))
-            for name, value in safetensors.torch.load_file(path).items():
-                if not name.startswith(("exact/", "coder/")):
-                    state[name.removeprefix("encoder/")] = value.float()
+            floats = {
+                k: v for k, v in safetensors.torch.load_file(path).items() if not k.startswith(("exact/", "coder/"))
+            }
+            # What an average has besides the weights counts: it is as it was trained.
+            state = {name.removeprefix("encoder/"): value for name, value in unpack(floats).items()} | state
         else:
             raise UsageError(f"{path}: no such file")
     return state, sizes
