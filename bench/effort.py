@@ -1,9 +1,9 @@
-"""What ``--effort`` costs and gains: real files of a folder at each effort, bits at equal PSNR and time against effort 0.
+"""What ``--effort`` costs and gains: real files of a folder at each effort, bits at equal SSIMULACRA2 and PSNR, and time, against effort 0.
 
     python bench/effort.py pictures/ --efforts 0,1,3,5 -q 5,15,25,40,50,60,75,90 --limit 8
 
-Gain: BD-rate of the mean curve (geometric mean of bytes, mean of PSNR over the pictures) over the wide window of 27.5 to
-39.5 dB. Time: median over all files of encoding time over that of effort 0 for the same picture and quality.
+Gain: BD-rate of the mean curve (geometric mean of bytes, mean of quality over the pictures), over scores 30 to 90 and over the wide
+window of 27.5 to 39.5 dB. Time: median over all files of encoding time over that of effort 0 for the same picture and quality.
 """
 
 from __future__ import annotations
@@ -18,21 +18,25 @@ import numpy as np
 import torch
 
 from vaecodec.api import MAX_EFFORT, Codec
-from vaecodec.evaluation import psnr
+from vaecodec.evaluation import EYE_WINDOWS, psnr, ssimulacra2
 from vaecodec.evaluation.bd_rate import FEWEST_POINTS, WINDOWS, bd_rate
 from vaecodec.picture import Picture, read_picture
 from vaecodec.training.pictures import find_pictures
 
 
-def measure(codec: Codec, pictures: list[Picture], quality: float, effort: int) -> list[tuple[float, float, float]]:
-    """Bits per pixel, PSNR and seconds of every picture."""
+def measure(
+    codec: Codec, pictures: list[Picture], quality: float, effort: int
+) -> list[tuple[float, float, float, float]]:
+    """Bits per pixel, SSIMULACRA2, PSNR and seconds of every picture."""
     rows = []
     for picture in pictures:
         start = time.perf_counter()
         encoded = codec.encode(picture, quality=quality, effort=effort)
         seconds = time.perf_counter() - start
         bpp = 8 * len(encoded.data) / (picture.width * picture.height)
-        rows.append((bpp, psnr(encoded.source, encoded.samples), seconds))
+        score = ssimulacra2(encoded.source, encoded.samples)
+        assert score is not None
+        rows.append((bpp, score, psnr(encoded.source, encoded.samples), seconds))
     return rows
 
 
@@ -62,21 +66,24 @@ def main(folder: Path, efforts: str, qualities: str, limit: int, side: int, thre
     rows = {(e, q): measure(codec, pictures, q, e) for e in sorted(steps) for q in levels}
     curves = {}
     for effort in sorted(steps):
-        means = [np.mean([(math.log(r), d) for r, d, _ in rows[effort, q]], axis=0) for q in levels]
-        curves[effort] = [(math.exp(rate), float(quality)) for rate, quality in means]
+        means = [np.mean([(math.log(rate), score, d) for rate, score, d, _ in rows[effort, q]], axis=0) for q in levels]
+        curves[effort] = [[(math.exp(m[0]), float(m[column])) for m in means] for column in (1, 2)]
     print(
         f"{len(pictures)} pictures, qualities {qualities}, {torch.get_num_threads()} threads, model {codec.model.id_hex}\n"
     )
-    print("| effort | bits at equal PSNR | bytes at equal quality | PSNR at equal quality | time | seconds, median |")
-    print("|---:|---:|---:|---:|---:|---:|")
+    print(
+        "| effort | bits at equal SSIMULACRA2 | at equal PSNR | bytes at equal quality | score at equal quality | time | seconds, median |"
+    )
+    print("|---:|---:|---:|---:|---:|---:|---:|")
     for effort in sorted(steps):
-        gain = bd_rate(curves[0], curves[effort], WINDOWS["wide"]).percent
+        windows = (EYE_WINDOWS["eye"], WINDOWS["wide"])
+        gains = [bd_rate(a, b, w).percent for a, b, w in zip(curves[0], curves[effort], windows, strict=True)]
         pairs = [pair for q in levels for pair in zip(rows[effort, q], rows[0, q], strict=True)]
         share = math.exp(statistics.fmean(math.log(a[0] / b[0]) for a, b in pairs))
-        times = statistics.median(a[2] / b[2] for a, b in pairs)
+        times = statistics.median(a[3] / b[3] for a, b in pairs)
         print(
-            f"| {effort} | {gain:+.2f} % | {100 * (share - 1):+.2f} % | {statistics.fmean(a[1] - b[1] for a, b in pairs):+.3f} dB "
-            f"| ×{times:.1f} | {statistics.median(a[2] for a, _ in pairs):.2f} |"
+            f"| {effort} | {gains[0]:+.2f} % | {gains[1]:+.2f} % | {100 * (share - 1):+.2f} % "
+            f"| {statistics.fmean(a[1] - b[1] for a, b in pairs):+.2f} | ×{times:.1f} | {statistics.median(a[3] for a, _ in pairs):.2f} |"
         )
 
 
