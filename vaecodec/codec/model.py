@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -51,6 +52,7 @@ class LoadedModel:
         self.macs: Mapping[str, float] = count_macs(self.weights.data)
         self.tables = FrozenTables.from_arrays(self.weights.half_widths, self.weights.counts)
         self._symbol_models = SymbolModels(self.tables)
+        self._threads = access.threads
         self.backend = open_backend(
             self.weights, backend=access.backend, device=access.device, arithmetic=arithmetic, threads=access.threads
         )
@@ -70,16 +72,18 @@ class LoadedModel:
         """M: latent channels."""
         return self.weights.settings.latents
 
-    @property
+    @cached_property
     def torch(self) -> TorchBackend:
-        """The model in torch, encoder included.
+        """The model in torch, encoder included; loaded when it is first asked for.
 
         Raises:
-            MissingExtraError: this codec decodes with onnxruntime.
+            MissingExtraError: this codec decodes with onnxruntime, or torch is not installed.
         """
-        if self.backend.name != "torch":
-            raise MissingExtraError(f"the {self.backend.name} backend only decodes; compressing needs torch")
-        return cast("TorchBackend", self.backend)
+        if self.backend.name == "torch":
+            return cast("TorchBackend", self.backend)
+        if self.backend.name == "onnx":
+            raise MissingExtraError("the onnx backend only decodes; compressing needs torch")
+        return cast("TorchBackend", open_backend(self.weights, backend="torch", device="cpu", threads=self._threads))
 
     def encode_tile(self, x: Samples, cells: Rectangle, quality16: int, effort: int, watch: Stopwatch) -> CodedTile:
         """The latents of some cells of x, uint8 [16h, 16w, 3] or float32 of the same range, seen with their neighbours."""
