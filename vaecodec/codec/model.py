@@ -49,13 +49,17 @@ class LoadedModel:
         self.name = path.stem
         self.weights = load_weights(path)
         self.id = self.weights.model_id()
-        self.macs: Mapping[str, float] = count_macs(self.weights.data)
         self.tables = FrozenTables.from_arrays(self.weights.half_widths, self.weights.counts)
         self._symbol_models = SymbolModels(self.tables)
         self._threads = access.threads
         self.backend = open_backend(
             self.weights, backend=access.backend, device=access.device, arithmetic=arithmetic, threads=access.threads
         )
+
+    @cached_property
+    def macs(self) -> Mapping[str, float]:
+        """Thousands of operations per pixel; counting proves the bounds of all layers, so only who asks waits for it."""
+        return count_macs(self.weights.data)
 
     @property
     def id_hex(self) -> str:

@@ -276,7 +276,7 @@ class NativeSynthesis:
         x >>= DEEP_SHIFT
         return x
 
-    def _samples(self, layer: Layer, f: Grid, dtype: type[np.uint8 | np.int32]) -> npt.NDArray[np.integer]:
+    def _samples(self, layer: Layer, f: Grid, dtype: type[np.uint8 | np.int32]) -> IntArray:
         rows, columns = f.size
         out = np.empty((PATCH * rows, PATCH * columns, 3), dtype)
         self.layers.kernels.functions.samples(
