@@ -123,7 +123,6 @@ def test_residual_blocks(
         layers = k.depthwise("a", depthwise), k.linear("b", expand), k.linear("c", project)
         k.functions.block(*layers, x, y, border, 2)
     assert np.array_equal(got, expected)
-    assert expected.any() or not x.any() or hidden == 1
 
 
 @settings(max_examples=100, deadline=None)
