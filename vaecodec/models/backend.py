@@ -124,7 +124,7 @@ def open_backend(
     if chosen == "native":
         from vaecodec.models.native_backend import NativeBackend
 
-        return NativeBackend(weights.data, threads=threads)
+        return NativeBackend(weights.data, weights.analysis, threads=threads)
     from vaecodec.models.onnx_backend import OnnxBackend
 
     return OnnxBackend(weights.data, threads=threads)

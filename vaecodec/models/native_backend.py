@@ -1,146 +1,55 @@
-"""The image model by the native core: the exact decoding half in C, or in numpy where the extension was not built.
+"""The image model by the native core: exact integers in C, or in numpy where the extension was not built.
 
 ::
 
     z ─► h_s ─► features ─┬► step 0 ─► μ, index ──► (coder) ─► ŷ of step 0 ─┐
                           └► step 1 ◄───────────────────────────────────────┘ … step 3 ─► ŷ ─► g_s ─► samples
 
-Features are grids, see ``vaecodec.exact.kernels.reference``: int16 [rows + 2·border, columns + 2·border, channels], zeros around,
-so that the depthwise convolutions meet no edge. No torch here.
+Features are grids of int16 with zeros around, see ``native_layers``. No torch here.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec.errors import DamagedWeightsError
-from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
-from vaecodec.exact.kernels import ALIGN, Kernels, Layer, available_threads, find_kernels
+from vaecodec.errors import UsageError
+from vaecodec.exact.integers import IntArray, LinearData
+from vaecodec.exact.kernels import Kernels, Layer, available_threads, find_kernels
 from vaecodec.models.backend import TileLatents
 from vaecodec.models.decoder_data import (
-    CONTEXT_CLAMP,
     DEEP_SHIFT,
     FEATURE_SHIFT,
     HYPER_LIMIT,
     MEAN_UNIT,
     ExactData,
     Pop,
+    Push,
     QualityTables,
     check_data,
     no_deep_samples,
     synthesis_halo,
     with_deep_samples,
 )
-from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, coded_group
+from vaecodec.models.encoder_data import (
+    Analysed,
+    Cells,
+    EncoderData,
+    analysis_halo,
+    moved,
+    seen_samples,
+    symbols_of,
+    widened,
+)
+from vaecodec.models.native_encoder import NativeAnalysis
+from vaecodec.models.native_layers import Grid, Layers, empty_grid
+from vaecodec.models.settings import LARGEST_EXACT_EFFORT, PATCH, STEPS, STRIDE, Z_STRIDE, coded_group
 
 HYPER_KERNEL = 3
 """Side of the depthwise kernel of ``h_s.block32``."""
-
-
-class Grid(NamedTuple):
-    """Features of a grid of cells.
-
-    Attributes:
-        values: int16 [rows + 2·border, columns + 2·border, channels to a multiple of 32], zeros outside the cells.
-        border: cells of zeros on each side.
-    """
-
-    values: IntArray
-    border: int
-
-    @property
-    def inside(self) -> IntArray:
-        """The cells, [rows, columns, channels]."""
-        end = None if self.border == 0 else -self.border
-        cells: IntArray = self.values[self.border : end, self.border : end]
-        return cells
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.values.shape[0] - 2 * self.border, self.values.shape[1] - 2 * self.border
-
-
-def empty_grid(rows: int, columns: int, channels: int, border: int) -> Grid:
-    """A grid of zeros."""
-    shape = (rows + 2 * border, columns + 2 * border, -(-channels // ALIGN) * ALIGN)
-    return Grid(np.zeros(shape, np.int16), border)
-
-
-class Block(NamedTuple):
-    """A residual block made ready."""
-
-    depthwise: Layer
-    expand: Layer
-    project: Layer
-
-
-class Layers:
-    """The layers of a model, made ready by the kernels when they are first asked for, and what computes them.
-
-    Args:
-        layers: the integers.
-        kernels: what computes.
-        threads: at most so many.
-    """
-
-    def __init__(self, layers: dict[str, LinearData | DepthwiseData], kernels: Kernels, threads: int) -> None:
-        self.data, self.kernels, self.threads = layers, kernels, threads
-
-    def linear_data(self, name: str) -> LinearData:
-        """The integers of a linear layer."""
-        data = self.data[name]
-        if not isinstance(data, LinearData):
-            raise DamagedWeightsError(f"layer {name} of the weights is of the wrong kind")
-        return data
-
-    def linear(self, name: str) -> Layer:
-        """A linear layer made ready."""
-        return self.kernels.linear(name, self.linear_data(name))
-
-    def blocks(self, name: str, count: int) -> list[Block]:
-        """Numbered residual blocks made ready."""
-        return [self.block(f"{name}.{i}") for i in range(count)]
-
-    def block(self, name: str) -> Block:
-        """A residual block made ready."""
-        depthwise = self.data[f"{name}.depthwise"]
-        if not isinstance(depthwise, DepthwiseData):
-            raise DamagedWeightsError(f"layer {name}.depthwise of the weights is of the wrong kind")
-        return Block(
-            self.kernels.depthwise(f"{name}.depthwise", depthwise), self.linear(f"{name}.expand"),
-            self.linear(f"{name}.project"),
-        )  # fmt: skip
-
-    def run(self, blocks: list[Block], x: Grid) -> Grid:
-        """The grid after residual blocks; x is written over."""
-        y = Grid(np.zeros_like(x.values), x.border) if blocks else x
-        for block in blocks:
-            self.kernels.functions.block(*block, x.values, y.values, x.border, self.threads)
-            x, y = y, x
-        return x
-
-    def unfold(
-        self,
-        layer: Layer,
-        x: Grid,
-        y: Grid,
-        limit: int,
-        *,
-        side: int = 2,
-        factor: IntArray | None = None,
-        shift: int = 1,
-        offset: IntArray | None = None,
-    ) -> Grid:
-        """A linear layer from x to y, which has ``side`` times the rows and columns; see the reference."""
-        self.kernels.functions.unfold(
-            layer, x.values, x.border, y.values, y.border, side, factor, shift, offset, limit, self.threads
-        )
-        return y
 
 
 class PriorPass:
@@ -300,10 +209,11 @@ class NativeSynthesis:
 
 
 class NativeBackend:
-    """Prior and synthesis of one model; may be used from many threads at the same time.
+    """Prior, synthesis and encoder of one model; may be used from many threads at the same time.
 
     Args:
-        data: the integers.
+        data: the integers of the decoding half.
+        analysis: those of the encoding half, where there are any.
         threads: for each call; None takes the processors that this process may use.
         kernels: what computes; None takes the fastest, or what ``VAECODEC_KERNELS`` names.
 
@@ -314,12 +224,18 @@ class NativeBackend:
 
     name = "native"
 
-    def __init__(self, data: ExactData, *, threads: int | None = None, kernels: Kernels | None = None) -> None:
+    def __init__(
+        self,
+        data: ExactData,
+        analysis: EncoderData | None = None,
+        *,
+        threads: int | None = None,
+        kernels: Kernels | None = None,
+    ) -> None:
         check_data(data)
-        self.data = data
-        self.layers = Layers(dict(data.layers), kernels or find_kernels(), threads or available_threads())
-        if len(data.tables["asinh"]) != 2 * CONTEXT_CLAMP + 1:
-            raise DamagedWeightsError("the table asinh of the weights has a wrong length")
+        self.data, self.encoder_data = data, analysis
+        self.kernels, self.threads = kernels or find_kernels(), threads or available_threads()
+        self.layers = Layers(data.layers, self.kernels, self.threads)
 
     @cached_property
     def prior(self) -> NativePrior:
@@ -330,6 +246,14 @@ class NativeBackend:
     def synthesis(self) -> NativeSynthesis:
         """The synthesis, made ready when it is first asked for."""
         return NativeSynthesis(self.data, self.layers)
+
+    @cached_property
+    def analysis(self) -> NativeAnalysis | None:
+        """The encoder, made ready when it is first asked for; None where the weights have it in floats only."""
+        if self.encoder_data is None:
+            return None
+        layers = Layers(self.encoder_data.layers, self.kernels, self.threads)
+        return NativeAnalysis(self.encoder_data, layers, self.prior.lookup)
 
     @property
     def halo(self) -> int:
@@ -358,3 +282,52 @@ class NativeBackend:
             UnsupportedPictureError: the model has samples of 8 bits only.
         """
         return self.synthesis.deep(y16, quality16)
+
+    def analyse(self, x: npt.NDArray[Any], rows: Cells, columns: Cells, quality16: int, effort: int) -> Analysed:
+        """Latents of some cells, seen with their neighbours.
+
+        Args:
+            x: samples uint8, or float32 of 0..255 from 16 bits, [H, W, 3]; H and W are multiples of 16.
+            rows: the first row of cells, and the one after the last.
+            columns: the same.
+            quality16: 16·q.
+            effort: 0, or 1 for rounding with a dead zone.
+
+        Raises:
+            UsageError: a larger effort, or weights that have their encoder in floats only: those need torch.
+        """
+        if self.analysis is None or effort > LARGEST_EXACT_EFFORT:
+            raise UsageError(f"the native backend encodes with efforts up to {LARGEST_EXACT_EFFORT}, in integers")
+        halo = analysis_halo(self.data.settings)
+        seen = [widened(cells, halo, size // STRIDE) for cells, size in zip((rows, columns), x.shape[:2], strict=True)]
+        v = self.analysis.latents(seen_samples(x, *seen), quality16)
+        (top, bottom), (left, right) = moved(rows, seen[0]), moved(columns, seen[1])
+        cut = np.ascontiguousarray(v[top:bottom, left:right])
+        return Analysed(cut, self.analysis.hyper_symbols(cut), effort > 0)
+
+    def encode_tile(self, analysed: Analysed, quality16: int, push: Push) -> TileLatents:
+        """Hands the symbols of a tile to a coder: z first, then the four steps of y; the integers that a decoder will have."""
+        height, width, _ = analysed.v.shape
+        dead_zone = self.analysis.dead_zone if analysed.dead_zone and self.analysis is not None else None
+        indices = self.prior.quality.hyper_indices(quality16, height, width)
+        z = np.where(indices == 0, 0, analysed.z).astype(np.int32)
+        push(z.reshape(-1), indices.reshape(-1))
+        on_the_way = self.prior.begin(z, quality16, height, width)
+        for k in range(STEPS):
+            mean, index = on_the_way.next()
+            symbols = symbols_of(_step_planes(analysed.v, k), mean, index, dead_zone)
+            push(symbols.reshape(-1), index.reshape(-1))
+            mean += symbols * np.int32(MEAN_UNIT)
+            on_the_way.put(mean)
+        return TileLatents(z, on_the_way.latents())
+
+
+def _step_planes(v: IntArray, k: int) -> IntArray:
+    """[h, w, M] -> [M/4, h, w]: the latents that step k codes, at the positions where it does."""
+    height, width, latents = v.shape
+    group = latents // STEPS
+    planes = np.empty((group, height, width), v.dtype)
+    for position, g in enumerate(coded_group(k)):
+        rows, columns = slice(position // 2, None, 2), slice(position % 2, None, 2)
+        planes[:, rows, columns] = v[rows, columns, g * group : (g + 1) * group].transpose(2, 0, 1)
+    return planes
