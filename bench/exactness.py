@@ -19,7 +19,7 @@ from torch import Tensor
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.evaluation import psnr
 from vaecodec.exact.integers import IntArray
-from vaecodec.models.coding import encode_tile, hyper_symbols
+from vaecodec.models.coding import encode_tile, hyper_symbols, in_256ths
 from vaecodec.models.decoder_data import quality_in_units
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.image import ImageModel
@@ -46,7 +46,7 @@ def compare(
     passed = model(x, q, hard=True)
     groups: list[tuple[IntArray, IntArray]] = []
     z = hyper_symbols(model, v)
-    latents = encode_tile(v[0], z, prior, quality_in_units(quality), lambda s, i: groups.append((s, i)))
+    latents = encode_tile(in_256ths(v[0]), z, prior, quality_in_units(quality), lambda s, i: groups.append((s, i)))
     exact_bits = sum(tables.bits(s, i) for s, i in groups)
     exact_samples = synthesis(latents.y16, quality_in_units(quality)).numpy()
     float_samples = _rounded(model.synthesise(latents.y16[None].float() / 16, q))

@@ -1,6 +1,7 @@
 """Decodes all golden files in the configuration that the arguments and the environment ask for; prints what came out.
 
-python tests/golden/decode.py THREADS ONEDNN ARITHMETIC
+python tests/golden/decode.py THREADS ONEDNN ARITHMETIC    with torch
+python tests/golden/decode.py THREADS                      with the native core
 """
 
 from __future__ import annotations
@@ -10,10 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-import torch
-
 from vaecodec.api import Codec
-from vaecodec.exact.arithmetic import Arithmetic
 
 MODELS = ("psnr",)
 
@@ -23,15 +21,29 @@ def model_of(name: str) -> str:
     return "eye" if name.startswith("eye-") else "psnr"
 
 
-def main(threads: str, onednn: str, arithmetic: str) -> None:
+def main(threads: str, onednn: str | None = None, arithmetic: str | None = None) -> None:
     """Prints JSON like expected.json."""
-    torch.set_num_threads(int(threads))
-    torch.backends.mkldnn.enabled = onednn == "on"  # type: ignore[assignment]
-    codecs = {model: Codec(model, arithmetic=Arithmetic(arithmetic), device="cpu") for model in MODELS}
+    codecs = {
+        model: Codec(model, backend="native", threads=int(threads))
+        if arithmetic is None
+        else codec_in_torch(model, int(threads), onednn == "on", arithmetic)
+        for model in MODELS
+    }
     found = {}
     for path in sorted(Path(__file__).parent.glob("*.vaec")):
         found[path.stem] = facts_about(codecs[model_of(path.stem)], path.read_bytes())
     print(json.dumps(found))
+
+
+def codec_in_torch(model: str, threads: int, onednn: bool, arithmetic: str) -> Codec:
+    """A codec that computes with torch."""
+    import torch
+
+    from vaecodec.exact.arithmetic import Arithmetic
+
+    torch.set_num_threads(threads)
+    torch.backends.mkldnn.enabled = onednn  # type: ignore[assignment]
+    return Codec(model, arithmetic=Arithmetic(arithmetic), device="cpu")
 
 
 def facts_about(codec: Codec, data: bytes) -> dict[str, object]:

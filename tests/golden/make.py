@@ -18,7 +18,7 @@ from skimage import data as pictures_of_skimage
 from vaecodec.api import Codec, Tiling
 from vaecodec.bitstream.coder import SymbolEncoder
 from vaecodec.bitstream.container import KIND_PICTURE, TILE_LATENTS, Container, Header, Tile, write_container
-from vaecodec.models.coding import encode_tile
+from vaecodec.models.coding import encode_tile, in_256ths
 from vaecodec.models.settings import FAST
 from vaecodec.picture import Picture
 
@@ -78,7 +78,7 @@ def wild_latents(codec: Codec) -> bytes:
     v = torch.from_numpy(rng.normal(size=(3, 4, FAST.latents)) * 3000).float()
     z = np.rint(rng.normal(size=(codec.torch.prior.settings.hyper_latents, 1, 1)) * 300).astype(np.int32)
     coder = SymbolEncoder(codec.tables)
-    encode_tile(v, z, codec.torch.prior, 1600, coder.push)
+    encode_tile(in_256ths(v), z, codec.torch.prior, 1600, coder.push)
     header = Header(KIND_PICTURE, codec.model.id, 56, 40, 3, 8, 1600, 0)
     return write_container(Container(header, (Tile(TILE_LATENTS, coder.finish()),)))
 

@@ -20,6 +20,7 @@ from vaecodec.api import Codec, find_weights
 from vaecodec.bitstream.coder import SymbolDecoder
 from vaecodec.bitstream.container import TILE_LATENTS, TILE_PNG, TILE_WEBP, read_container, read_header
 from vaecodec.codec.rectangle import tile_grid
+from vaecodec.exact.kernels import available_kernels
 from vaecodec.models.coding import decode_tile
 from vaecodec.models.settings import FAST
 from vaecodec.stopwatch import Stopwatch
@@ -41,7 +42,8 @@ CONFIGURATIONS: dict[str, tuple[list[str], dict[str, str]]] = {
     "AVX2": (["2", "on", "float32"], {"ATEN_CPU_CAPABILITY": "avx2", "DNNL_MAX_CPU_ISA": "AVX2"}),
     "float64": (["2", "on", "float64"], {}),
     "int64": (["1", "on", "int64"], {}),
-}
+    "native, two threads": (["2"], {}),
+} | {f"native, {name}": (["1"], {"VAECODEC_KERNELS": name}) for name in available_kernels()}
 
 
 def test_there_is_a_golden_file_for_every_expectation() -> None:

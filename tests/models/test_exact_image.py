@@ -11,7 +11,7 @@ from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import LinearData
 from vaecodec.exact.layers import ExactLinear
 from vaecodec.models import export
-from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols
+from vaecodec.models.coding import Latents, decode_tile, encode_tile, hyper_symbols, in_256ths
 from vaecodec.models.decoder_data import ExactData
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.export import round_model
@@ -26,7 +26,9 @@ def encode(model: ImageModel, prior: ExactPrior, x: torch.Tensor, quality16: int
     groups: Groups = []
     with torch.inference_mode():
         v = model.analyse(x[None], torch.tensor([quality16 / 1600]))
-    latents = encode_tile(v[0], hyper_symbols(model, v), prior, quality16, lambda s, i: groups.append((s, i)))
+    latents = encode_tile(
+        in_256ths(v[0]), hyper_symbols(model, v), prior, quality16, lambda s, i: groups.append((s, i))
+    )
     return latents, groups
 
 

@@ -164,11 +164,14 @@ def test_backends_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UsageError, match="processor"):
         choose_backend("onnx", "cuda")
     assert choose_backend("auto", "cuda") == "torch"
+    assert choose_backend("auto", "auto") == choose_backend("auto", "cpu") == "native"
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert choose_backend("auto", "cpu") == "onnx"
+    assert choose_backend("auto", "cpu") == "native"
+    with pytest.raises(MissingExtraError, match="torch"):
+        choose_backend("auto", "cuda")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match="onnxruntime"):
-        choose_backend("auto", "cpu")
+        choose_backend("onnx", "cpu")
 
 
 @pytest.mark.parametrize("settings", [FAST, DEFAULT])

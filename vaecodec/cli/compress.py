@@ -150,7 +150,7 @@ class CompressJob:
         from vaecodec.cli.files import lift_pillow_limit
 
         lift_pillow_limit(self.options.limit)
-        self.codec = Codec(self.access.model, device=self.access.device, backend="torch", threads=threads)
+        self.codec = Codec(self.access.model, device=self.access.device, threads=threads)
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, encodes and writes."""

@@ -35,9 +35,9 @@ device = click.option(
 )
 backend = click.option(
     "--backend",
-    type=click.Choice(["auto", "torch", "onnx"]),
+    type=click.Choice(["auto", "native", "torch", "onnx"]),
     default="auto",
-    help="What computes; the picture is the same by each. onnx needs no torch and only decodes.  [auto]",
+    help="Compute backend; the output is identical. auto is native, or torch on a GPU.  [auto]",
 )
 model = click.option("--model", metavar="NAME|FILE", help="An installed model, or a weights file.")
 models = click.option(

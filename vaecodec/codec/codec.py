@@ -46,7 +46,7 @@ class Codec:
         Args:
             model: name of installed weights, or path of a weights file.
             device: ``auto``, ``cpu`` or ``cuda``.
-            backend: ``auto`` (torch where it is installed), ``torch``, or ``onnx``, which only decodes.
+            backend: ``auto`` (native, or torch on a GPU), ``native``, ``torch``, or ``onnx``, which only decodes.
             threads: to compute with; None leaves the number to the backend.
             arithmetic: what carries the integers of the decoder in torch; None picks the fastest that passes the self-test.
 

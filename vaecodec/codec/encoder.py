@@ -274,7 +274,7 @@ class Encoder:
 
     def _bands(self, rows: PictureRows) -> Callable[[Rectangle], Band]:
         """Bands of a picture that comes in blocks of rows: for a row of tiles its rows and a halo."""
-        window, halo = RowWindow(rows.blocks), self._model.torch.encoder.halo
+        window, halo = RowWindow(rows.blocks), self._model.encoder_halo
 
         def band_of(row: Rectangle) -> Band:
             first = max(0, row.top - halo)

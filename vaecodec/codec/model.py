@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -17,12 +19,15 @@ from vaecodec.codec.rectangle import Rectangle
 from vaecodec.errors import MissingExtraError
 from vaecodec.models.backend import TileLatents, open_backend
 from vaecodec.models.cost import count_macs
+from vaecodec.models.encoder_data import analysis_halo
+from vaecodec.models.settings import LARGEST_EXACT_EFFORT, STRIDE
 from vaecodec.models.weights import load_weights
 from vaecodec.picture.picture import Samples
 from vaecodec.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from vaecodec.exact.arithmetic import Arithmetic
+    from vaecodec.models.native_backend import NativeBackend
     from vaecodec.models.torch_backend import TorchBackend
 
 
@@ -48,12 +53,17 @@ class LoadedModel:
         self.name = path.stem
         self.weights = load_weights(path)
         self.id = self.weights.model_id()
-        self.macs: Mapping[str, float] = count_macs(self.weights.data)
         self.tables = FrozenTables.from_arrays(self.weights.half_widths, self.weights.counts)
         self._symbol_models = SymbolModels(self.tables)
+        self._threads = access.threads
         self.backend = open_backend(
             self.weights, backend=access.backend, device=access.device, arithmetic=arithmetic, threads=access.threads
         )
+
+    @cached_property
+    def macs(self) -> Mapping[str, float]:
+        """Thousands of operations per pixel; counting proves the bounds of all layers, so only who asks waits for it."""
+        return count_macs(self.weights.data)
 
     @property
     def id_hex(self) -> str:
@@ -70,27 +80,50 @@ class LoadedModel:
         """M: latent channels."""
         return self.weights.settings.latents
 
-    @property
+    @cached_property
     def torch(self) -> TorchBackend:
-        """The model in torch, encoder included.
+        """The model in torch, encoder included; loaded when it is first asked for.
 
         Raises:
-            MissingExtraError: this codec decodes with onnxruntime.
+            MissingExtraError: this codec decodes with onnxruntime, or torch is not installed.
         """
-        if self.backend.name != "torch":
-            raise MissingExtraError(f"the {self.backend.name} backend only decodes; compressing needs torch")
-        return cast("TorchBackend", self.backend)
+        if self.backend.name == "torch":
+            return cast("TorchBackend", self.backend)
+        if self.backend.name == "onnx":
+            raise MissingExtraError("the onnx backend only decodes; compressing needs torch")
+        return cast("TorchBackend", open_backend(self.weights, backend="torch", device="cpu", threads=self._threads))
+
+    @property
+    def encoder_halo(self) -> int:
+        """Pixels around a tile that its latents depend on, a multiple of 16."""
+        return STRIDE * analysis_halo(self.weights.settings)
+
+    def _encoder(self, effort: int) -> NativeBackend | TorchBackend:
+        """What encodes with an effort: the backend, or torch beside the native one where that has no integers for it.
+
+        Raises:
+            MissingExtraError: torch is needed and not installed.
+        """
+        if self.backend.name != "native":
+            return self.torch
+        if effort <= LARGEST_EXACT_EFFORT and self.weights.analysis is not None:
+            return cast("NativeBackend", self.backend)
+        if find_spec("torch") is None:
+            what = f"effort {effort}" if effort > LARGEST_EXACT_EFFORT else f"compressing with the model {self.name}"
+            raise MissingExtraError(f"{what} needs torch: pip install 'vaecodec[torch]'")
+        return self.torch
 
     def encode_tile(self, x: Samples, cells: Rectangle, quality16: int, effort: int, watch: Stopwatch) -> CodedTile:
         """The latents of some cells of x, uint8 [16h, 16w, 3] or float32 of the same range, seen with their neighbours."""
+        encoder = self._encoder(effort)
         with watch.time("analysis"):
-            analysed = self.torch.analyse(
+            analysed = encoder.analyse(
                 x, (cells.top, cells.bottom), (cells.left, cells.right), quality16, effort
             )  # fmt: skip
         coder = SymbolEncoder(self._symbol_models)
         groups: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
         with watch.time("prior"):
-            latents = self.torch.encode_tile(analysed, quality16, lambda s, i: groups.append((s, i)))
+            latents = encoder.encode_tile(analysed, quality16, lambda s, i: groups.append((s, i)))
         with watch.time("coding"):
             for symbols, indices in groups:
                 coder.push(symbols, indices)

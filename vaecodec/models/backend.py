@@ -1,4 +1,4 @@
-"""What computes the decoding half: torch, or onnxruntime where torch is not; both give the same integers.
+"""What computes the decoding half: the native core, torch or onnxruntime; all give the same integers.
 
 ::
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from vaecodec.exact.arithmetic import Arithmetic
     from vaecodec.models.weights import Weights
 
-BACKENDS = ("auto", "torch", "onnx")
+DEVICES = ("auto", "cpu", "cuda")
+BACKENDS = ("auto", "native", "torch", "onnx")
 
 
 class TileLatents(NamedTuple):
@@ -38,7 +39,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """``torch`` or ``onnx``."""
+        """``native``, ``torch`` or ``onnx``."""
         ...
 
     @property
@@ -64,10 +65,10 @@ class Backend(Protocol):
 
 
 def choose_backend(name: str, device: str) -> str:
-    """``torch`` or ``onnx``.
+    """``native``, ``torch`` or ``onnx``.
 
     Args:
-        name: ``auto`` (torch if it is installed), ``torch`` or ``onnx``.
+        name: one of BACKENDS; ``auto`` is native, or torch on a GPU.
         device: ``auto``, ``cpu`` or ``cuda``; only torch knows ``cuda``.
 
     Raises:
@@ -76,19 +77,20 @@ def choose_backend(name: str, device: str) -> str:
     """
     if name not in BACKENDS:
         raise UsageError(f"backend {name!r} is unknown: use {', '.join(BACKENDS)}")
-    has_torch = find_spec("torch") is not None
-    if name == "torch" or (name == "auto" and has_torch):
-        if not has_torch:
+    if device not in DEVICES:
+        raise UsageError(f"device {device!r} is unknown: use {', '.join(DEVICES)}")
+    if name == "torch" or (name == "auto" and device == "cuda"):
+        if find_spec("torch") is None:
             raise MissingExtraError("this needs the package torch: pip install torch")
         return "torch"
     if device == "cuda":
-        raise UsageError("the onnx backend runs on the processor only: use --device cpu, or install torch")
-    missing = [package for package in ("onnxruntime", "onnx") if find_spec(package) is None]
-    if missing:
-        raise MissingExtraError(
-            f"decoding needs torch, or {' and '.join(missing)}: pip install 'vaecodec[onnx]', or pip install torch"
-        )
-    return "onnx"
+        raise UsageError(f"the {name} backend runs on the processor only: use --device cpu, or --backend torch")
+    if name == "onnx":
+        missing = [package for package in ("onnxruntime", "onnx") if find_spec(package) is None]
+        if missing:
+            raise MissingExtraError(f"this needs {' and '.join(missing)}: pip install 'vaecodec[onnx]'")
+        return "onnx"
+    return "native"
 
 
 def open_backend(
@@ -105,19 +107,24 @@ def open_backend(
         weights: the model.
         backend: as for :func:`choose_backend`.
         device: ``auto``, ``cpu`` or ``cuda``.
-        arithmetic: what carries the integers, for torch.
-        threads: to compute with; None leaves the number to the backend.
+        arithmetic: what carries the integers in torch, which ``auto`` then means.
+        threads: for each call (with torch, of the process); None takes the backend's default.
 
     Raises:
         UsageError, MissingExtraError: as :func:`choose_backend`.
         WeightsError: the weights are damaged, or cannot be computed exactly here.
     """
-    if choose_backend(backend, device) == "torch":
+    chosen = choose_backend("torch" if backend == "auto" and arithmetic is not None else backend, device)
+    if chosen == "torch":
         from vaecodec.models.torch_backend import TorchBackend
 
         return TorchBackend(weights, device, arithmetic=arithmetic, threads=threads)
     if arithmetic is not None:
-        raise UsageError("the onnx backend computes in float32: leave the arithmetic out")
+        raise UsageError(f"only torch takes an arithmetic: leave it out with the {chosen} backend")
+    if chosen == "native":
+        from vaecodec.models.native_backend import NativeBackend
+
+        return NativeBackend(weights.data, weights.analysis, threads=threads)
     from vaecodec.models.onnx_backend import OnnxBackend
 
     return OnnxBackend(weights.data, threads=threads)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.decoder_data import MEAN_UNIT, QUALITY_UNITS, Pop, Push
+from vaecodec.models.encoder_data import DEAD_ZONE_LIMIT, SYMBOL_LIMIT, V_PER_MEAN, V_UNIT
 from vaecodec.models.exact_image import ExactPrior
 from vaecodec.models.image import ImageEncoder
 from vaecodec.models.layers import join_cells, split_cells
@@ -29,8 +30,6 @@ from vaecodec.models.settings import STEPS, Z_STRIDE, coded_group
 
 DEAD_ZONES = {"psnr": (2.0, 0.022), "eye": (2.0, 0.012)}
 """By what weights are tuned for: the bits that a 0 must save before the dead zone grows, and how many steps it grows per bit above that."""
-SYMBOL_LIMIT = (1 << 20) - 1
-"""Symbols are clamped to this: far beyond real latents, and within what an escape can say."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,11 @@ class Latents:
 def quality_of_units(quality16: int) -> float:
     """16·q -> q in 0..1, as the float model takes it."""
     return quality16 / (100 * QUALITY_UNITS)
+
+
+def in_256ths(v: Tensor) -> Tensor:
+    """Latents in steps, float -> int32, in whole 256ths of a step: what is rounded to symbols."""
+    return (v * V_UNIT).round_().clamp_(-(1 << 30), 1 << 30).to(torch.int32)
 
 
 def hyper_symbols(encoder: ImageEncoder, v: Tensor) -> IntArray:
@@ -91,18 +95,26 @@ def dead_zone(costs: Tensor, tune: str = "psnr") -> Tensor:
     return 0.5 + ((saved - least) * per_bit).clamp(0, 0.45)
 
 
+def dead_zone_table(costs: Tensor, tune: str = "psnr") -> IntArray:
+    """The dead zone in 256ths of a step, int32 [64]: residuals of at most this magnitude become 0. Arguments as :func:`dead_zone`."""
+    # Half a step is rounded away from 0 where nothing is to be gained by a 0.
+    steps = dead_zone(costs, tune).double().numpy()
+    table: IntArray = np.clip(np.rint(steps * V_UNIT) - 1, V_UNIT // 2 - 1, DEAD_ZONE_LIMIT).astype(np.int32)
+    return table
+
+
 def encode_tile(
     v: Tensor, z: IntArray, prior: ExactPrior, quality16: int, push: Push, zeroed: Tensor | None = None
 ) -> Latents:
-    """Rounds and codes one tile: z first, then the four steps of y.
+    """Rounds and codes one tile: z first, then the four steps of y. All in integers: every backend rounds alike.
 
     Args:
-        v: float [h, w, M] in steps, on the prior's device.
+        v: int32 [h, w, M] in 256ths of a step, on the prior's device.
         z: symbols of z, int32 [Z, ceil(h/4), ceil(w/4)].
         prior: the exact prior.
         quality16: 16·q.
         push: takes the groups in order.
-        zeroed: float [64], by table index: residuals of smaller magnitude become 0, see :func:`dead_zone`; plain rounding when None.
+        zeroed: int32 [64], by table index, see :func:`dead_zone_table`; plain rounding when None.
 
     Returns:
         What a decoder will see.
@@ -114,9 +126,9 @@ def encode_tile(
     on_the_way = prior.begin(z, quality16, h, w)
     for planes in step_planes(v):
         mean, index = on_the_way.next()
-        residuals = planes - mean * (1 / MEAN_UNIT)
+        residuals = planes - mean * V_PER_MEAN
         coded = index > 0 if zeroed is None else (index > 0) & (residuals.abs() > zeroed[index.long()])
-        symbols = residuals.round_().clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT).to(torch.int32) * coded
+        symbols = (residuals + V_UNIT // 2).bitwise_right_shift_(8).clamp_(-SYMBOL_LIMIT, SYMBOL_LIMIT) * coded
         push(symbols.reshape(-1).cpu().numpy(), index.reshape(-1).cpu().numpy())
         on_the_way.put(symbols * MEAN_UNIT + mean)
     return Latents(z, on_the_way.latents())

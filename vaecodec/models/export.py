@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 from vaecodec.exact.rounding import FloatArray, ScaleTooFineError, round_depthwise, round_linear
 from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN, fit_tables
-from vaecodec.models.coding import encode_tile, hyper_symbols, quality_of_units
+from vaecodec.models.coding import encode_tile, hyper_symbols, in_256ths, quality_of_units
 from vaecodec.models.decoder_data import (
     CONTEXT_CLAMP,
     CONTEXT_LIMIT,
@@ -440,7 +440,7 @@ def residual_histograms(model: ImageModel, data: ExactData, crops: Tensor) -> li
     for x in crops:
         quality16 = int(rng.integers(0, 100 * QUALITY_UNITS + 1))
         v = model.analyse(x[None], torch.tensor([quality_of_units(quality16)]))
-        encode_tile(v[0], hyper_symbols(model, v), prior, quality16, count)
+        encode_tile(in_256ths(v[0]), hyper_symbols(model, v), prior, quality16, count)
     return list(counts[1:])
 
 
@@ -465,6 +465,9 @@ def export_weights(
     """
     data = round_model(model, crops[:RANGE_CROPS], ranges)
     half_widths, counts = fit_tables(list(residual_histograms(model, data, crops)))
+    from vaecodec.models.export_encoder import with_integer_encoder  # which imports what is above
+
     weights = Weights.make(model, data, half_widths, counts, card, tune)
+    weights = with_integer_encoder(weights, model, crops[:RANGE_CROPS])
     save_weights(weights, path)
     return weights

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, fields, replace
 
+LARGEST_EXACT_EFFORT = 1
+"""Up to this effort the encoder is integers: one picture gives one file. Above it latents are searched by gradients, with torch."""
 PATCH = 8
 """Side of the patches that the first layer sees (pixels)."""
 STRIDE = 16

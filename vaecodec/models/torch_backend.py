@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,29 +11,25 @@ import torch
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.backend import TileLatents
-from vaecodec.models.coding import Latents, dead_zone, decode_tile, encode_tile, hyper_symbols, quality_of_units
+from vaecodec.models.coding import (
+    Latents,
+    dead_zone_table,
+    decode_tile,
+    encode_tile,
+    hyper_symbols,
+    in_256ths,
+    quality_of_units,
+)
 from vaecodec.models.decoder_data import Pop, Push
 from vaecodec.models.device import pick_device
+from vaecodec.models.encoder_data import Analysed, Cells, analysis_halo, moved, seen_samples, widened
+from vaecodec.models.exact_encoder import ExactAnalysis
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.memory import keep_freed_memory
 from vaecodec.models.perceptual import DISTORTIONS
 from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine, symbol_costs
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights
-
-
-class Analysed(NamedTuple):
-    """A tile before rounding.
-
-    Attributes:
-        v: float [h, w, M] in steps.
-        z: symbols of z, int32 [Z, ceil(h/4), ceil(w/4)].
-        dead_zone: whether rounding has one.
-    """
-
-    v: torch.Tensor
-    z: IntArray
-    dead_zone: bool = False
 
 
 class TorchBackend:
@@ -66,7 +61,7 @@ class TorchBackend:
         self.prior = ExactPrior(layers)
         self.synthesis = ExactSynthesis(layers)
         self.encoder = weights.build_encoder(self.device)
-        self._weights = weights
+        self._weights, self._asked_arithmetic = weights, arithmetic
         self._relaxed: RelaxedDecoder | None = None
 
     @property
@@ -81,7 +76,7 @@ class TorchBackend:
     def _dead_zone(self) -> torch.Tensor:
         """What an encoder rounds to 0; made when first asked for, as decoders do without."""
         costs = symbol_costs(self._weights.half_widths, self._weights.counts)
-        return dead_zone(torch.from_numpy(costs), self._weights.tune).to(self.device)
+        return torch.from_numpy(dead_zone_table(torch.from_numpy(costs), self._weights.tune)).to(self.device)
 
     @property
     def halo(self) -> int:
@@ -108,63 +103,60 @@ class TorchBackend:
         )
         return samples
 
-    def analyse(
-        self, x: IntArray, rows: tuple[int, int], columns: tuple[int, int], quality16: int, effort: int = 0
-    ) -> Analysed:
+    @cached_property
+    def analysis(self) -> ExactAnalysis | None:
+        """The encoder in integers; None where the weights have it in floats only."""
+        w = self._weights
+        if w.analysis is None:
+            return None
+        lookup = np.ascontiguousarray(w.data.tables["asinh"], np.int16)
+        return ExactAnalysis(w.analysis, lookup, self.device, self._asked_arithmetic)
+
+    def analyse(self, x: IntArray, rows: Cells, columns: Cells, quality16: int, effort: int = 0) -> Analysed:
         """Samples uint8, or float32 of the same range, [H, W, 3] -> latents of the cells from ``rows[0]`` to ``rows[1]``, seen with their neighbours.
 
         H and W are multiples of 16. ``effort``, 0 to 9: what to spend on better latents, see ``models/refine.py``.
         """
         height, width = x.shape[0] // STRIDE, x.shape[1] // STRIDE
-        halo = self.encoder.halo // STRIDE
-        seen_rows, seen_columns = _widened(rows, halo, height), _widened(columns, halo, width)
+        halo = analysis_halo(self._weights.settings)
+        seen_rows, seen_columns = widened(rows, halo, height), widened(columns, halo, width)
+        passes = EFFORTS[effort]
+        if self.analysis is not None and not (passes.soft or passes.whole):
+            whole = self.analysis.latents(seen_samples(x, seen_rows, seen_columns), quality16)
+            (top, bottom), (left, right) = moved(rows, seen_rows), moved(columns, seen_columns)
+            cut = whole[top:bottom, left:right]
+            return Analysed(cut, self.analysis.hyper_symbols(cut), passes.dead_zone)
         with torch.inference_mode():
             q = torch.tensor([quality_of_units(quality16)], device=self.device)
             v = self.encoder.analyse(self._samples(x, seen_rows, seen_columns), q)
             inside = _cut(v, seen_rows, seen_columns, rows, columns)
             z = hyper_symbols(self.encoder, inside)
-        passes = EFFORTS[effort]
         if passes.soft or passes.whole:
-            near_rows, near_columns = _widened(rows, self.halo, height), _widened(columns, self.halo, width)
+            near_rows, near_columns = widened(rows, self.halo, height), widened(columns, self.halo, width)
             window = Window(
                 self._samples(x, near_rows, near_columns),
                 _cut(v, seen_rows, seen_columns, near_rows, near_columns),
-                _moved(rows, near_rows), _moved(columns, near_columns),
+                moved(rows, near_rows), moved(columns, near_columns),
             )  # fmt: skip
             known = np.where(self.prior.hyper_indices(quality16, *inside.shape[1:3]) == 0, 0, z)
             lam = float(self.encoder.lambda_at(q))
             distortion = DISTORTIONS[self._weights.tune]
             inside = refine(self.relaxed, window, known, quality16, lam, passes, distortion)
-        return Analysed(inside[0], z, passes.dead_zone)
+        return Analysed(in_256ths(inside[0]).cpu().numpy(), z, passes.dead_zone)
 
-    def _samples(self, x: IntArray, rows: tuple[int, int], columns: tuple[int, int]) -> torch.Tensor:
-        (top, bottom), (left, right) = rows, columns
-        piece = x[top * STRIDE : bottom * STRIDE, left * STRIDE : right * STRIDE]
-        return torch.from_numpy(np.ascontiguousarray(piece)).to(self.device)[None]
+    def _samples(self, x: IntArray, rows: Cells, columns: Cells) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(seen_samples(x, rows, columns))).to(self.device)[None]
 
     def encode_tile(self, analysed: Analysed, quality16: int, push: Push) -> TileLatents:
         """Hands the symbols of a tile to a coder; the integers that a decoder will have."""
         zeroed = self._dead_zone if analysed.dead_zone else None
-        return _arrays(encode_tile(analysed.v, analysed.z, self.prior, quality16, push, zeroed))
+        v = torch.from_numpy(analysed.v).to(self.device)
+        return _arrays(encode_tile(v, analysed.z, self.prior, quality16, push, zeroed))
 
 
-def _widened(cells: tuple[int, int], halo: int, end: int) -> tuple[int, int]:
-    return max(0, cells[0] - halo), min(end, cells[1] + halo)
-
-
-def _moved(cells: tuple[int, int], origin: tuple[int, int]) -> tuple[int, int]:
-    return cells[0] - origin[0], cells[1] - origin[0]
-
-
-def _cut(
-    v: torch.Tensor,
-    seen_rows: tuple[int, int],
-    seen_columns: tuple[int, int],
-    rows: tuple[int, int],
-    columns: tuple[int, int],
-) -> torch.Tensor:
+def _cut(v: torch.Tensor, seen_rows: Cells, seen_columns: Cells, rows: Cells, columns: Cells) -> torch.Tensor:
     """Of latents [1, h, w, M] of the seen cells, those of ``rows`` and ``columns``."""
-    (top, bottom), (left, right) = _moved(rows, seen_rows), _moved(columns, seen_columns)
+    (top, bottom), (left, right) = moved(rows, seen_rows), moved(columns, seen_columns)
     return v[:, top:bottom, left:right]
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.decoder_data import ExactData, layer_shapes, table_shapes
+from vaecodec.models.encoder_data import EncoderData, encoder_layer_shapes, encoder_table_shapes
 from vaecodec.models.settings import TUNES, ImageSettings, encoder_shapes, log_lambdas
 from vaecodec.models.weights_file import (
     Config,
@@ -52,6 +53,7 @@ class Weights:
         encoder: float parameters of :class:`~vaecodec.models.image.ImageEncoder`.
         card: who made it, of what, how long; free form, JSON.
         tune: what distortion an encoder has to weigh bits against, see ``TUNES``.
+        analysis: the encoder in integers; None in files from before there was one.
     """
 
     data: ExactData
@@ -60,6 +62,7 @@ class Weights:
     encoder: Mapping[str, npt.NDArray[np.floating]]
     card: Mapping[str, object]
     tune: str = "psnr"
+    analysis: EncoderData | None = None
 
     @property
     def settings(self) -> ImageSettings:
@@ -94,7 +97,17 @@ class Weights:
     def encoder_config(self) -> str:
         """Sizes of the analysis and what it was tuned for, as JSON."""
         config: dict[str, object] = {k: v for k, v in self.settings.to_dict().items() if k.startswith(ANALYSIS)}
-        return json.dumps(config | {"tune": self.tune}, sort_keys=True)
+        config |= {"tune": self.tune}
+        if self.analysis is not None:
+            config |= {"layers": clamps_of(self.analysis.layers)}
+        return json.dumps(config, sort_keys=True)
+
+    def encoding_tensors(self) -> dict[str, IntArray]:
+        """All integers of the encoding half by name, as stored; none where it is in floats only."""
+        if self.analysis is None:
+            return {}
+        tables = {f"exact/table/{name}": table for name, table in self.analysis.tables.items()}
+        return {f"encoder/{name}": tensor for name, tensor in tensors_of(self.analysis.layers, tables).items()}
 
     def decoding_tensors(self) -> dict[str, IntArray]:
         """All integers of the decoding half by name, as stored."""
@@ -120,7 +133,9 @@ class Weights:
 
 def save_weights(weights: Weights, path: Path) -> None:
     """Writes a weights file; it appears whole or not at all."""
-    tensors: Tensors = {name: smallest(tensor) for name, tensor in weights.decoding_tensors().items()}
+    tensors: Tensors = {
+        name: smallest(tensor) for name, tensor in (weights.decoding_tensors() | weights.encoding_tensors()).items()
+    }
     for name, value in weights.encoder.items():
         tensors[f"encoder/{name}"] = np.ascontiguousarray(value)
     metadata = {
@@ -147,7 +162,7 @@ def load_weights(path: Path) -> Weights:
 def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
     config, card, analysis = parts["decoder"], parts["card"], dict(parts["encoder"])
     # Files from before there was a choice are tuned for the squared error.
-    tune = analysis.pop("tune", "psnr")
+    tune, encoder_clamps = analysis.pop("tune", "psnr"), analysis.pop("layers", None)
     if tune not in TUNES:
         raise ValueError(f"tune {tune!r} is unknown")
     settings = ImageSettings.from_dict({**config["settings"], **analysis})
@@ -167,4 +182,15 @@ def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
             raise ValueError(f"encoder/{name} is not finite")
         encoder[name] = stored
     half_widths, counts = integers(tensors, "coder/half_widths", None), integers(tensors, "coder/counts", None)
-    return Weights(ExactData(settings, layers, tables), half_widths, counts, encoder, card, tune)
+    in_integers = None if encoder_clamps is None else _encoder_data(settings, encoder_clamps, tensors)
+    return Weights(ExactData(settings, layers, tables), half_widths, counts, encoder, card, tune, in_integers)
+
+
+def _encoder_data(settings: ImageSettings, clamps: Mapping[str, Mapping[str, int]], tensors: Tensors) -> EncoderData:
+    prefix = "encoder/"
+    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    layers = read_layers(encoder_layer_shapes(settings), clamps, own)
+    tables = {
+        name: integers(own, f"exact/table/{name}", shape) for name, (shape, _) in encoder_table_shapes(settings).items()
+    }
+    return EncoderData(settings, layers, tables)

@@ -1,0 +1,262 @@
+"""Every kernel gives the integers of the numpy reference, which gives those of docs/format.md."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vaecodec.errors import DamagedWeightsError, UsageError
+from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
+from vaecodec.exact.kernels import ALIGN, available_kernels, find_kernels, reference
+
+KERNELS = [name for name in available_kernels() if name != "numpy"]
+
+pytestmark = pytest.mark.skipif(not KERNELS, reason="the extension was not built")
+
+
+def extension() -> ModuleType:
+    return find_kernels(KERNELS[0]).functions
+
+
+def grid(
+    rng: np.random.Generator, rows: int, columns: int, channels: int, border: int, limit: int, extreme: bool
+) -> IntArray:
+    """Random integers within the limit, or only its two ends, with zeros around."""
+    values = np.zeros((rows + 2 * border, columns + 2 * border, -(-channels // ALIGN) * ALIGN), np.int16)
+    inside = rng.integers(-limit, limit + 1, (rows, columns, channels))
+    values[border : border + rows, border : border + columns, :channels] = (
+        np.where(inside < 0, -limit, limit) if extreme else inside
+    )
+    return values
+
+
+def linear_data(
+    rng: np.random.Generator, groups: int, outputs: int, inputs: int, input_limit: int, limit: int, leaky: bool
+) -> LinearData:
+    """Weights that use the whole of 32 bits: the largest sums are just below 2^31."""
+    bound = (1 << 31) - 1
+    largest = min(32767, max(1, bound // (inputs * input_limit)))
+    weight = rng.integers(-largest, largest + 1, (groups, outputs, inputs))
+    weight[:, ::3] = np.where(weight[:, ::3] < 0, -largest, largest)
+    room = bound - np.abs(weight).sum(axis=2) * input_limit
+    bias = np.where(rng.random((groups, outputs)) < 0.5, room, -room)
+    shift = rng.integers(0, 31, (groups, outputs))
+    return LinearData(weight.astype(np.int32), bias.astype(np.int32), shift.astype(np.int32), limit, input_limit, leaky)
+
+
+def depthwise_data(rng: np.random.Generator, channels: int, side: int, input_limit: int, limit: int) -> DepthwiseData:
+    data = linear_data(rng, 1, channels, side * side, input_limit, limit, leaky=False)
+    return DepthwiseData(
+        data.weight[0].reshape(channels, side, side), data.bias[0], data.shift[0], limit, input_limit
+    )  # fmt: skip
+
+
+def by_definition(data: LinearData, x: IntArray, group: int = 0) -> IntArray:
+    """[N, in] -> [N, out], in Python's own integers."""
+    t = (x.astype(object) @ data.weight[group].astype(object).T + data.bias[group].astype(object)).astype(np.int64)
+    t >>= data.shift[group]
+    t = np.maximum(t, t >> 3) if data.leaky else t
+    return np.clip(t, -data.limit, data.limit)
+
+
+sizes = st.integers(1, 70)
+limits = st.sampled_from([1, 255, 2047, 16383, 32767])
+kernels = st.sampled_from(KERNELS or ["portable"])
+seeds = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kernels, seeds, sizes, sizes, st.integers(1, 14), st.integers(1, 14), limits, limits, st.booleans(), st.booleans()
+)
+def test_linear_layers(
+    kernel: str, seed: int, inputs: int, outputs: int, rows: int, columns: int, limit: int, input_limit: int,
+    leaky: bool, extreme: bool,
+) -> None:  # fmt: skip
+    rng = np.random.default_rng(seed)
+    data = linear_data(rng, 1, outputs, inputs, input_limit, limit, leaky)
+    x = grid(rng, rows, columns, inputs, 2, input_limit, extreme)
+    y = grid(rng, rows, columns, outputs, 1, 1, False)
+    layer = find_kernels(kernel).linear("test", data)
+    extension().unfold(layer, x, 2, y, 1, 1, None, 1, None, limit, 2)
+    expected = by_definition(data, x[2:-2, 2:-2, :inputs].reshape(rows * columns, inputs))
+    assert np.array_equal(y[1:-1, 1:-1, :outputs].reshape(rows * columns, outputs), expected)
+    assert not y[:, :, outputs:].any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds, sizes, sizes, st.booleans())
+def test_weights_of_more_than_16_bits(seed: int, inputs: int, outputs: int, leaky: bool) -> None:
+    rng = np.random.default_rng(seed)
+    largest = ((1 << 31) - 1) // (inputs * 255)
+    weight = rng.integers(-largest, largest + 1, (1, outputs, inputs)).astype(np.int32)
+    shift = rng.integers(0, 31, (1, outputs)).astype(np.int32)
+    data = LinearData(weight, np.zeros((1, outputs), np.int32), shift, 32767, 255, leaky)
+    x, y = grid(rng, 3, 9, inputs, 0, 255, False), grid(rng, 3, 9, outputs, 0, 1, False)
+    extension().unfold(find_kernels(KERNELS[0]).linear("test", data), x, 0, y, 0, 1, None, 1, None, 32767, 1)
+    expected = by_definition(data, x[:, :, :inputs].reshape(27, inputs))
+    assert np.array_equal(y[:, :, :outputs].reshape(27, outputs), expected)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kernels, seeds, sizes, sizes, st.integers(1, 14), st.integers(1, 14), st.sampled_from([1, 3, 5, 7, 9]), limits,
+    st.integers(0, 2), st.booleans(),
+)  # fmt: skip
+def test_residual_blocks(
+    kernel: str, seed: int, channels: int, hidden: int, rows: int, columns: int, side: int, limit: int, more: int,
+    extreme: bool,
+) -> None:  # fmt: skip
+    rng = np.random.default_rng(seed)
+    depthwise = depthwise_data(rng, channels, side, limit, 1023)
+    expand = linear_data(rng, 1, hidden, channels, 1023, 2047, leaky=True)
+    project = linear_data(rng, 1, channels, hidden, 2047, limit, leaky=False)
+    border = side // 2 + more
+    x = grid(rng, rows, columns, channels, border, limit, extreme)
+    got, expected = np.zeros_like(x), np.zeros_like(x)
+    for name, y in ((kernel, got), ("numpy", expected)):
+        k = find_kernels(name)
+        layers = k.depthwise("a", depthwise), k.linear("b", expand), k.linear("c", project)
+        k.functions.block(*layers, x, y, border, 2)
+    assert np.array_equal(got, expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    kernels, seeds, st.integers(1, 20), st.integers(1, 20), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 2, 3]),
+    st.booleans(), st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_between_scales(
+    kernel: str, seed: int, few: int, others: int, rows: int, columns: int, side: int, scaled: bool, moved: bool,
+    down: bool,
+) -> None:  # fmt: skip
+    rng = np.random.default_rng(seed)
+    many = few * side * side
+    data = linear_data(rng, 1, others if down else many, many if down else others, 2047, 16383, leaky=False)
+    small, large = (rows, columns), (rows * side, columns * side)
+    x = grid(rng, *(large if down else small), few if down else others, 2, 2047, False)
+    channels = others if down else few
+    factor = rng.integers(0, 65536, channels).astype(np.int32) if scaled else None
+    offset = rng.integers(-4095, 4096, channels).astype(np.int32) if moved else None
+    results = []
+    for name in (kernel, "numpy"):
+        k = find_kernels(name)
+        y = grid(np.random.default_rng(1), *(small if down else large), channels, 1, 9, False)
+        compute = k.functions.fold if down else k.functions.unfold
+        compute(k.linear("test", data), x, 2, y, 1, side, factor, 14, offset, 8191, 2)
+        results.append(y)
+    assert np.array_equal(*results)
+
+
+@settings(max_examples=50, deadline=None)
+@given(kernels, seeds, sizes, st.integers(1, 14), st.integers(1, 14), st.booleans())
+def test_samples(kernel: str, seed: int, inputs: int, rows: int, columns: int, deep: bool) -> None:
+    rng = np.random.default_rng(seed)
+    limit = 1023 << 8 if deep else 1023
+    data = linear_data(rng, 1, 3 * 64, inputs, 16383, limit, leaky=False)
+    x = grid(rng, rows, columns, inputs, 2, 16383, False)
+    results = []
+    for name in (kernel, "numpy"):
+        k = find_kernels(name)
+        out = np.empty((8 * rows, 8 * columns, 3), np.int32 if deep else np.uint8)
+        k.functions.samples(k.linear("test", data), x, 2, out, 8, deep, 2)
+        results.append(out)
+    assert np.array_equal(*results)
+
+
+@settings(max_examples=60, deadline=None)
+@given(kernels, seeds, st.integers(1, 40), st.integers(1, 40), st.integers(1, 13), st.integers(1, 13))
+def test_steps_of_the_prior(kernel: str, seed: int, group: int, width: int, h: int, w: int) -> None:
+    rng = np.random.default_rng(seed)
+    enter = linear_data(rng, 4, width, group, 511, 2047, leaky=False)
+    leave = linear_data(rng, 4, 2 * group, width, 2047, 1023, leaky=False)
+    f = grid(rng, -(-h // 4) * 4, -(-w // 4) * 4, width, 2, 2047, False)
+    planes = rng.integers(-40000, 40001, (group, h, w)).astype(np.int32)
+    lookup = rng.integers(-511, 512, 2 * 16383 + 1).astype(np.int16)
+    factor = rng.integers(0, 1 << 20, (4, group)).astype(np.int32)
+    offset = rng.integers(-514, 1787, (4, group)).astype(np.int32)
+    results = []
+    for name in (kernel, "numpy"):
+        k, features = find_kernels(name), f.copy()
+        k.functions.enter(k.linear("enter", enter), planes, lookup, features, 2, 2047, 2)
+        mean, index = np.empty((group, h, w), np.int32), np.empty((group, h, w), np.uint8)
+        k.functions.leave(k.linear("leave", leave), features, 2, factor, offset, mean, index, 2)
+        results.append((features, mean, index))
+    for got, expected in zip(*results, strict=True):
+        assert np.array_equal(got, expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, sizes, st.integers(1, 9), st.integers(1, 9))
+def test_latents_on_their_way_into_the_synthesis(seed: int, channels: int, rows: int, columns: int) -> None:
+    rng = np.random.default_rng(seed)
+    y16 = rng.integers(-(2**31), 2**31, (rows, columns, channels)).astype(np.int32)
+    y16[:, :, ::2] //= 1 << 16
+    factor, shift = rng.integers(0, 32768, channels).astype(np.int32), rng.integers(0, 25, channels).astype(np.int32)
+    results = [grid(rng, rows, columns, channels, 1, 0, False) for _ in range(2)]
+    extension().scale_latents(y16, factor, shift, 16383, results[0], 1)
+    reference.scale_latents(y16, factor, shift, 16383, results[1], 1)
+    assert np.array_equal(*results)
+
+
+def test_a_bound_that_does_not_hold_is_refused() -> None:
+    data = LinearData(
+        np.full((1, 8, 100), 20000, np.int32), np.zeros((1, 8), np.int32), np.zeros((1, 8), np.int32), 1023, 2047, False
+    )
+    for name in available_kernels():
+        with pytest.raises(DamagedWeightsError, match="can reach 4094000000"):
+            find_kernels(name).linear("test", data)
+
+
+def test_wrong_sizes_are_refused() -> None:
+    rng = np.random.default_rng(1)
+    k = find_kernels(KERNELS[0])
+    data = linear_data(rng, 1, 8, 8, 2047, 2047, leaky=False)
+    layer, four = k.linear("a", data), k.linear("b", linear_data(rng, 4, 8, 8, 2047, 2047, leaky=False))
+    depthwise = k.depthwise("c", depthwise_data(rng, 8, 5, 2047, 2047))
+    x, y = grid(rng, 4, 4, 8, 2, 9, False), grid(rng, 4, 4, 8, 2, 9, False)
+    f = k.functions
+    f.block(depthwise, layer, layer, x, y, 2, 1)
+    for wrong in (
+        lambda: f.block(depthwise, layer, layer, x, y, 1, 1),
+        lambda: f.block(depthwise, layer, layer, x, x, 2, 1),
+        lambda: f.block(depthwise, four, layer, x, y, 2, 1),
+        lambda: f.block(depthwise, layer, layer, x, y[:-1].copy(), 2, 1),
+        lambda: f.block(depthwise, layer, layer, x[:4], y[:4], 2, 1),
+        lambda: f.block(layer, layer, layer, x, y, 2, 1),
+        lambda: f.unfold(layer, x, 2, y, 2, 2, None, 1, None, 9, 1),
+        lambda: f.unfold(layer, x, 2, y, 2, 1, np.zeros(7, np.int32), 1, None, 9, 1),
+        lambda: f.unfold(layer, x, 2, y, 2, 1, None, 0, None, 9, 1),
+        lambda: f.samples(layer, x, 2, np.zeros((4, 4, 7), np.uint8), 1, False, 1),
+        lambda: f.pack_linear(data.weight, data.bias[:, :7], data.shift, 9, 9, False),
+        lambda: f.pack_linear(data.weight, data.bias, data.shift + 31, 9, 9, False),
+        lambda: f.pack_linear(data.weight, data.bias, data.shift, 0, 9, False),
+        lambda: f.pack_depthwise(np.zeros((8, 4, 4), np.int16), data.bias[0], data.shift[0], 9, 9),
+    ):
+        with pytest.raises(ValueError):
+            wrong()
+    for wrong in (
+        lambda: f.block(depthwise, layer, layer, x.astype(np.int32), y, 2, 1),
+        lambda: f.block(depthwise, layer, layer, x, y.astype(np.float16), 2, 1),
+        lambda: f.pack_linear(data.weight.astype(np.float32), data.bias, data.shift, 9, 9, False),
+        lambda: f.samples(layer, x, 2, np.zeros((4, 4, 8), np.int8), 1, False, 1),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+    x.flags.writeable = False
+    f.block(depthwise, layer, layer, x, y, 2, 1)
+    with pytest.raises((BufferError, ValueError)):
+        f.block(depthwise, layer, layer, y, x, 2, 1)
+
+
+def test_the_environment_names_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in available_kernels():
+        monkeypatch.setenv("VAECODEC_KERNELS", name)
+        assert find_kernels().name == name
+    monkeypatch.setenv("VAECODEC_KERNELS", "abacus")
+    with pytest.raises(UsageError, match="abacus"):
+        find_kernels()

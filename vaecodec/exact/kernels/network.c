@@ -1,0 +1,386 @@
+/* Layers over grids of cells, a band of cells at a time:
+ *
+ *   grid ──gather──► [VK_BAND][channels] ──linear, depthwise──► [VK_BAND][channels] ──scatter──► grid
+ *
+ * What is between gathering and scattering stays in the second-level cache. Bands are shared out to threads; the last one may
+ * have cells that do not exist, of whatever values are in the buffer, which are computed and not stored. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+
+static ptrdiff_t padded(int channels) {
+    return (channels + VK_ALIGN - 1) / VK_ALIGN * VK_ALIGN;
+}
+
+static int32_t clamp(int32_t value, int32_t limit) {
+    return value > limit ? limit : value < -limit ? -limit : value;
+}
+
+static int whole_tiles(int cells) {
+    return (cells + VK_ROWS - 1) / VK_ROWS * VK_ROWS;
+}
+
+static int16_t *cell(const vk_grid *g, int row, int column) {
+    return g->data + ((ptrdiff_t)(row + g->border) * (g->columns + 2 * g->border) + column + g->border) * g->stride;
+}
+
+/* The cells first..first+count-1 of a grid in raster order, at most VK_BAND of them. */
+typedef struct {
+    int first, count;
+} band;
+
+static int bands_of(int cells) {
+    return (cells + VK_BAND - 1) / VK_BAND;
+}
+
+static band band_at(int item, int cells) {
+    const int first = item * VK_BAND;
+    return (band){first, cells - first < VK_BAND ? cells - first : VK_BAND};
+}
+
+static void linear(const vk_linear *layer, int group, int cells, const int16_t *x, ptrdiff_t ldx, int16_t *y16,
+                   int32_t *y32, ptrdiff_t ldy) {
+    if (layer->weight) {
+        layer->kernel->linear(layer, group, whole_tiles(cells), x, ldx, y16, y32, ldy);
+    } else {
+        vk_wide_linear(layer, group, whole_tiles(cells), x, ldx, y16, y32, ldy);
+    }
+}
+
+/* Buffers for every worker, zeroed, so that nothing is ever read that was not written. */
+static void *buffers(int threads, size_t bytes) {
+    return calloc((size_t)(threads > 0 ? threads : 1), bytes);
+}
+
+/* --- Residual block ------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const vk_depthwise *depthwise;
+    const vk_linear *expand, *project;
+    const vk_grid *x;
+    vk_grid *y;
+    int16_t *buffers;
+    ptrdiff_t between, hidden; /* channels of both buffers of a band */
+} block_job;
+
+static void block_band(void *data, int worker, int item) {
+    const block_job *job = data;
+    const vk_grid *x = job->x;
+    const int reach = job->depthwise->side / 2;
+    const ptrdiff_t row = (ptrdiff_t)(x->columns + 2 * x->border) * x->stride;
+    const band b = band_at(item, x->rows * x->columns);
+    int16_t *between = job->buffers + worker * (job->between + job->hidden) * VK_BAND;
+    int16_t *hidden = between + job->between * VK_BAND;
+    for (int i = 0; i < b.count;) {
+        const int r = (b.first + i) / x->columns, c = (b.first + i) % x->columns;
+        const int run = x->columns - c < b.count - i ? x->columns - c : b.count - i;
+        job->depthwise->kernel->depthwise(job->depthwise, run, cell(x, r - reach, c - reach), x->stride, row,
+                                          between + i * job->between, job->between);
+        i += run;
+    }
+    linear(job->expand, 0, b.count, between, job->between, hidden, NULL, job->hidden);
+    linear(job->project, 0, b.count, hidden, job->hidden, between, NULL, job->between);
+    const int32_t limit = job->depthwise->input_limit;
+    for (int i = 0; i < b.count; i++) {
+        const int r = (b.first + i) / x->columns, c = (b.first + i) % x->columns;
+        const int16_t *from = cell(x, r, c), *change = between + i * job->between;
+        int16_t *to = cell(job->y, r, c);
+        for (ptrdiff_t n = 0; n < x->stride; n++) {
+            to[n] = (int16_t)clamp((int32_t)from[n] + change[n], limit);
+        }
+    }
+}
+
+int vk_block(const vk_depthwise *depthwise, const vk_linear *expand, const vk_linear *project, const vk_grid *x,
+             vk_grid *y, int threads) {
+    block_job job = {depthwise, expand, project, x, y, NULL, padded(depthwise->channels), padded(expand->outputs)};
+    job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.between + job.hidden));
+    if (!job.buffers) {
+        return 0;
+    }
+    vk_parallel(threads, bands_of(x->rows * x->columns), block_band, &job);
+    free(job.buffers);
+    return 1;
+}
+
+/* --- Linear layers between grids of different scales ----------------------------------------------------------------- */
+
+typedef struct {
+    const vk_linear *layer;
+    const vk_grid *x;
+    vk_grid *y;
+    int side;
+    const vk_after *after;
+    int16_t *buffers;
+    ptrdiff_t in, out; /* channels of both buffers of a band */
+} linear_job;
+
+static void store_after(const int16_t *from, int16_t *to, int channels, const vk_after *after) {
+    const int32_t half = (int32_t)1 << (after->shift - 1);
+    for (int c = 0; c < channels; c++) {
+        int64_t t = from[c];
+        if (after->factor) {
+            t = (t * after->factor[c] + half) >> after->shift;
+        }
+        if (after->offset) {
+            t += after->offset[c];
+        }
+        to[c] = (int16_t)(t > after->limit ? after->limit : t < -after->limit ? -after->limit : t);
+    }
+}
+
+static void unfold_band(void *data, int worker, int item) {
+    const linear_job *job = data;
+    const vk_grid *x = job->x;
+    const band b = band_at(item, x->rows * x->columns);
+    int16_t *in = job->buffers + worker * (job->in + job->out) * VK_BAND, *out = in + job->in * VK_BAND;
+    for (int i = 0; i < b.count; i++) {
+        memcpy(in + i * job->in, cell(x, (b.first + i) / x->columns, (b.first + i) % x->columns),
+               sizeof(int16_t) * (size_t)job->in);
+    }
+    linear(job->layer, 0, b.count, in, job->in, out, NULL, job->out);
+    const int side = job->side, channels = job->layer->outputs / (side * side);
+    for (int i = 0; i < b.count; i++) {
+        const int r = (b.first + i) / x->columns * side, c = (b.first + i) % x->columns * side;
+        for (int part = 0; part < side * side; part++) {
+            store_after(out + i * job->out + part * channels, cell(job->y, r + part / side, c + part % side), channels,
+                        job->after);
+        }
+    }
+}
+
+/* y: a grid of side times the rows and columns of x; output (side·i + j)·C + c goes to row i, column j, channel c. */
+int vk_unfold(const vk_linear *layer, const vk_grid *x, vk_grid *y, int side, const vk_after *after, int threads) {
+    linear_job job = {layer, x, y, side, after, NULL, x->stride, padded(layer->outputs)};
+    job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.in + job.out));
+    if (!job.buffers) {
+        return 0;
+    }
+    vk_parallel(threads, bands_of(x->rows * x->columns), unfold_band, &job);
+    free(job.buffers);
+    return 1;
+}
+
+static void fold_band(void *data, int worker, int item) {
+    const linear_job *job = data;
+    const vk_grid *x = job->x, *y = job->y;
+    const band b = band_at(item, y->rows * y->columns);
+    int16_t *in = job->buffers + worker * (job->in + job->out) * VK_BAND, *out = in + job->in * VK_BAND;
+    const int side = job->side, channels = job->layer->inputs / (side * side);
+    for (int i = 0; i < b.count; i++) {
+        const int r = (b.first + i) / y->columns * side, c = (b.first + i) % y->columns * side;
+        for (int part = 0; part < side * side; part++) {
+            memcpy(in + i * job->in + part * channels, cell(x, r + part / side, c + part % side),
+                   sizeof(int16_t) * (size_t)channels);
+        }
+    }
+    linear(job->layer, 0, b.count, in, job->in, out, NULL, job->out);
+    for (int i = 0; i < b.count; i++) {
+        store_after(out + i * job->out, cell(y, (b.first + i) / y->columns, (b.first + i) % y->columns),
+                    job->layer->outputs, job->after);
+    }
+}
+
+/* The inverse order: x has side times the rows and columns of y, and input (side·i + j)·C + c is row i, column j, channel c. */
+int vk_fold(const vk_linear *layer, const vk_grid *x, vk_grid *y, int side, const vk_after *after, int threads) {
+    linear_job job = {layer, x, y, side, after, NULL, padded(layer->inputs), padded(layer->outputs)};
+    job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.in + job.out));
+    if (!job.buffers) {
+        return 0;
+    }
+    vk_parallel(threads, bands_of(y->rows * y->columns), fold_band, &job);
+    free(job.buffers);
+    return 1;
+}
+
+/* --- Samples ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const vk_linear *layer;
+    const vk_grid *x;
+    uint8_t *samples;
+    int32_t *deep;
+    int side;
+    char *buffers;
+    ptrdiff_t in, out;
+    size_t bytes;
+} samples_job;
+
+static void samples_band(void *data, int worker, int item) {
+    const samples_job *job = data;
+    const vk_grid *x = job->x;
+    const band b = band_at(item, x->rows * x->columns);
+    int32_t *out32 = (int32_t *)(job->buffers + (size_t)worker * job->bytes);
+    int16_t *out16 = (int16_t *)out32, *in = (int16_t *)(out32 + job->out * VK_BAND);
+    for (int i = 0; i < b.count; i++) {
+        memcpy(in + i * job->in, cell(x, (b.first + i) / x->columns, (b.first + i) % x->columns),
+               sizeof(int16_t) * (size_t)job->in);
+    }
+    linear(job->layer, 0, b.count, in, job->in, job->deep ? NULL : out16, job->deep ? out32 : NULL, job->out);
+    const int side = job->side, channels = job->layer->outputs / (side * side), line = side * channels;
+    for (int i = 0; i < b.count; i++) {
+        const ptrdiff_t r = (b.first + i) / x->columns, c = (b.first + i) % x->columns;
+        for (int part = 0; part < side; part++) {
+            const ptrdiff_t to = ((r * side + part) * x->columns + c) * line, from = i * job->out + part * line;
+            for (int n = 0; n < line; n++) {
+                if (job->deep) {
+                    job->deep[to + n] = out32[from + n];
+                } else {
+                    const int32_t t = out16[from + n] + 128;
+                    job->samples[to + n] = (uint8_t)(t > 255 ? 255 : t < 0 ? 0 : t);
+                }
+            }
+        }
+    }
+}
+
+/* The last layer of a synthesis, unfolded by side: samples 0..255, or with deep the integers as they are. */
+int vk_samples(const vk_linear *layer, const vk_grid *x, uint8_t *samples, int32_t *deep, int side, int threads) {
+    samples_job job = {layer, x, samples, deep, side, NULL, x->stride, padded(layer->outputs), 0};
+    job.bytes = VK_BAND * (sizeof(int16_t) * (size_t)job.in + sizeof(int32_t) * (size_t)job.out);
+    job.buffers = buffers(threads, job.bytes);
+    if (!job.buffers) {
+        return 0;
+    }
+    vk_parallel(threads, bands_of(x->rows * x->columns), samples_band, &job);
+    free(job.buffers);
+    return 1;
+}
+
+/* --- The steps of the prior ------------------------------------------------------------------------------------------ */
+
+/* Cells of one position p (row p / 2, column p % 2) of all 2×2 cells of a grid, in raster order. */
+static void place(const vk_grid *f, int position, int n, int *row, int *column) {
+    *row = 2 * (n / (f->columns / 2)) + position / 2;
+    *column = 2 * (n % (f->columns / 2)) + position % 2;
+}
+
+typedef struct {
+    const vk_linear *layer;
+    const int32_t *planes;
+    int height, width, reach;
+    const int16_t *lookup;
+    vk_grid *f;
+    int32_t limit;
+    const int32_t *mean_factor, *index_offset;
+    int32_t *mean;
+    uint8_t *index;
+    int16_t *buffers;
+    ptrdiff_t in, out;
+} step_job;
+
+/* Bands lie in one position each: item = position · bands + band. */
+static band positional_band(const vk_grid *f, int item, int *position) {
+    const int cells = f->rows / 2 * (f->columns / 2), bands = bands_of(cells);
+    *position = item / bands;
+    return band_at(item % bands, cells);
+}
+
+static void enter_band(void *data, int worker, int item) {
+    const step_job *job = data;
+    int position, r, c;
+    const band b = positional_band(job->f, item, &position);
+    int16_t *in = job->buffers + worker * (job->in + job->out) * VK_BAND, *out = in + job->in * VK_BAND;
+    for (int m = 0; m < job->layer->inputs; m++) {
+        const int32_t *plane = job->planes + (ptrdiff_t)m * job->height * job->width;
+        for (int i = 0; i < b.count; i++) {
+            place(job->f, position, b.first + i, &r, &c);
+            const int32_t y16 = r < job->height && c < job->width ? plane[(ptrdiff_t)r * job->width + c] : 0;
+            in[i * job->in + m] = job->lookup[clamp(y16, job->reach) + job->reach];
+        }
+    }
+    linear(job->layer, position, b.count, in, job->in, out, NULL, job->out);
+    for (int i = 0; i < b.count; i++) {
+        place(job->f, position, b.first + i, &r, &c);
+        int16_t *to = cell(job->f, r, c);
+        for (ptrdiff_t n = 0; n < job->out; n++) {
+            to[n] = (int16_t)clamp((int32_t)to[n] + out[i * job->out + n], job->limit);
+        }
+    }
+}
+
+/* Adds to the features what the latents of the last step say. planes: int32 [inputs][height][width], in sixteenths of a step;
+ * lookup: what the network sees of -reach..reach. The grid has even sides; cells outside height × width count as 0. */
+int vk_enter(const vk_linear *layer, const int32_t *planes, int height, int width, const int16_t *lookup, int reach,
+             vk_grid *f, int32_t limit, int threads) {
+    step_job job = {.layer = layer, .planes = planes, .height = height, .width = width, .reach = reach, .lookup = lookup,
+                    .f = f, .limit = limit, .in = padded(layer->inputs), .out = padded(layer->outputs)};
+    job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.in + job.out));
+    if (!job.buffers) {
+        return 0;
+    }
+    vk_parallel(threads, 4 * bands_of(f->rows / 2 * (f->columns / 2)), enter_band, &job);
+    free(job.buffers);
+    return 1;
+}
+
+enum { MEAN_SHIFT = 12, INDEX_SHIFT = 5, INDEX_LEVELS = 64, CERTAIN_BELOW = 3 }; /* as vaecodec/models/decoder_data.py */
+
+static void leave_band(void *data, int worker, int item) {
+    const step_job *job = data;
+    int position, r, c;
+    const band b = positional_band(job->f, item, &position);
+    int16_t *in = job->buffers + worker * (job->in + job->out) * VK_BAND, *out = in + job->in * VK_BAND;
+    for (int i = 0; i < b.count; i++) {
+        place(job->f, position, b.first + i, &r, &c);
+        const int16_t *from = cell(job->f, r, c);
+        int16_t *to = in + i * job->in;
+        for (ptrdiff_t n = 0; n < job->in; n++) {
+            const int16_t leaked = (int16_t)(from[n] >> VK_LEAK_SHIFT);
+            to[n] = from[n] > leaked ? from[n] : leaked;
+        }
+    }
+    linear(job->layer, position, b.count, in, job->in, out, NULL, job->out);
+    const int group = job->layer->outputs / 2;
+    for (int m = 0; m < group; m++) {
+        const int64_t factor = job->mean_factor[position * group + m], offset = job->index_offset[position * group + m];
+        const ptrdiff_t plane = (ptrdiff_t)m * job->height * job->width;
+        for (int i = 0; i < b.count; i++) {
+            place(job->f, position, b.first + i, &r, &c);
+            if (r >= job->height || c >= job->width) {
+                continue;
+            }
+            const ptrdiff_t at = plane + (ptrdiff_t)r * job->width + c;
+            const int64_t level = (out[i * job->out + group + m] + offset + (1 << (INDEX_SHIFT - 1))) >> INDEX_SHIFT;
+            job->mean[at] = (int32_t)((out[i * job->out + m] * factor + (1 << (MEAN_SHIFT - 1))) >> MEAN_SHIFT);
+            job->index[at] = (uint8_t)(level < CERTAIN_BELOW ? 0 : level >= INDEX_LEVELS ? INDEX_LEVELS - 1 : level);
+        }
+    }
+}
+
+/* What a step says of the latents that it codes: means in sixteenths of a step, and table indices, [outputs / 2][height][width].
+ * mean_factor and index_offset: [4][outputs / 2], by position. */
+int vk_leave(const vk_linear *layer, const vk_grid *f, const int32_t *mean_factor, const int32_t *index_offset,
+             int32_t *mean, uint8_t *index, int height, int width, int threads) {
+    step_job job = {.layer = layer, .height = height, .width = width, .f = (vk_grid *)f, .mean_factor = mean_factor,
+                    .index_offset = index_offset, .mean = mean, .index = index, .in = f->stride,
+                    .out = padded(layer->outputs)};
+    job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.in + job.out));
+    if (!job.buffers) {
+        return 0;
+    }
+    vk_parallel(threads, 4 * bands_of(f->rows / 2 * (f->columns / 2)), leave_band, &job);
+    free(job.buffers);
+    return 1;
+}
+
+/* --- Latents ------------------------------------------------------------------------------------------------------- */
+
+enum { LATENT_CLAMP = 32767 };
+
+/* int32 [rows][columns][channels] in sixteenths of a step to what the synthesis starts with:
+ * clamp((clamp(y, 32767)·factor + floor(2^shift / 2)) >> shift, limit). */
+void vk_scale_latents(const int32_t *y16, const int32_t *factor, const int32_t *shift, int32_t limit, vk_grid *x,
+                      int channels) {
+    for (int r = 0; r < x->rows; r++) {
+        for (int c = 0; c < x->columns; c++, y16 += channels) {
+            int16_t *to = cell(x, r, c);
+            for (int n = 0; n < channels; n++) {
+                const int64_t t = (int64_t)clamp(y16[n], LATENT_CLAMP) * factor[n] + ((int64_t)1 << shift[n] >> 1);
+                const int64_t scaled = t >> shift[n];
+                to[n] = (int16_t)(scaled > limit ? limit : scaled < -limit ? -limit : scaled);
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+"""What the encoding half of the image model consists of in integers: layers, shapes and ranges, tables over quality; without torch.
+
+::
+
+    samples ─► g_a ─► y ──·gain──► v, in 256ths of a step ─┬─► asinh ─► h_a ─► z
+                                                           └─► round(v − μ), a dead zone at 0 ─► symbols
+
+One picture and one set of options so give one file, whatever machine, thread count or backend makes it. Decoders know nothing
+of this, and the model id does not cover it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vaecodec.errors import DamagedWeightsError
+from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
+from vaecodec.models.decoder_data import (
+    CONTEXT_CLAMP,
+    CONTEXT_LIMIT,
+    CONTEXT_UNIT,
+    FEATURE_LIMIT,
+    INDEX_LEVELS,
+    LATENT_CLAMP,
+    MEAN_UNIT,
+    QUALITIES,
+    STREAM_LIMIT,
+)
+from vaecodec.models.settings import PATCH, STRIDE, Z_STRIDE, ImageSettings
+
+SAMPLE_UNIT = 32
+"""Samples enter the analysis as 32·(x − 128): finer than 8 bits, for pictures of 16."""
+SAMPLE_INPUT_LIMIT = 128 * SAMPLE_UNIT
+V_UNIT = 256
+"""Latents before rounding are whole 256ths of a step."""
+V_PER_MEAN = V_UNIT // MEAN_UNIT
+SEEN_UNIT = CONTEXT_UNIT * V_PER_MEAN
+"""The hyper analysis sees 1024·asinh(v)."""
+SEEN_LIMIT = CONTEXT_LIMIT * V_PER_MEAN
+DEAD_ZONE_LIMIT = V_UNIT - 1
+SYMBOL_LIMIT = (1 << 20) - 1
+"""Symbols are clamped to this: far beyond real latents, and within what an escape can say."""
+
+
+@dataclass(frozen=True)
+class EncoderData:
+    """All integers of the encoding half, as a weights file holds them.
+
+    Attributes:
+        settings: sizes.
+        layers: by the names of the float modules.
+        tables: ``analysis_factor`` [101, C1], ``gain_factor`` [101, M], ``gain_shift`` [M], ``dead_zone`` [64].
+    """
+
+    settings: ImageSettings
+    layers: Mapping[str, LinearData | DepthwiseData]
+    tables: Mapping[str, IntArray] = field(default_factory=dict)
+
+
+def encoder_table_shapes(s: ImageSettings) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Shape and largest magnitude of every table: what a weights file must hold."""
+    return {
+        "analysis_factor": ((QUALITIES, s.features), FEATURE_LIMIT),
+        "gain_factor": ((QUALITIES, s.latents), LATENT_CLAMP),
+        "gain_shift": ((s.latents,), 24),
+        "dead_zone": ((INDEX_LEVELS,), DEAD_ZONE_LIMIT),
+    }
+
+
+def encoder_layer_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
+    """Weight shape of every layer of the encoding half: [1, out, in] or [channels, k, k]."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def block(name: str, channels: int, hidden: int, kernel: int) -> None:
+        shapes[f"{name}.depthwise"] = (channels, kernel, kernel)
+        shapes[f"{name}.expand"] = (1, hidden, channels)
+        shapes[f"{name}.project"] = (1, channels, hidden)
+
+    P = s.prior_width
+    shapes["g_a.patches"] = (1, s.features, 3 * PATCH * PATCH)
+    for i in range(s.analysis_blocks8):
+        block(f"g_a.blocks8.{i}", s.features, s.hidden8, s.kernel8)
+    shapes["g_a.pairs"] = (1, s.latents, 4 * s.features)
+    for i in range(s.analysis_blocks16):
+        block(f"g_a.blocks16.{i}", s.latents, s.hidden16, s.kernel16)
+    shapes["h_a.enter"] = (1, P, s.latents)
+    block("h_a.block16", P, 2 * P, s.prior_kernel)
+    shapes["h_a.down32"] = (1, P, 4 * P)
+    block("h_a.block32", P, 2 * P, s.prior_kernel)
+    shapes["h_a.down64"] = (1, s.hyper_latents, 4 * P)
+    return shapes
+
+
+def check_encoder_data(data: EncoderData) -> None:
+    """Checks that all layers and tables are there, their shapes and ranges; not the bound of sums.
+
+    Raises:
+        DamagedWeightsError: something is missing or wrong.
+    """
+    for name, shape in encoder_layer_shapes(data.settings).items():
+        layer = data.layers.get(name)
+        if layer is None or layer.weight.shape != shape:
+            raise DamagedWeightsError(f"layer {name} of the weights is missing or has another shape than {shape}")
+        if isinstance(layer, DepthwiseData) != name.endswith(".depthwise"):
+            raise DamagedWeightsError(f"layer {name} of the weights is of the wrong kind")
+        if max(layer.limit, layer.input_limit) > STREAM_LIMIT:
+            raise DamagedWeightsError(f"layer {name} of the weights has clamps beyond 16 bits")
+    for name, (shape, largest) in encoder_table_shapes(data.settings).items():
+        table = data.tables.get(name)
+        if table is None or table.shape != shape or int(np.abs(table.astype(np.int64)).max()) > largest:
+            raise DamagedWeightsError(f"table {name} of the weights is missing, or has a wrong shape or range")
+    if int(data.tables["gain_shift"].min()) < 0 or int(data.tables["dead_zone"].min()) < V_UNIT // 2 - 1:
+        raise DamagedWeightsError("a table of the encoder is out of range")
+
+
+def analysis_halo(s: ImageSettings) -> int:
+    """Cells of 16 × 16 pixels around a tile that its latents depend on."""
+    at8 = s.analysis_blocks8 * (s.kernel8 // 2)
+    return s.analysis_blocks16 * (s.kernel16 // 2) + -(-at8 * PATCH // STRIDE)
+
+
+# --- What every backend does alike ---------------------------------------------------------------------------------------
+
+
+class Analysed(NamedTuple):
+    """A tile before rounding.
+
+    Attributes:
+        v: int32 [h, w, M], in 256ths of a step.
+        z: symbols of z, int32 [Z, ceil(h/4), ceil(w/4)].
+        dead_zone: whether rounding has one.
+    """
+
+    v: IntArray
+    z: IntArray
+    dead_zone: bool = False
+
+
+Cells = tuple[int, int]
+"""Rows or columns of cells: the first, and the one after the last."""
+
+
+def widened(cells: Cells, halo: int, end: int) -> Cells:
+    """The cells with ``halo`` more on both sides, as far as there are any: 0 to ``end``."""
+    return max(0, cells[0] - halo), min(end, cells[1] + halo)
+
+
+def moved(cells: Cells, origin: Cells) -> Cells:
+    """The cells as seen from the first one of ``origin``."""
+    return cells[0] - origin[0], cells[1] - origin[0]
+
+
+def seen_samples(x: npt.NDArray[Any], rows: Cells, columns: Cells) -> npt.NDArray[Any]:
+    """Of samples [H, W, 3] those of some cells."""
+    return x[rows[0] * STRIDE : rows[1] * STRIDE, columns[0] * STRIDE : columns[1] * STRIDE]
+
+
+def patches_of(x: npt.NDArray[Any]) -> IntArray:
+    """Samples uint8, or float32 of 0..255 from 16 bits, [H, W, 3] -> 32·(x − 128): int16 [H/8, W/8, 192].
+
+    The order inside a patch is (row, column, channel); H and W are multiples of 8.
+    """
+    height, width, channels = x.shape
+    # Of 16 bits x is a quotient of floats, which IEEE 754 rounds in one way only.
+    whole = x.astype(np.int16) * SAMPLE_UNIT if x.dtype == np.uint8 else np.rint(x * SAMPLE_UNIT).astype(np.int16)
+    whole -= SAMPLE_INPUT_LIMIT
+    cells = whole.reshape(height // PATCH, PATCH, width // PATCH, PATCH * channels)
+    return cells.swapaxes(1, 2).reshape(height // PATCH, width // PATCH, PATCH * PATCH * channels)
+
+
+def seen_by_hyper_analysis(v: IntArray, lookup: IntArray) -> IntArray:
+    """Latents before rounding -> what the hyper analysis sees, edges repeated to whole cells of z.
+
+    Args:
+        v: int32 [h, w, M] in 256ths of a step.
+        lookup: int16, the table ``asinh`` of the decoding half: 64·asinh of sixteenths of a step. Linear between them.
+
+    Returns:
+        1024·asinh, int16 [4·ceil(h/4), 4·ceil(w/4), M].
+    """
+    reach = CONTEXT_CLAMP * V_PER_MEAN
+    at = np.clip(v, -reach, reach - 1) + reach
+    below, rest = at >> 4, (at & (V_PER_MEAN - 1)).astype(np.int16)
+    seen = lookup[below] * (V_PER_MEAN - rest) + lookup[below + 1] * rest
+    rows, columns = v.shape[:2]
+    padded: IntArray = np.pad(seen, ((0, -rows % Z_STRIDE), (0, -columns % Z_STRIDE), (0, 0)), mode="edge")
+    return padded
+
+
+def symbols_of(v: IntArray, mean: IntArray, index: IntArray, dead_zone: IntArray | None) -> IntArray:
+    """Rounds latents to symbols.
+
+    Args:
+        v: int32, in 256ths of a step.
+        mean: int32, the same shape, in sixteenths.
+        index: uint8, table indices.
+        dead_zone: int32 [64], by table index: residuals of at most this magnitude, in 256ths, become 0; None for plain rounding.
+
+    Returns:
+        int32: round(v − μ), halves upwards; 0 where the index is 0.
+    """
+    residual = v - mean * np.int32(V_PER_MEAN)
+    coded = index > 0
+    if dead_zone is not None:
+        coded &= np.abs(residual) > dead_zone[index]
+    residual += V_UNIT // 2
+    residual >>= 8
+    np.clip(residual, -SYMBOL_LIMIT, SYMBOL_LIMIT, out=residual)
+    residual *= coded
+    return residual
