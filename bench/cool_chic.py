@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     source = (options.checkout / SAMPLE).resolve()
     original = rgb_samples(options.kodak / PICTURE)
     height, width = original.shape[:2]
-    run = environment() | {"run": datetime.now(UTC).strftime("%Y-%m-%d %H:%M")}
+    run = environment() | {"run": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")}
     for index in range(1, ROUNDS + 1):
         for threads in sorted({1, usable_cores()}):
             with tempfile.TemporaryDirectory() as scratch:

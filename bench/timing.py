@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def measure_times(
     picture = find_pictures(folder)[0]
     name = folder.resolve().name
     series: list[Series] = []
-    run = {"run": datetime.now(UTC).strftime("%Y-%m-%d %H:%M")}
+    run = {"run": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")}
     if "time" in options.parts:
         table = read_table(options.output / f"{name}{TABLE_ENDING}")
         for key in keys:

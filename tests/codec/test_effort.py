@@ -13,14 +13,14 @@ from vaecodec.bitstream.container import read_container
 from vaecodec.cli import main
 from vaecodec.errors import UsageError
 from vaecodec.evaluation import psnr
-from vaecodec.models.coding import dead_zone, encode_tile, quality_of_units
+from vaecodec.models.coding import dead_zone, encode_tile
 from vaecodec.models.refine import EFFORTS
 from vaecodec.picture import Picture
 
 
 def cost(codec: Codec, encoded: Encoded, quality16: int) -> float:
     """What encoding minimises: bits + λ·error, in bits."""
-    lam = float(codec.torch.encoder.lambda_at(torch.tensor([quality_of_units(quality16)])))
+    lam = codec.model.weights.lambda_at(quality16)
     error = ((encoded.samples.astype(float) - encoded.source) ** 2).sum() / 3
     return 8 * len(encoded.data) + lam * error
 

@@ -170,7 +170,8 @@ def patches_of(x: npt.NDArray[Any]) -> IntArray:
     whole = x.astype(np.int16) * SAMPLE_UNIT if x.dtype == np.uint8 else np.rint(x * SAMPLE_UNIT).astype(np.int16)
     whole -= SAMPLE_INPUT_LIMIT
     cells = whole.reshape(height // PATCH, PATCH, width // PATCH, PATCH * channels)
-    return cells.swapaxes(1, 2).reshape(height // PATCH, width // PATCH, PATCH * PATCH * channels)
+    patches: IntArray = cells.swapaxes(1, 2).reshape(height // PATCH, width // PATCH, PATCH * PATCH * channels)
+    return patches
 
 
 def seen_by_hyper_analysis(v: IntArray, lookup: IntArray) -> IntArray:
@@ -204,7 +205,7 @@ def symbols_of(v: IntArray, mean: IntArray, index: IntArray, dead_zone: IntArray
     Returns:
         int32: round(v − μ), halves upwards; 0 where the index is 0.
     """
-    residual = v - mean * np.int32(V_PER_MEAN)
+    residual: IntArray = v - mean * np.int32(V_PER_MEAN)
     coded = index > 0
     if dead_zone is not None:
         coded &= np.abs(residual) > dead_zone[index]

@@ -205,6 +205,7 @@ def round_encoder(encoder: ImageEncoder, crops: Tensor, zeroed: IntArray) -> Enc
 
 
 def with_integer_encoder(weights: Weights, encoder: ImageEncoder, crops: Tensor) -> Weights:
-    """The same weights with the encoder's integers; encoder and crops as :func:`round_encoder` takes them."""
+    """The same weights with the encoder's integers in place of its floats; encoder and crops as :func:`round_encoder` takes them."""
     costs = torch.from_numpy(symbol_costs(weights.half_widths, weights.counts))
-    return replace(weights, analysis=round_encoder(encoder, crops, dead_zone_table(costs, weights.tune)))
+    analysis = round_encoder(encoder, crops, dead_zone_table(costs, weights.tune))
+    return replace(weights, analysis=analysis, encoder={"log_lambda": weights.encoder["log_lambda"]})

@@ -22,9 +22,10 @@ from vaecodec.models.coding import (
 )
 from vaecodec.models.decoder_data import Pop, Push
 from vaecodec.models.device import pick_device
-from vaecodec.models.encoder_data import Analysed, Cells, analysis_halo, moved, seen_samples, widened
+from vaecodec.models.encoder_data import V_UNIT, Analysed, Cells, analysis_halo, moved, seen_samples, widened
 from vaecodec.models.exact_encoder import ExactAnalysis
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.image import ImageEncoder
 from vaecodec.models.memory import keep_freed_memory
 from vaecodec.models.perceptual import DISTORTIONS
 from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine, symbol_costs
@@ -60,7 +61,6 @@ class TorchBackend:
         self.arithmetic = layers.arithmetic
         self.prior = ExactPrior(layers)
         self.synthesis = ExactSynthesis(layers)
-        self.encoder = weights.build_encoder(self.device)
         self._weights, self._asked_arithmetic = weights, arithmetic
         self._relaxed: RelaxedDecoder | None = None
 
@@ -104,6 +104,11 @@ class TorchBackend:
         return samples
 
     @cached_property
+    def encoder(self) -> ImageEncoder:
+        """The float encoder, of weights that have no integers of it."""
+        return self._weights.build_encoder(self.device)
+
+    @cached_property
     def analysis(self) -> ExactAnalysis | None:
         """The encoder in integers; None where the weights have it in floats only."""
         w = self._weights
@@ -121,16 +126,21 @@ class TorchBackend:
         halo = analysis_halo(self._weights.settings)
         seen_rows, seen_columns = widened(rows, halo, height), widened(columns, halo, width)
         passes = EFFORTS[effort]
-        if self.analysis is not None and not (passes.soft or passes.whole):
+        if self.analysis is not None:
             whole = self.analysis.latents(seen_samples(x, seen_rows, seen_columns), quality16)
             (top, bottom), (left, right) = moved(rows, seen_rows), moved(columns, seen_columns)
             cut = whole[top:bottom, left:right]
-            return Analysed(cut, self.analysis.hyper_symbols(cut), passes.dead_zone)
-        with torch.inference_mode():
-            q = torch.tensor([quality_of_units(quality16)], device=self.device)
-            v = self.encoder.analyse(self._samples(x, seen_rows, seen_columns), q)
+            z = self.analysis.hyper_symbols(cut)
+            if not (passes.soft or passes.whole):
+                return Analysed(cut, z, passes.dead_zone)
+            v = torch.from_numpy(whole).to(self.device)[None].float() / V_UNIT
             inside = _cut(v, seen_rows, seen_columns, rows, columns)
-            z = hyper_symbols(self.encoder, inside)
+        else:
+            with torch.inference_mode():
+                q = torch.tensor([quality_of_units(quality16)], device=self.device)
+                v = self.encoder.analyse(self._samples(x, seen_rows, seen_columns), q)
+                inside = _cut(v, seen_rows, seen_columns, rows, columns)
+                z = hyper_symbols(self.encoder, inside)
         if passes.soft or passes.whole:
             near_rows, near_columns = widened(rows, self.halo, height), widened(columns, self.halo, width)
             window = Window(
@@ -139,7 +149,7 @@ class TorchBackend:
                 moved(rows, near_rows), moved(columns, near_columns),
             )  # fmt: skip
             known = np.where(self.prior.hyper_indices(quality16, *inside.shape[1:3]) == 0, 0, z)
-            lam = float(self.encoder.lambda_at(q))
+            lam = self._weights.lambda_at(quality16)
             distortion = DISTORTIONS[self._weights.tune]
             inside = refine(self.relaxed, window, known, quality16, lam, passes, distortion)
         return Analysed(in_256ths(inside[0]).cpu().numpy(), z, passes.dead_zone)

@@ -6,6 +6,7 @@ The model id names the decoding half alone: retraining an encoder for the same d
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaecodec.exact.integers import IntArray
-from vaecodec.models.decoder_data import ExactData, layer_shapes, table_shapes
+from vaecodec.models.decoder_data import QUALITY_UNITS, ExactData, layer_shapes, table_shapes
 from vaecodec.models.encoder_data import EncoderData, encoder_layer_shapes, encoder_table_shapes
 from vaecodec.models.settings import TUNES, ImageSettings, encoder_shapes, log_lambdas
 from vaecodec.models.weights_file import (
@@ -50,7 +51,7 @@ class Weights:
         data: the exact decoding half.
         half_widths: int32 [63], of the coder's tables.
         counts: uint32, the coder's tables one after the other.
-        encoder: float parameters of :class:`~vaecodec.models.image.ImageEncoder`.
+        encoder: float parameters of :class:`~vaecodec.models.image.ImageEncoder`; where ``analysis`` has them as integers ``log_lambda`` alone.
         card: who made it, of what, how long; free form, JSON.
         tune: what distortion an encoder has to weigh bits against, see ``TUNES``.
         analysis: the encoder in integers; None in files from before there was one.
@@ -119,8 +120,14 @@ class Weights:
         """First 8 bytes of SHA-256 over the decoding half: see :func:`vaecodec.models.weights_file.model_id_of`."""
         return model_id_of(self.decoder_config(), self.decoding_tensors())
 
+    def lambda_at(self, quality16: int) -> float:
+        """λ of quality 16·q: bits per pixel per unit of MSE."""
+        log_lambda = np.asarray(self.encoder["log_lambda"], np.float64)
+        places = np.linspace(0, 100 * QUALITY_UNITS, len(log_lambda))
+        return math.exp(float(np.interp(quality16, places, log_lambda)))
+
     def build_encoder(self, device: torch.device) -> ImageEncoder:
-        """The float encoder, ready to run."""
+        """The float encoder, ready to run, of weights that have it in floats."""
         import torch
 
         from vaecodec.models.image import ImageEncoder
@@ -175,6 +182,8 @@ def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
     # Same: λ was log-linear in quality.
     tensors = {"encoder/log_lambda": np.array(log_lambdas(settings), np.float32), **tensors}
     for name, shape in encoder_shapes(settings).items():
+        if encoder_clamps is not None and name != "log_lambda":
+            continue
         stored = tensors[f"encoder/{name}"]
         if stored.shape != shape or stored.dtype not in (np.float16, np.float32):
             raise ValueError(f"encoder/{name} has a wrong type or shape")

@@ -3,9 +3,8 @@
     python -m vaecodec.training.export_checkpoint RUN.best photos/ -o mine.safetensors --card card.json
     python -m vaecodec.training.export_checkpoint RUN.best --average average.safetensors
 
-``--average`` keeps what the weights file does not hold in floats: the decoding half of the moving average, matrices in 8 bits a row, and the
-tables over quality as they were trained. Both files together start a fresh schedule on another machine
-(``vaecodec train --init AVERAGE,WEIGHTS``).
+``--average`` keeps the moving average, which the weights file holds as integers alone, in a quarter of its size: enough to start a fresh
+schedule from on another machine (``vaecodec train --init AVERAGE``).
 """
 
 from __future__ import annotations
@@ -20,9 +19,8 @@ import torch
 
 from vaecodec.models.export import export_weights
 from vaecodec.models.image import ImageModel
-from vaecodec.models.settings import ImageSettings, encoder_shapes
+from vaecodec.models.settings import ImageSettings
 from vaecodec.training.checkpoints import pack, read_checkpoint
-from vaecodec.training.grow import QUALITY_TABLES
 from vaecodec.training.pictures import calibration_crops
 from vaecodec.training.quality_scale import lay_out
 
@@ -41,10 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("name DATA and -o for a weights file, or --average")
     state = read_checkpoint(options.checkpoint, torch.device("cpu"))
     if options.average:
-        encoder = encoder_shapes(ImageSettings.from_dict(state["sizes"]))
-        rest = {k: v for k, v in state["average"].items() if k not in encoder or k in QUALITY_TABLES}
         safetensors.torch.save_file(
-            pack(rest), options.average, {"sizes": json.dumps(state["sizes"]), "step": str(state["step"])}
+            pack(state["average"]), options.average, {"sizes": json.dumps(state["sizes"]), "step": str(state["step"])}
         )
     if options.out:
         model = ImageModel(ImageSettings.from_dict(state["sizes"]))

@@ -159,7 +159,10 @@ def _shape(draw: ImageDraw.ImageDraw, size: int, r: np.random.Generator) -> None
     elif kind < 0.55:
         draw.rectangle(box, fill=fill, outline=_colour(r), width=width)
     elif kind < 0.7:
-        draw.rounded_rectangle(box, radius=r.uniform(2, 16), fill=fill, outline=_colour(r), width=width)
+        # Pillow draws none whose straight parts come out empty.
+        whole = (*np.floor(box[:2]), *np.ceil(box[2:]))
+        radius = min(r.uniform(2, 16), (whole[2] - whole[0] - 2) / 2, (whole[3] - whole[1] - 2) / 2)
+        draw.rounded_rectangle(whole, radius=max(radius, 0), fill=fill, outline=_colour(r), width=width)
     elif kind < 0.85:
         draw.ellipse(box, fill=fill, outline=_colour(r), width=width)
     else:

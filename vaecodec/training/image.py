@@ -78,7 +78,7 @@ class TrainSettings:
     resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
     init: str = setting(
         "",
-        "checkpoint, or AVERAGE.safetensors,WEIGHTS.safetensors, of this or a smaller model, to start a fresh schedule from",
+        "checkpoint, or what export_checkpoint --average wrote, of this or a smaller model, to start a fresh schedule from",
     )
     save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
     judge_every: int = setting(1000, "steps between validations")
@@ -199,7 +199,7 @@ def train(settings: TrainSettings) -> None:
     crops = sampler.draw(256, s.crop, torch.Generator().manual_seed(s.seed)).cpu()
     klt = initialise_with_klt(model, crops)
     if s.init:
-        start, sizes = read_average(s.init)
+        start, sizes = read_average(Path(s.init))
         if sizes:
             start = lay_out_qualities(start, sizes, model.settings)
         new = grow(model, start)
@@ -342,31 +342,17 @@ def finish(s: TrainSettings, out: Path, average: ImageModel) -> None:
     export_weights(model, calibration_crops(Path(s.data)), out, tune=s.tune, card=card)
 
 
-def read_average(init: str) -> tuple[dict[str, Tensor], ImageSettings | None]:
-    """The moving average of a checkpoint, or of the files that ``export_checkpoint`` wrote: ``--average`` and, after a comma, the weights.
-
-    The weights hold the encoder's parameters, which ``--average`` leaves out.
-    """
-    state: dict[str, Tensor] = {}
-    sizes: ImageSettings | None = None
-    for path in map(Path, init.split(",")):
-        if path.suffix != ".safetensors":
-            checkpoint = read_checkpoint(path, torch.device("cpu"))
-            state |= checkpoint["average"]
-            sizes = ImageSettings.from_dict(checkpoint["sizes"])
-        elif path.is_file():
-            with safetensors.safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-            if "sizes" in metadata:
-                sizes = ImageSettings.from_dict(json.loads(metadata["sizes"]))
-            floats = {
-                k: v for k, v in safetensors.torch.load_file(path).items() if not k.startswith(("exact/", "coder/"))
-            }
-            # What an average has besides the weights counts: it is as it was trained.
-            state = {name.removeprefix("encoder/"): value for name, value in unpack(floats).items()} | state
-        else:
-            raise UsageError(f"{path}: no such file")
-    return state, sizes
+def read_average(path: Path) -> tuple[dict[str, Tensor], ImageSettings | None]:
+    """The moving average of a checkpoint, or of the file that ``export_checkpoint --average`` wrote, and the sizes of its model."""
+    if path.suffix != ".safetensors":
+        checkpoint = read_checkpoint(path, torch.device("cpu"))
+        return checkpoint["average"], ImageSettings.from_dict(checkpoint["sizes"])
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    with safetensors.safe_open(path, "pt") as file:
+        sizes = (file.metadata() or {}).get("sizes")
+    state = unpack(safetensors.torch.load_file(path))
+    return state, None if sizes is None else ImageSettings.from_dict(json.loads(sizes))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,11 @@
  * Arrays come in through the buffer protocol, C-contiguous. Functions raise TypeError for a wrong type, ValueError for a wrong
  * size and MemoryError. vaecodec/exact/kernels/reference.py has the same functions in numpy, and says what each does. */
 #define PY_SSIZE_T_CLEAN
+#include <patchlevel.h>
+/* The buffer protocol is in the stable ABI from 3.11 on; for 3.10 the extension is built for that version alone. */
+#if PY_VERSION_HEX >= 0x030B0000
 #define Py_LIMITED_API 0x030B0000
+#endif
 #include <Python.h>
 #include <string.h>
 

@@ -269,9 +269,10 @@ def enter(
     outputs = layer.weight.shape[2]
     for position in range(4):
         here = slice(position // 2, None, 2), slice(position % 2, None, 2)
+        written = (*here, slice(outputs))
         change = layer(seen[here].reshape(-1, len(planes)), position)
         features = cells[here][:, :, :outputs]
-        cells[*here, slice(outputs)] = np.clip(features + change.reshape(features.shape), -limit, limit)
+        cells[written] = np.clip(features + change.reshape(features.shape), -limit, limit)
 
 
 def leave(
@@ -301,6 +302,7 @@ def leave(
     grid = np.zeros((*cells.shape[:2], 2 * group), np.int64)
     for position in range(4):
         here = slice(position // 2, None, 2), slice(position % 2, None, 2)
+        written = (*here, slice(outputs))
         inputs = np.maximum(cells[here], cells[here] >> LEAK_SHIFT)
         t = layer(inputs.reshape(-1, inputs.shape[2]), position)
         means = (t[:, :group] * mean_factor[position].astype(np.int64) + (1 << (MEAN_SHIFT - 1))) >> MEAN_SHIFT
