@@ -302,7 +302,6 @@ def leave(
     grid = np.zeros((*cells.shape[:2], 2 * group), np.int64)
     for position in range(4):
         here = slice(position // 2, None, 2), slice(position % 2, None, 2)
-        written = (*here, slice(outputs))
         inputs = np.maximum(cells[here], cells[here] >> LEAK_SHIFT)
         t = layer(inputs.reshape(-1, inputs.shape[2]), position)
         means = (t[:, :group] * mean_factor[position].astype(np.int64) + (1 << (MEAN_SHIFT - 1))) >> MEAN_SHIFT
