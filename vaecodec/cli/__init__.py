@@ -96,7 +96,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        say("this command needs the package torch: pip install torch")
+        say("this needs torch: pip install 'vaecodec[torch]'")
         return MissingExtraError.exit_code
     return result if isinstance(result, int) else 0
 

@@ -81,7 +81,7 @@ def choose_backend(name: str, device: str) -> str:
         raise UsageError(f"device {device!r} is unknown: use {', '.join(DEVICES)}")
     if name == "torch" or (name == "auto" and device == "cuda"):
         if find_spec("torch") is None:
-            raise MissingExtraError("this needs the package torch: pip install torch")
+            raise MissingExtraError("this needs torch: pip install 'vaecodec[torch]'")
         return "torch"
     if device == "cuda":
         raise UsageError(f"the {name} backend runs on the processor only: use --device cpu, or --backend torch")

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,10 @@ class Weights:
 
     def model_id(self) -> bytes:
         """First 8 bytes of SHA-256 over the decoding half: see :func:`vaecodec.models.weights_file.model_id_of`."""
+        return self._model_id
+
+    @cached_property
+    def _model_id(self) -> bytes:
         return model_id_of(self.decoder_config(), self.decoding_tensors())
 
     def lambda_at(self, quality16: int) -> float:
