@@ -19,7 +19,8 @@ from torch import Tensor
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.evaluation import psnr
 from vaecodec.exact.integers import IntArray
-from vaecodec.models.coding import encode_tile, hyper_symbols, in_256ths
+from vaecodec.models.analysis import hyper_symbols, in_256ths
+from vaecodec.models.coding import encode_tile
 from vaecodec.models.decoder_data import quality_in_units
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.image import ImageModel
@@ -48,8 +49,9 @@ def compare(
     z = hyper_symbols(model, v)
     latents = encode_tile(in_256ths(v[0]), z, prior, quality_in_units(quality), lambda s, i: groups.append((s, i)))
     exact_bits = sum(tables.bits(s, i) for s, i in groups)
-    exact_samples = synthesis(latents.y16, quality_in_units(quality)).numpy()
-    float_samples = _rounded(model.synthesise(latents.y16[None].float() / 16, q))
+    y16 = torch.from_numpy(latents.y16)
+    exact_samples = synthesis(y16, quality_in_units(quality)).numpy()
+    float_samples = _rounded(model.synthesise(y16[None].float() / 16, q))
     return {
         "float_bits": float(passed.bits_y + passed.bits_z),
         "exact_bits": exact_bits,

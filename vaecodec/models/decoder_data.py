@@ -58,6 +58,11 @@ def quality_in_units(quality: float) -> int:
     return round(quality * QUALITY_UNITS)
 
 
+def quality_of_units(quality16: int) -> float:
+    """16·q -> q in 0..1, as the float model takes it."""
+    return quality16 / (100 * QUALITY_UNITS)
+
+
 @dataclass(frozen=True)
 class ExactData:
     """All integers of the decoding half, as a weights file holds them.

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 from vaecodec.exact.rounding import FloatArray, ScaleTooFineError, round_depthwise, round_linear
 from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN, fit_tables
-from vaecodec.models.coding import encode_tile, hyper_symbols, in_256ths, quality_of_units
+from vaecodec.models.analysis import hyper_symbols, in_256ths
+from vaecodec.models.coding import encode_tile
 from vaecodec.models.decoder_data import (
     CONTEXT_CLAMP,
     CONTEXT_LIMIT,
@@ -39,6 +40,7 @@ from vaecodec.models.decoder_data import (
     QUALITY_UNITS,
     SAMPLE_LIMIT,
     ExactData,
+    quality_of_units,
 )
 from vaecodec.models.exact_image import ExactPrior, build_layers
 from vaecodec.models.image import MEAN_LIMIT, SAMPLE_SCALE, ImageModel

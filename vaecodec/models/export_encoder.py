@@ -206,5 +206,5 @@ def round_encoder(encoder: ImageEncoder, crops: Tensor, zeroed: IntArray) -> Enc
 
 def with_integer_encoder(weights: Weights, encoder: ImageEncoder, crops: Tensor) -> Weights:
     """The same weights with the encoder's integers; encoder and crops as :func:`round_encoder` takes them."""
-    costs = torch.from_numpy(symbol_costs(weights.half_widths, weights.counts))
+    costs = symbol_costs(weights.half_widths, weights.counts)
     return replace(weights, analysis=round_encoder(encoder, crops, dead_zone_table(costs, weights.tune)))

@@ -16,8 +16,7 @@ import torch
 from vaecodec.models.export import RANGE_CROPS
 from vaecodec.models.export_encoder import with_integer_encoder
 from vaecodec.models.weights import load_weights, save_weights
-from vaecodec.training.export_checkpoint import CALIBRATION_SIZE
-from vaecodec.training.pictures import CropSampler, find_pictures, load_rgb
+from vaecodec.training.pictures import calibration_crops
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,9 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="weights file to write")
     options = parser.parse_args(arguments)
     weights = load_weights(options.weights)
-    pictures = [load_rgb(path) for path in find_pictures(options.data)]
-    sampler = CropSampler(pictures, smallest=CALIBRATION_SIZE, device=torch.device("cpu"))
-    crops = sampler.draw(RANGE_CROPS, CALIBRATION_SIZE, torch.Generator().manual_seed(1))
+    crops = calibration_crops(options.data)[:RANGE_CROPS]
     made = with_integer_encoder(weights, weights.build_encoder(torch.device("cpu")), crops)
     save_weights(made, options.out)
     print(f"{options.out}: model id {made.model_id().hex()}")

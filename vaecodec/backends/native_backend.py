@@ -16,18 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaecodec.backends.native_encoder import NativeAnalysis
+from vaecodec.backends.native_layers import Grid, Layers, empty_grid
 from vaecodec.errors import UsageError
 from vaecodec.exact.integers import IntArray, LinearData
 from vaecodec.exact.kernels import Kernels, Layer, available_threads, find_kernels
-from vaecodec.models.backend import TileLatents
 from vaecodec.models.decoder_data import (
     DEEP_SHIFT,
     FEATURE_SHIFT,
     HYPER_LIMIT,
-    MEAN_UNIT,
     ExactData,
-    Pop,
-    Push,
     QualityTables,
     check_data,
     no_deep_samples,
@@ -41,11 +39,8 @@ from vaecodec.models.encoder_data import (
     analysis_halo,
     moved,
     seen_samples,
-    symbols_of,
     widened,
 )
-from vaecodec.models.native_encoder import NativeAnalysis
-from vaecodec.models.native_layers import Grid, Layers, empty_grid
 from vaecodec.models.settings import LARGEST_EXACT_EFFORT, PATCH, STEPS, STRIDE, Z_STRIDE, coded_group
 
 HYPER_KERNEL = 3
@@ -57,16 +52,16 @@ class PriorPass:
 
     def __init__(self, prior: NativePrior, z: IntArray, quality16: int, height: int, width: int) -> None:
         self.prior, self.height, self.width = prior, height, width
-        self.planes: list[IntArray] = []
+        self.k, self.planes = 0, np.zeros(0, np.int32)
         self.features = prior.start(z, quality16)
         self.mean_factor = prior.quality.at("mean_factor", quality16).reshape(STEPS, -1)
         self.index_offset = prior.quality.at("index_offset", quality16).reshape(STEPS, -1)
 
     def next(self) -> tuple[IntArray, IntArray]:
         """μ in sixteenths of a step, int32 [M/4, h, w], and table indices 0..63, uint8 [M/4, h, w], of the next step."""
-        k = len(self.planes)
+        k = self.k
         if k:
-            self.prior.enter(k, self.planes[-1], self.features)
+            self.prior.enter(k, self.planes, self.features)
         self.features = self.prior.layers.run(self.prior.blocks[k], self.features)
         shape = (self.mean_factor.shape[1], self.height, self.width)
         mean, index = np.empty(shape, np.int32), np.empty(shape, np.uint8)
@@ -76,17 +71,7 @@ class PriorPass:
 
     def put(self, y16: IntArray) -> None:
         """Hands in the latents of the step asked for last: int32 [M/4, h, w], symbol·16 + μ."""
-        self.planes.append(np.ascontiguousarray(y16, np.int32))
-
-    def latents(self) -> IntArray:
-        """All latents, in sixteenths of a step, channels last: int32 [h, w, M]."""
-        group = self.mean_factor.shape[1]
-        y16 = np.empty((self.height, self.width, STEPS * group), np.int32)
-        for k, planes in enumerate(self.planes):
-            for position, g in enumerate(coded_group(k)):
-                rows, columns = slice(position // 2, None, 2), slice(position % 2, None, 2)
-                y16[rows, columns, g * group : (g + 1) * group] = planes[:, rows, columns].transpose(1, 2, 0)
-        return y16
+        self.k, self.planes = self.k + 1, np.ascontiguousarray(y16, np.int32)
 
 
 class NativePrior:
@@ -105,10 +90,6 @@ class NativePrior:
         self.lookup = np.ascontiguousarray(data.tables["asinh"], np.int16)
         self.middle_limit = layers.linear_data("h_s.up32").limit
         self.stream_limit = layers.linear_data("h_s.up16").limit
-
-    def begin(self, z: IntArray, quality16: int, height: int, width: int) -> PriorPass:
-        """Starts on the symbols of z: int [Z, ceil(h/4), ceil(w/4)], for a grid of ``height`` × ``width`` latents."""
-        return PriorPass(self, z, quality16, height, width)
 
     def start(self, z: IntArray, quality16: int) -> Grid:
         """Symbols of z, int [Z, h/4, w/4] -> features of h × w cells."""
@@ -260,22 +241,24 @@ class NativeBackend:
         """Latents around a tile that its samples depend on."""
         return synthesis_halo(self.data.settings)
 
-    def decode_tile(self, quality16: int, height: int, width: int, pop: Pop) -> TileLatents:
-        """The integers of a tile of ``height`` × ``width`` latents, from its symbols."""
-        indices = self.prior.quality.hyper_indices(quality16, height, width)
-        z = pop(indices.reshape(-1)).reshape(indices.shape)
-        on_the_way = self.prior.begin(z, quality16, height, width)
-        for _ in range(STEPS):
-            mean, index = on_the_way.next()
-            mean += pop(index.reshape(-1)).reshape(index.shape) * np.int32(MEAN_UNIT)
-            on_the_way.put(mean)
-        return TileLatents(z, on_the_way.latents())
+    @property
+    def latents(self) -> int:
+        """M: channels of y."""
+        return self.data.settings.latents
+
+    def hyper_indices(self, quality16: int, height: int, width: int) -> IntArray:
+        """Table indices of z for a grid of ``height`` × ``width`` latents: uint8 [Z, ceil(h/4), ceil(w/4)]."""
+        return self.prior.quality.hyper_indices(quality16, height, width)
+
+    def begin(self, z: IntArray, quality16: int, height: int, width: int) -> PriorPass:
+        """Starts on the symbols of z: int32 [Z, ceil(h/4), ceil(w/4)], for a grid of ``height`` × ``width`` latents."""
+        return PriorPass(self.prior, z, quality16, height, width)
 
     def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
         return self.synthesis(y16, quality16)
 
-    def synthesise_deep(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
+    def synthesise_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
         Raises:
@@ -303,31 +286,4 @@ class NativeBackend:
         v = self.analysis.latents(seen_samples(x, *seen), quality16)
         (top, bottom), (left, right) = moved(rows, seen[0]), moved(columns, seen[1])
         cut = np.ascontiguousarray(v[top:bottom, left:right])
-        return Analysed(cut, self.analysis.hyper_symbols(cut), effort > 0)
-
-    def encode_tile(self, analysed: Analysed, quality16: int, push: Push) -> TileLatents:
-        """Hands the symbols of a tile to a coder: z first, then the four steps of y; the integers that a decoder will have."""
-        height, width, _ = analysed.v.shape
-        dead_zone = self.analysis.dead_zone if analysed.dead_zone and self.analysis is not None else None
-        indices = self.prior.quality.hyper_indices(quality16, height, width)
-        z = np.where(indices == 0, 0, analysed.z).astype(np.int32)
-        push(z.reshape(-1), indices.reshape(-1))
-        on_the_way = self.prior.begin(z, quality16, height, width)
-        for k in range(STEPS):
-            mean, index = on_the_way.next()
-            symbols = symbols_of(_step_planes(analysed.v, k), mean, index, dead_zone)
-            push(symbols.reshape(-1), index.reshape(-1))
-            mean += symbols * np.int32(MEAN_UNIT)
-            on_the_way.put(mean)
-        return TileLatents(z, on_the_way.latents())
-
-
-def _step_planes(v: IntArray, k: int) -> IntArray:
-    """[h, w, M] -> [M/4, h, w]: the latents that step k codes, at the positions where it does."""
-    height, width, latents = v.shape
-    group = latents // STEPS
-    planes = np.empty((group, height, width), v.dtype)
-    for position, g in enumerate(coded_group(k)):
-        rows, columns = slice(position // 2, None, 2), slice(position % 2, None, 2)
-        planes[:, rows, columns] = v[rows, columns, g * group : (g + 1) * group].transpose(2, 0, 1)
-    return planes
+        return Analysed(cut, self.analysis.hyper_symbols(cut), self.analysis.dead_zone if effort > 0 else None)

@@ -10,17 +10,9 @@ import torch
 
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import IntArray
-from vaecodec.models.backend import TileLatents
-from vaecodec.models.coding import (
-    Latents,
-    dead_zone_table,
-    decode_tile,
-    encode_tile,
-    hyper_symbols,
-    in_256ths,
-    quality_of_units,
-)
-from vaecodec.models.decoder_data import Pop, Push
+from vaecodec.models.analysis import hyper_symbols, in_256ths
+from vaecodec.models.coding import dead_zone_table
+from vaecodec.models.decoder_data import quality_of_units
 from vaecodec.models.device import pick_device
 from vaecodec.models.encoder_data import Analysed, Cells, analysis_halo, moved, seen_samples, widened
 from vaecodec.models.exact_encoder import ExactAnalysis
@@ -62,37 +54,35 @@ class TorchBackend:
         self.synthesis = ExactSynthesis(layers)
         self.encoder = weights.build_encoder(self.device)
         self._weights, self._asked_arithmetic = weights, arithmetic
-        self._relaxed: RelaxedDecoder | None = None
-
-    @property
-    def relaxed(self) -> RelaxedDecoder:
-        """The decoder that gradients pass through; made when first asked for."""
-        if self._relaxed is None:
-            w = self._weights
-            self._relaxed = RelaxedDecoder(w.data, w.half_widths, w.counts, self.device)
-        return self._relaxed
+        self.hyper_indices, self.begin = self.prior.hyper_indices, self.prior.begin
 
     @cached_property
-    def _dead_zone(self) -> torch.Tensor:
+    def relaxed(self) -> RelaxedDecoder:
+        """The decoder that gradients pass through; made when first asked for."""
+        w = self._weights
+        return RelaxedDecoder(w.data, w.half_widths, w.counts, self.device)
+
+    @cached_property
+    def _dead_zone(self) -> IntArray:
         """What an encoder rounds to 0; made when first asked for, as decoders do without."""
-        costs = symbol_costs(self._weights.half_widths, self._weights.counts)
-        return torch.from_numpy(dead_zone_table(torch.from_numpy(costs), self._weights.tune)).to(self.device)
+        return dead_zone_table(symbol_costs(self._weights.half_widths, self._weights.counts), self._weights.tune)
+
+    @property
+    def latents(self) -> int:
+        """M: channels of y."""
+        return self.prior.latents
 
     @property
     def halo(self) -> int:
         """Latents around a tile that its samples depend on."""
         return self.synthesis.halo
 
-    def decode_tile(self, quality16: int, height: int, width: int, pop: Pop) -> TileLatents:
-        """The integers of a tile of ``height`` × ``width`` latents, from its symbols."""
-        return _arrays(decode_tile(self.prior, quality16, height, width, pop))
-
     def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
         samples: npt.NDArray[np.uint8] = self.synthesis(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
         return samples
 
-    def synthesise_deep(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
+    def synthesise_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
         Raises:
@@ -121,11 +111,12 @@ class TorchBackend:
         halo = analysis_halo(self._weights.settings)
         seen_rows, seen_columns = widened(rows, halo, height), widened(columns, halo, width)
         passes = EFFORTS[effort]
+        zeroed = self._dead_zone if passes.dead_zone else None
         if self.analysis is not None and not (passes.soft or passes.whole):
             whole = self.analysis.latents(seen_samples(x, seen_rows, seen_columns), quality16)
             (top, bottom), (left, right) = moved(rows, seen_rows), moved(columns, seen_columns)
             cut = whole[top:bottom, left:right]
-            return Analysed(cut, self.analysis.hyper_symbols(cut), passes.dead_zone)
+            return Analysed(cut, self.analysis.hyper_symbols(cut), zeroed)
         with torch.inference_mode():
             q = torch.tensor([quality_of_units(quality16)], device=self.device)
             v = self.encoder.analyse(self._samples(x, seen_rows, seen_columns), q)
@@ -142,23 +133,13 @@ class TorchBackend:
             lam = float(self.encoder.lambda_at(q))
             distortion = DISTORTIONS[self._weights.tune]
             inside = refine(self.relaxed, window, known, quality16, lam, passes, distortion)
-        return Analysed(in_256ths(inside[0]).cpu().numpy(), z, passes.dead_zone)
+        return Analysed(in_256ths(inside[0]), z, zeroed)
 
     def _samples(self, x: IntArray, rows: Cells, columns: Cells) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(seen_samples(x, rows, columns))).to(self.device)[None]
-
-    def encode_tile(self, analysed: Analysed, quality16: int, push: Push) -> TileLatents:
-        """Hands the symbols of a tile to a coder; the integers that a decoder will have."""
-        zeroed = self._dead_zone if analysed.dead_zone else None
-        v = torch.from_numpy(analysed.v).to(self.device)
-        return _arrays(encode_tile(v, analysed.z, self.prior, quality16, push, zeroed))
 
 
 def _cut(v: torch.Tensor, seen_rows: Cells, seen_columns: Cells, rows: Cells, columns: Cells) -> torch.Tensor:
     """Of latents [1, h, w, M] of the seen cells, those of ``rows`` and ``columns``."""
     (top, bottom), (left, right) = moved(rows, seen_rows), moved(columns, seen_columns)
     return v[:, top:bottom, left:right]
-
-
-def _arrays(latents: Latents) -> TileLatents:
-    return TileLatents(latents.z, latents.y16.cpu().numpy())

@@ -10,8 +10,8 @@ import json
 import numpy as np
 import safetensors.numpy
 
+from vaecodec.backends.onnx_graphs import OPSET, SYNTHESIS_DEEP, GraphWriter
 from vaecodec.models.decoder_data import synthesis_halo
-from vaecodec.models.onnx_graphs import OPSET, SYNTHESIS_DEEP, GraphWriter
 from vaecodec.models.weights import Weights
 
 FORMAT = "vaecodec-onnx-1"

@@ -1,8 +1,8 @@
-"""What computes the decoding half: the native core, torch or onnxruntime; all give the same integers.
+"""What a backend does, and which one is used here.
 
 ::
 
-    pop (symbols of a tile) ─► decode_tile ─► y16 ─► synthesise ─► samples
+    samples ─► analyse ─► v, z          z ─► begin ─► next, put: four times ─► y16 ─► synthesise ─► samples
 
 Arrays here are numpy's, whatever computes.
 """
@@ -10,14 +10,15 @@ Arrays here are numpy's, whatever computes.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from vaecodec.errors import MissingExtraError, UsageError
 from vaecodec.exact.integers import IntArray
-from vaecodec.models.decoder_data import Pop
+from vaecodec.models.coding import Prior
+from vaecodec.models.encoder_data import Analysed, Cells
 
 if TYPE_CHECKING:
     from vaecodec.exact.arithmetic import Arithmetic
@@ -27,41 +28,44 @@ DEVICES = ("auto", "cpu", "cuda")
 BACKENDS = ("auto", "native", "torch", "onnx")
 
 
-class TileLatents(NamedTuple):
-    """The integers of a tile: z as symbols, int32 [Z, h/4, w/4]; y16 in sixteenths of a step, int32 [h, w, M]."""
-
-    z: IntArray
-    y16: IntArray
-
-
-class Backend(Protocol):
+class Backend(Prior, Protocol):
     """The exact decoding half of one model, ready to run; may be used from many threads at the same time."""
 
     @property
     def name(self) -> str:
         """``native``, ``torch`` or ``onnx``."""
-        ...
 
     @property
     def halo(self) -> int:
         """Latents around a tile that its samples depend on."""
-        ...
-
-    def decode_tile(self, quality16: int, height: int, width: int, pop: Pop) -> TileLatents:
-        """The integers of a tile of ``height`` × ``width`` latents, from its symbols."""
-        ...
 
     def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
-        ...
 
-    def synthesise_deep(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
+    def synthesise_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
         Raises:
             UnsupportedPictureError: the model has samples of 8 bits only.
         """
-        ...
+
+
+class EncodingBackend(Backend, Protocol):
+    """A backend that has the encoding half too."""
+
+    def analyse(self, x: npt.NDArray[Any], rows: Cells, columns: Cells, quality16: int, effort: int) -> Analysed:
+        """Latents of some cells of samples, seen with their neighbours.
+
+        Args:
+            x: samples uint8, or float32 of 0..255 from 16 bits, [H, W, 3]; H and W are multiples of 16.
+            rows: the first row of cells, and the one after the last.
+            columns: the same.
+            quality16: 16·q.
+            effort: 0 to 9, what to spend on better latents.
+
+        Raises:
+            UsageError: an effort that this backend does not have.
+        """
 
 
 def choose_backend(name: str, device: str) -> str:
@@ -116,15 +120,15 @@ def open_backend(
     """
     chosen = choose_backend("torch" if backend == "auto" and arithmetic is not None else backend, device)
     if chosen == "torch":
-        from vaecodec.models.torch_backend import TorchBackend
+        from vaecodec.backends.torch_backend import TorchBackend
 
         return TorchBackend(weights, device, arithmetic=arithmetic, threads=threads)
     if arithmetic is not None:
         raise UsageError(f"only torch takes an arithmetic: leave it out with the {chosen} backend")
     if chosen == "native":
-        from vaecodec.models.native_backend import NativeBackend
+        from vaecodec.backends.native_backend import NativeBackend
 
         return NativeBackend(weights.data, weights.analysis, threads=threads)
-    from vaecodec.models.onnx_backend import OnnxBackend
+    from vaecodec.backends.onnx_backend import OnnxBackend
 
     return OnnxBackend(weights.data, threads=threads)

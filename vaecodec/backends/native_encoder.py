@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaecodec.backends.native_layers import Grid, Layers, empty_grid
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.decoder_data import FEATURE_SHIFT, QualityTables
 from vaecodec.models.encoder_data import EncoderData, check_encoder_data, patches_of, seen_by_hyper_analysis
-from vaecodec.models.native_layers import Grid, Layers, empty_grid
 
 
 class NativeAnalysis:

@@ -10,12 +10,11 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from vaecodec.backends.onnx_graphs import START, STEP, SYNTHESIS, SYNTHESIS_DEEP, GraphWriter
 from vaecodec.errors import ExactArithmeticError
 from vaecodec.exact.integers import LEAK_SHIFT, DepthwiseData, IntArray, LinearData
-from vaecodec.models.backend import TileLatents
-from vaecodec.models.decoder_data import MEAN_UNIT, ExactData, Pop, QualityTables, synthesis_halo
-from vaecodec.models.onnx_graphs import START, STEP, SYNTHESIS, SYNTHESIS_DEEP, GraphWriter
-from vaecodec.models.settings import STEPS, STRIDE, Z_STRIDE, coded_group
+from vaecodec.models.decoder_data import ExactData, QualityTables, synthesis_halo
+from vaecodec.models.settings import STRIDE, Z_STRIDE
 
 _ERRORS_ONLY = 3
 
@@ -66,30 +65,18 @@ class OnnxBackend:
         """Latents around a tile that its samples depend on."""
         return synthesis_halo(self.settings)
 
-    def decode_tile(self, quality16: int, height: int, width: int, pop: Pop) -> TileLatents:
-        """The integers of a tile of ``height`` × ``width`` latents, from its symbols."""
-        group = self.settings.latents // STEPS
-        indices = self.quality.hyper_indices(quality16, height, width)
-        z = pop(indices.reshape(-1)).reshape(indices.shape)
-        rows = {name: self.quality.at(name, quality16) for name in ("mean_factor", "index_offset")}
-        (features,) = self._run(START, z=z, prior_vector=self.quality.at("prior_vector", quality16))
-        padded = (Z_STRIDE * indices.shape[1], Z_STRIDE * indices.shape[2])
-        y16 = np.zeros((height, width, self.settings.latents), np.int32)
-        previous: dict[str, IntArray] = {}
-        for k in range(STEPS):
-            *forward, mean, index = self._run(STEP.format(k), features=features, **previous, **rows)
-            features = forward[0] if forward else None
-            mean, index = mean[:, :height, :width], index[:, :height, :width]
-            symbols = pop(np.ascontiguousarray(index).reshape(-1)).reshape(index.shape)
-            latents = symbols * MEAN_UNIT + mean
-            # Zeros beyond the tile.
-            grid = np.zeros((group, *padded), np.int32)
-            grid[:, :height, :width] = latents
-            previous = {"y16": grid}
-            for position, coded in enumerate(coded_group(k)):
-                i, j = divmod(position, 2)
-                y16[i::2, j::2, coded * group : (coded + 1) * group] = latents[:, i::2, j::2].transpose(1, 2, 0)
-        return TileLatents(z, y16)
+    @property
+    def latents(self) -> int:
+        """M: channels of y."""
+        return self.settings.latents
+
+    def hyper_indices(self, quality16: int, height: int, width: int) -> IntArray:
+        """Table indices of z for a grid of ``height`` × ``width`` latents: uint8 [Z, ceil(h/4), ceil(w/4)]."""
+        return self.quality.hyper_indices(quality16, height, width)
+
+    def begin(self, z: IntArray, quality16: int, height: int, width: int) -> OnnxPriorPass:
+        """Starts on the symbols of z: int32 [Z, ceil(h/4), ceil(w/4)], for a grid of ``height`` × ``width`` latents."""
+        return OnnxPriorPass(self, z, quality16, height, width)
 
     def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
@@ -103,10 +90,10 @@ class OnnxBackend:
             return np.zeros((STRIDE * y16.shape[0], STRIDE * y16.shape[1], 3), np.uint8)
         rows = {name: self.quality.at(name, quality16) for name in ("latent_factor", "feature_factor")}
         samples: IntArray
-        (samples,) = self._run(graph, y16=np.ascontiguousarray(y16.transpose(2, 0, 1)), **rows)
+        (samples,) = self.run(graph, y16=np.ascontiguousarray(y16.transpose(2, 0, 1)), **rows)
         return samples
 
-    def synthesise_deep(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
+    def synthesise_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
         Raises:
@@ -117,9 +104,38 @@ class OnnxBackend:
                 self.sessions[SYNTHESIS_DEEP] = open_session(self._writer.synthesis_deep(), self._threads)
         return self._synthesise(SYNTHESIS_DEEP, y16, quality16)
 
-    def _run(self, name: str, **inputs: IntArray) -> list[Any]:
+    def run(self, name: str, **inputs: IntArray) -> list[Any]:
+        """Runs a graph."""
         outputs: list[Any] = self.sessions[name].run(None, inputs)
         return outputs
+
+
+class OnnxPriorPass:
+    """One tile on its way through the prior."""
+
+    def __init__(self, backend: OnnxBackend, z: IntArray, quality16: int, height: int, width: int) -> None:
+        self._backend, self._size = backend, (height, width)
+        self._padded = (Z_STRIDE * z.shape[1], Z_STRIDE * z.shape[2])
+        rows = {name: backend.quality.at(name, quality16) for name in ("prior_vector", "mean_factor", "index_offset")}
+        (self._features,) = backend.run(START, z=z, prior_vector=rows.pop("prior_vector"))
+        self._rows, self._k = rows, 0
+        self._previous: dict[str, IntArray] = {}
+
+    def next(self) -> tuple[IntArray, IntArray]:
+        """μ in sixteenths of a step, int32 [M/4, h, w], and table indices 0..63, uint8 [M/4, h, w], of the next step."""
+        step = STEP.format(self._k)
+        *forward, mean, index = self._backend.run(step, features=self._features, **self._previous, **self._rows)
+        self._features = forward[0] if forward else None
+        height, width = self._size
+        return mean[:, :height, :width], np.ascontiguousarray(index[:, :height, :width])
+
+    def put(self, y16: IntArray) -> None:
+        """Hands in the latents of the step asked for last: int32 [M/4, h, w], symbol·16 + μ."""
+        height, width = self._size
+        # Zeros beyond the tile.
+        grid = np.zeros((len(y16), *self._padded), np.int32)
+        grid[:, :height, :width] = y16
+        self._previous, self._k = {"y16": grid}, self._k + 1
 
 
 def self_test(data: ExactData, session: onnxruntime.InferenceSession) -> bool:
