@@ -192,7 +192,7 @@ def compress_one(work: Work, settings: Settings) -> Row:
 
     from vaecodec.api import shared_codec
     from vaecodec.codec.codec import read_source
-    from vaecodec.evaluation import bits_per_pixel, psnr
+    from vaecodec.metrics import bits_per_pixel, psnr
 
     start = time.perf_counter()
     codec = shared_codec(settings.model or DEFAULT_MODEL, device=settings.device)

@@ -228,16 +228,16 @@ def _report_of_rows(rows: PictureRows, encoded: EncodedFile, metrics: Sequence[s
 
 def _report(picture: Picture, encoded: Encoded, metrics: Sequence[str]) -> dict[str, Any]:
     """Measures the file that was written; figures that are not to be had are None, and a note says why."""
-    from vaecodec import evaluation
+    from vaecodec import metrics as known
     from vaecodec.errors import MissingExtraError
-    from vaecodec.evaluation import bits_per_pixel, psnr
+    from vaecodec.metrics import bits_per_pixel, psnr
 
     quality = psnr(encoded.source, encoded.samples)
     values: dict[str, float | None] = {}
     notes: dict[str, str] = {}
     for metric in metrics:
         try:
-            values[metric] = getattr(evaluation, metric)(encoded.source, encoded.samples)
+            values[metric] = getattr(known, metric)(encoded.source, encoded.samples)
             if values[metric] is None:
                 notes[metric] = "the picture is too small"
         except MissingExtraError:

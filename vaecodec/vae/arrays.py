@@ -47,7 +47,7 @@ from vaecodec.errors import (
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.tables import sigmas
-from vaecodec.installed import ITEM_MODELS, vae_cards
+from vaecodec.installed import ITEM_MODELS
 from vaecodec.models.device import pick_device
 from vaecodec.models.weights_file import named_id
 from vaecodec.stopwatch import Stopwatch
@@ -56,7 +56,7 @@ from vaecodec.vae.exact import BANK_TABLES, PIXEL_HALF_WIDTH, ExactVae, build_va
 from vaecodec.vae.items import Values, make_items, with_axes
 from vaecodec.vae.section import MAX_STEP, lossless_section, lossy_section, parse_array
 from vaecodec.vae.settings import DISCRETE, LATENT_LIMIT, LATENT_UNIT, VaeSettings
-from vaecodec.vae.weights import VaeWeights, load_vae
+from vaecodec.vae.weights import VaeWeights, load_vae, vae_cards
 
 DEFAULT_QUALITY: Final = 50.0
 
