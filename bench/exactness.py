@@ -21,7 +21,7 @@ from vaecodec.evaluation import psnr
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.analysis import hyper_symbols, in_256ths
 from vaecodec.models.coding import encode_tile
-from vaecodec.models.decoder_data import quality_in_units
+from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings
@@ -47,10 +47,12 @@ def compare(
     passed = model(x, q, hard=True)
     groups: list[tuple[IntArray, IntArray]] = []
     z = hyper_symbols(model, v)
-    latents = encode_tile(in_256ths(v[0]), z, prior, quality_in_units(quality), lambda s, i: groups.append((s, i)))
+    latents = encode_tile(
+        in_256ths(v[0]), z, prior, quality16_from_percent(quality), lambda s, i: groups.append((s, i))
+    )
     exact_bits = sum(tables.bits(s, i) for s, i in groups)
     y16 = torch.from_numpy(latents.y16)
-    exact_samples = synthesis(y16, quality_in_units(quality)).numpy()
+    exact_samples = synthesis(y16, quality16_from_percent(quality)).numpy()
     float_samples = _rounded(model.synthesise(y16[None].float() / 16, q))
     return {
         "float_bits": float(passed.bits_y + passed.bits_z),

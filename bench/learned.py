@@ -131,7 +131,7 @@ def our_cost(model: str) -> dict[str, float]:
     from torch.utils.flop_counter import FlopCounterMode
 
     from vaecodec.api import Codec
-    from vaecodec.models.decoder_data import quality_in_units
+    from vaecodec.models.decoder_data import quality16_from_percent
     from vaecodec.models.settings import STRIDE
     from vaecodec.picture import Picture
 
@@ -148,5 +148,5 @@ def our_cost(model: str) -> dict[str, float]:
     latents = torch.zeros((side // STRIDE, side // STRIDE, codec.model.weights.settings.latents), dtype=torch.int32)
     both = count(lambda: codec.encode(Picture(noise), quality=50))
     decode = count(lambda: codec.decompress(data))
-    synthesis = count(lambda: codec.torch.synthesis(latents, quality_in_units(50)))
+    synthesis = count(lambda: codec.torch.synthesis(latents, quality16_from_percent(50)))
     return {"analysis": both - decode, "synthesis": synthesis, "prior": decode - synthesis}

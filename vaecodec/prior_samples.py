@@ -17,7 +17,7 @@ from vaecodec.backends.backend import open_backend
 from vaecodec.bitstream.coder import StackCoder
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.models.coding import decode_tile
-from vaecodec.models.decoder_data import Pop, quality_in_units
+from vaecodec.models.decoder_data import Pop, quality16_from_percent
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import load_weights
 
@@ -45,7 +45,7 @@ def sample_pictures(
     backend = open_backend(weights, device=device)
     tables = FrozenTables.from_arrays(weights.half_widths, weights.counts)
     rng = np.random.default_rng(seed)
-    quality16, cells = quality_in_units(quality), SIDE // STRIDE
+    quality16, cells = quality16_from_percent(quality), SIDE // STRIDE
     pictures = []
     for _ in range(count):
         # What a stack of random bits gives is distributed as the tables say.
@@ -66,7 +66,7 @@ def traverse_pictures(
     """
     weights = load_weights(path)
     backend = open_backend(weights, device=device)
-    quality16, cells = quality_in_units(quality), TRAVERSED_SIDE // STRIDE
+    quality16, cells = quality16_from_percent(quality), TRAVERSED_SIDE // STRIDE
     groups: list[npt.NDArray[Any]] = []
 
     def look(indices: npt.NDArray[Any]) -> npt.NDArray[np.int32]:

@@ -14,14 +14,14 @@ from vaecodec.cli import main
 from vaecodec.errors import UsageError
 from vaecodec.evaluation import psnr
 from vaecodec.models.coding import dead_zone, encode_tile
-from vaecodec.models.decoder_data import quality_of_units
+from vaecodec.models.decoder_data import unit_quality
 from vaecodec.models.refine import EFFORTS
 from vaecodec.picture import Picture
 
 
 def cost(codec: Codec, encoded: Encoded, quality16: int) -> float:
     """What encoding minimises: bits + λ·error, in bits."""
-    lam = float(codec.torch.encoder.lambda_at(torch.tensor([quality_of_units(quality16)])))
+    lam = float(codec.torch.encoder.lambda_at(torch.tensor([unit_quality(quality16)])))
     error = ((encoded.samples.astype(float) - encoded.source) ** 2).sum() / 3
     return 8 * len(encoded.data) + lam * error
 

@@ -12,7 +12,7 @@ from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.analysis import hyper_symbols, in_256ths
 from vaecodec.models.coding import dead_zone_table
-from vaecodec.models.decoder_data import quality_of_units
+from vaecodec.models.decoder_data import unit_quality
 from vaecodec.models.device import pick_device
 from vaecodec.models.encoder_data import Analysed, Cells, analysis_halo, moved, seen_samples, widened
 from vaecodec.models.exact_encoder import ExactAnalysis
@@ -118,7 +118,7 @@ class TorchBackend:
             cut = whole[top:bottom, left:right]
             return Analysed(cut, self.analysis.hyper_symbols(cut), zeroed)
         with torch.inference_mode():
-            q = torch.tensor([quality_of_units(quality16)], device=self.device)
+            q = torch.tensor([unit_quality(quality16)], device=self.device)
             v = self.encoder.analyse(self._samples(x, seen_rows, seen_columns), q)
             inside = _cut(v, seen_rows, seen_columns, rows, columns)
             z = hyper_symbols(self.encoder, inside)

@@ -99,7 +99,7 @@ def command(
     small items (IDX, .npy, .npz, with --lossless also a folder of small pictures) is coded with a model of the VAE family.
     """
     from vaecodec.cli.arrays import compress_arrays, names_arrays
-    from vaecodec.cli.many import run
+    from vaecodec.cli.batch import run
     from vaecodec.errors import UsageError
     from vaecodec.picture import READABLE_EXTENSIONS
 

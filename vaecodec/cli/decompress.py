@@ -74,8 +74,8 @@ def command(
     """
     from vaecodec.bitstream.container import EXTENSION
     from vaecodec.cli.arrays import ARRAY_EXTENSION, holds_array
+    from vaecodec.cli.batch import run
     from vaecodec.cli.files import PIPE
-    from vaecodec.cli.many import run
     from vaecodec.errors import UsageError
     from vaecodec.picture import output_format
 

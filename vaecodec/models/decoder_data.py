@@ -53,12 +53,12 @@ Pop = Callable[[IntArray], IntArray]
 """Takes the table indices (uint8 [N]) of one group, gives its symbols (int32 [N])."""
 
 
-def quality_in_units(quality: float) -> int:
+def quality16_from_percent(quality: float) -> int:
     """Quality 0..100 -> the integer 16·q of files."""
     return round(quality * QUALITY_UNITS)
 
 
-def quality_of_units(quality16: int) -> float:
+def unit_quality(quality16: int) -> float:
     """16·q -> q in 0..1, as the float model takes it."""
     return quality16 / (100 * QUALITY_UNITS)
 

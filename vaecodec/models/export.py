@@ -40,7 +40,7 @@ from vaecodec.models.decoder_data import (
     QUALITY_UNITS,
     SAMPLE_LIMIT,
     ExactData,
-    quality_of_units,
+    unit_quality,
 )
 from vaecodec.models.exact_image import ExactPrior, build_layers
 from vaecodec.models.image import MEAN_LIMIT, SAMPLE_SCALE, ImageModel
@@ -441,7 +441,7 @@ def residual_histograms(model: ImageModel, data: ExactData, crops: Tensor) -> li
     rng = np.random.default_rng(1)
     for x in crops:
         quality16 = int(rng.integers(0, 100 * QUALITY_UNITS + 1))
-        v = model.analyse(x[None], torch.tensor([quality_of_units(quality16)]))
+        v = model.analyse(x[None], torch.tensor([unit_quality(quality16)]))
         encode_tile(in_256ths(v[0]), hyper_symbols(model, v), prior, quality16, count)
     return list(counts[1:])
 
