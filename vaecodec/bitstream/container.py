@@ -29,7 +29,6 @@ from vaecodec.bitstream.header import (
     Limits,
     check_header,
     check_pixels,
-    damage,
     header_payload,
     parse_header,
     tile_count,
@@ -42,6 +41,7 @@ from vaecodec.errors import (
     NotVaecodecFileError,
     TruncatedFileError,
     UnknownSectionError,
+    damaged_file,
 )
 
 __all__ = [
@@ -299,10 +299,10 @@ def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged
     header, position = _read_header_section(view, _read_magic(view), limits)
     sections, position = _read_sections(view, position)
     if TAG_TILES not in sections:
-        raise damage("the file has no TILES section")
+        raise damaged_file("the file has no TILES section")
     alpha = _read_alpha(sections[TAG_ALPHA]) if TAG_ALPHA in sections else None
     array = bytes(sections[TAG_ARRAY]) if TAG_ARRAY in sections else None
-    _check_consistency(header, alpha, array, damage)
+    _check_consistency(header, alpha, array, damaged_file)
     return Container(
         header=header,
         tiles=_read_tiles(header, sections[TAG_TILES], view[position:], keep_damaged),
@@ -332,7 +332,7 @@ def _read_magic(view: memoryview) -> int:
     if version > VERSION:
         raise NewerVersionError(f"the file has format version {version}, this vaecodec reads {VERSION}: update it")
     if version != VERSION:
-        raise damage(f"the file has format version {version}, which there never was")
+        raise damaged_file(f"the file has format version {version}, no such version exists")
     return len(MAGIC) + 1
 
 
@@ -347,7 +347,7 @@ def _read_section(view: memoryview, position: int) -> tuple[int, memoryview, int
             "get the whole file"
         )
     if zlib.crc32(view[position:end]) != int.from_bytes(view[end : end + _CRC_BYTES], "little"):
-        raise damage(f"the {_name(tag)} at byte {position} has a wrong checksum")
+        raise damaged_file(f"the {_name(tag)} at byte {position} has a wrong checksum")
     return tag, view[start:end], end + _CRC_BYTES
 
 
@@ -355,10 +355,10 @@ def _read_header_section(view: memoryview, position: int, limits: Limits) -> tup
     if position >= len(view):
         raise TruncatedFileError(f"the file ends after {position} bytes, before its header: get the whole file")
     if view[position] != TAG_HEADER:
-        raise damage(f"the file starts with the {_name(view[position])} in place of HEADER")
+        raise damaged_file(f"the file starts with the {_name(view[position])} in place of HEADER")
     _, payload, position = _read_section(view, position)
     header = parse_header(payload)
-    check_header(header, damage, FileFormatError)
+    check_header(header, damaged_file, FileFormatError)
     check_pixels(header, limits)
     return header, position
 
@@ -375,7 +375,7 @@ def _read_sections(view: memoryview, position: int) -> tuple[dict[int, memoryvie
         start = position
         tag, payload, position = _read_section(view, position)
         if tag in seen:
-            raise damage(f"the {_name(tag)} at byte {start} is there a second time")
+            raise damaged_file(f"the {_name(tag)} at byte {start} is there a second time")
         seen.add(tag)
         if tag in _NAMES:
             sections[tag] = payload
@@ -386,7 +386,7 @@ def _read_sections(view: memoryview, position: int) -> tuple[dict[int, memoryvie
 def _read_tiles(header: Header, table: memoryview, data: memoryview, keep_damaged: bool) -> tuple[Tile, ...]:
     expected = tile_count(header.width, header.height, header.tile_exponent)
     if expected * _MIN_TILE_ENTRY_BYTES > len(table):
-        raise damage(f"the TILES section is too short for {expected} tiles")
+        raise damaged_file(f"the TILES section is too short for {expected} tiles")
     entries: list[tuple[int, int, int]] = []
     position = total = 0
     for number in range(expected):
@@ -394,19 +394,19 @@ def _read_tiles(header: Header, table: memoryview, data: memoryview, keep_damage
             mode = table[position]
             length, position = read_varint(table, position + 1)
         except (TruncatedFileError, IndexError):
-            raise damage(f"the TILES section ends before tile {number} of {expected}") from None
+            raise damaged_file(f"the TILES section ends before tile {number} of {expected}") from None
         crc = table[position : position + _CRC_BYTES]
         position += _CRC_BYTES
         if mode not in (TILE_LATENTS, TILE_PNG, TILE_WEBP):
-            raise damage(f"tile {number} has the unknown mode {mode}")
+            raise damaged_file(f"tile {number} has the unknown mode {mode}")
         if mode != TILE_LATENTS and header.bit_depth != 8:
-            raise damage(f"tile {number} is stored without loss, which is for 8 bits per sample")
+            raise damaged_file(f"tile {number} is stored without loss, which is for 8 bits per sample")
         entries.append((mode, length, int.from_bytes(crc, "little")))
         total += length
     if position != len(table):
-        raise damage(f"the TILES section is not the size that {expected} tiles take")
+        raise damaged_file(f"the TILES section is not the size that {expected} tiles take")
     if total < len(data):
-        raise damage(f"{len(data) - total} bytes follow the last tile")
+        raise damaged_file(f"{len(data) - total} bytes follow the last tile")
     if total > len(data) and not keep_damaged:
         raise TruncatedFileError(f"the tiles need {total - len(data)} bytes more than the file has: get the whole file")
 
@@ -417,7 +417,7 @@ def _read_tiles(header: Header, table: memoryview, data: memoryview, keep_damage
         start += length
         damaged = len(payload) != length or zlib.crc32(payload) != crc_declared
         if damaged and not keep_damaged:
-            raise damage(f"tile {number} of {expected} has a wrong checksum")
+            raise damaged_file(f"tile {number} of {expected} has a wrong checksum")
         tiles.append(Tile(mode, bytes(payload), damaged))
     return tuple(tiles)
 
@@ -427,7 +427,7 @@ def _read_metadata(tag: int, sections: dict[int, memoryview], limits: Limits) ->
         return None
     payload = sections[tag]
     if len(payload) == 0 or payload[0] > 1:
-        raise damage(f"the {_name(tag)} is neither stored nor deflated")
+        raise damaged_file(f"the {_name(tag)} is neither stored nor deflated")
     body = payload[1:]
     if payload[0] == 0:
         _check_metadata_size(tag, len(body), limits)
@@ -436,22 +436,22 @@ def _read_metadata(tag: int, sections: dict[int, memoryview], limits: Limits) ->
     try:
         metadata = inflater.decompress(body, limits.max_metadata + 1)
     except zlib.error:
-        raise damage(f"the {_name(tag)} cannot be inflated") from None
+        raise damaged_file(f"the {_name(tag)} cannot be inflated") from None
     _check_metadata_size(tag, len(metadata), limits)
     if not inflater.eof or inflater.unused_data:
-        raise damage(f"the {_name(tag)} is not exactly one zlib stream")
+        raise damaged_file(f"the {_name(tag)} is not exactly one zlib stream")
     return metadata
 
 
 def _read_alpha(payload: memoryview) -> tuple[int, bytes]:
     if len(payload) == 0:
-        raise damage("the ALPHA section is empty")
+        raise damaged_file("the ALPHA section is empty")
     return payload[0], bytes(payload[1:])
 
 
 def _read_check(payload: memoryview) -> int:
     if len(payload) != _CRC_BYTES:
-        raise damage(f"the CHECK section has {len(payload)} bytes in place of 4")
+        raise damaged_file(f"the CHECK section has {len(payload)} bytes in place of 4")
     return int.from_bytes(payload, "little")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vaecodec.bitstream.varint import read_varint, write_varint
-from vaecodec.errors import DamagedFileError, LimitError, TruncatedFileError
+from vaecodec.errors import LimitError, TruncatedFileError, damaged_file
 
 KIND_PICTURE: Final = 0
 KIND_LOSSLESS_ARRAY: Final = 1
@@ -92,11 +92,11 @@ def parse_header(payload: memoryview) -> Header:
     """Return the header that a payload holds; its values are not checked yet."""
     start = 1 + MODEL_ID_BYTES
     if len(payload) < start:
-        raise damage(f"the HEADER section has only {len(payload)} bytes")
+        raise damaged_file(f"the HEADER section has only {len(payload)} bytes")
     kind, model_id = payload[0], bytes(payload[1:start])
     if kind != KIND_PICTURE:
         if kind in (KIND_LOSSLESS_ARRAY, KIND_LOSSY_ARRAY) and len(payload) != start:
-            raise damage(f"the HEADER section of an array has {len(payload)} bytes")
+            raise damaged_file(f"the HEADER section of an array has {len(payload)} bytes")
         return Header(kind, model_id)
     try:
         width, position = read_varint(payload, start)
@@ -105,9 +105,9 @@ def parse_header(payload: memoryview) -> Header:
         quality16, position = read_varint(payload, position + 2)
         tile_exponent = payload[position]
     except (TruncatedFileError, IndexError):
-        raise damage(f"the HEADER section has only {len(payload)} bytes") from None
+        raise damaged_file(f"the HEADER section has only {len(payload)} bytes") from None
     if position + 1 != len(payload):
-        raise damage(f"the HEADER section has {len(payload) - position - 1} bytes too many")
+        raise damaged_file(f"the HEADER section has {len(payload) - position - 1} bytes too many")
     return Header(kind, model_id, width, height, channels, bit_depth, quality16, tile_exponent)
 
 
@@ -148,8 +148,3 @@ def check_pixels(header: Header, limits: Limits) -> None:
         raise LimitError(
             f"a tile has {tile_pixels} pixels, over the limit of {limits.max_tile_pixels}: this file cannot be read here"
         )
-
-
-def damage(what: str) -> DamagedFileError:
-    """Return the error for something that no writer writes."""
-    return DamagedFileError(f"{what}: the file is damaged, get it again")

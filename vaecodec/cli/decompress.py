@@ -70,7 +70,7 @@ def command(
 ) -> None:
     """Turn files back into pictures: a.vaec becomes a.png, or a.npy where it holds an array, and a.vaec is kept.
 
-    INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again.
+    INPUT is a file, or - for a pipe, or with -r a folder, where finished files are skipped.
     """
     from vaecodec.bitstream.container import EXTENSION
     from vaecodec.cli.arrays import ARRAY_EXTENSION, holds_array

@@ -127,7 +127,7 @@ DEEP_SHIFT = 8
 
 
 def with_deep_samples(data: LinearData) -> LinearData | None:
-    """The last layer with DEEP_SHIFT fractional bits more in what it gives, rounded to the nearest; None if it has not got them."""
+    """The last layer with DEEP_SHIFT fractional bits more in what it gives, rounded to the nearest; or None if it lacks those bits."""
     if int(data.shift.min()) < DEEP_SHIFT + DIGIT_SHIFT or data.leaky:
         return None
     shift = data.shift.astype(np.int64)

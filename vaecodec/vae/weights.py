@@ -140,6 +140,6 @@ def vae_cards() -> list[VaeCard]:
         try:
             settings = VaeSettings.from_dict(json.loads(metadata["decoder"])["settings"])
         except (KeyError, ValueError, TypeError) as error:
-            raise DamagedWeightsError(f"{path}: damaged weights file ({error}); get it again") from error
+            raise DamagedWeightsError(f"{path}: damaged weights file ({error}); download it again") from error
         cards.append(VaeCard(path.stem, metadata.get("id", ""), path, settings, path.stat().st_size))
     return cards
