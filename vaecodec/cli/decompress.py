@@ -51,6 +51,7 @@ def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @options.force
 @options.as_json
 @options.quiet
+# click hands in every option by its name; what they ask for goes on as one `Access` and one job.
 def command(
     inputs: tuple[str, ...],
     output: str | None,

@@ -155,6 +155,7 @@ def fixed_crops(paths: Sequence[Path], count: int, size: int) -> Tensor:
     return torch.stack(crops[:: max(1, len(crops) // count)][:count])
 
 
+# One long function on purpose: a run reads from top to bottom.
 def train(settings: TrainSettings) -> None:
     """Runs the training that the settings describe; writes OUT, OUT.checkpoint, OUT.csv and OUT.png as it goes."""
     s = settings

@@ -145,6 +145,7 @@ def kl_per_dimension(model: VaeModel, items: Tensor) -> list[float]:
     return [float(value) / math.log(2) for value in torch.cat(parts).mean(0)]
 
 
+# One long function on purpose: a run reads from top to bottom.
 def train_vae(settings: VaeTrainSettings) -> None:
     """Runs the training that the settings describe; writes OUT, OUT.checkpoint, OUT.csv and OUT.png as it goes."""
     s = settings
