@@ -35,7 +35,7 @@ def psnr(reference: Samples, decoded: Samples) -> float:
     """
     _check(reference, decoded)
     peak = int(np.iinfo(reference.dtype).max)
-    error = reference.astype(np.int32 if peak == 255 else np.int64) - decoded
+    error: npt.NDArray[Any] = reference.astype(np.int32 if peak == 255 else np.int64) - decoded
     squares = int(np.sum(error * error, dtype=np.int64))
     if squares == 0:
         return math.inf

@@ -21,7 +21,10 @@ from vaecodec.models.decoder_data import (
     QUALITIES,
 )
 from vaecodec.models.encoder_data import SAMPLE_INPUT_LIMIT, SAMPLE_UNIT, SEEN_LIMIT, SEEN_UNIT, V_UNIT, EncoderData
-from vaecodec.models.export import (
+from vaecodec.models.image import SAMPLE_SCALE, ImageEncoder
+from vaecodec.models.layers import ResidualBlock
+from vaecodec.models.refine import symbol_costs
+from vaecodec.models.rounding import (
     CALIBRATION_QUALITIES,
     WIDENINGS,
     ChannelMaxima,
@@ -30,9 +33,6 @@ from vaecodec.models.export import (
     extreme_patterns,
     numpy,
 )
-from vaecodec.models.image import SAMPLE_SCALE, ImageEncoder
-from vaecodec.models.layers import ResidualBlock
-from vaecodec.models.refine import symbol_costs
 from vaecodec.models.weights import Weights
 
 STREAM, INNER = 16383, 2047
