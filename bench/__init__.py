@@ -2,8 +2,9 @@
 
 ::
 
-    bench.run DIR ─► rows of rate and quality, rows of time and memory ─► bench/results/RELEASE
-                                                                              ├─► bench.report          page, Markdown
-                                                                              ├─► bench.compare         what changed
-                                                                              └─► bench.readme_results  README's tables
+    measure.run DIR ─► rows of rate and quality, rows of time and memory ─► bench/results/RELEASE
+                                                                               ├─► show.report          page, Markdown
+                                                                               ├─► show.compare         what changed
+                                                                               └─► show.readme_results  README's tables
+    studies: one question each            digits: the VAE family
 """

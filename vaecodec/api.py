@@ -176,7 +176,7 @@ def export_onnx(model: str | Path, folder: Path, *, overwrite: bool = False) -> 
     """
     if find_spec("onnx") is None:
         raise MissingExtraError("ONNX graphs need the package onnx: pip install 'vaecodec[onnx]'")
-    from vaecodec.models.onnx_export import exported_files
+    from vaecodec.backends.onnx_export import exported_files
 
     contents = exported_files(load_weights(find_weights(model)))
     if folder.exists() and not folder.is_dir():

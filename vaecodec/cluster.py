@@ -19,8 +19,8 @@ import posixpath
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from dataclasses import asdict, dataclass
+from typing import Any, TypedDict, cast
 
 from vaecodec.atomic import write_atomically
 from vaecodec.bitstream.container import EXTENSION
@@ -192,7 +192,7 @@ def compress_one(work: Work, settings: Settings) -> Row:
 
     from vaecodec.api import shared_codec
     from vaecodec.codec.codec import read_source
-    from vaecodec.evaluation import bits_per_pixel, psnr
+    from vaecodec.metrics import bits_per_pixel, psnr
 
     start = time.perf_counter()
     codec = shared_codec(settings.model or DEFAULT_MODEL, device=settings.device)
@@ -207,29 +207,18 @@ def compress_one(work: Work, settings: Settings) -> Row:
         raise
     except (VaecodecError, MemoryError) as error:
         why = f"{work.source}: {' '.join(str(error).split()) or 'not enough memory'}"
-        return failure(work, settings, why, seconds=time.perf_counter() - start)
+        return failure(work, settings, why, start=start)
     _write(work.target, encoded.data)
     quality = psnr(encoded.source, encoded.samples)
     height, width = encoded.samples.shape[:2]
-    return Row(
-        source=work.source,
-        target=work.target,
-        source_bytes=work.source_bytes,
-        source_version=work.source_version,
-        settings=settings.text,
-        model_id=codec.model.id_hex,
-        width=width,
-        height=height,
-        quality=encoded.quality,
-        bytes=len(encoded.data),
-        bpp=bits_per_pixel(len(encoded.data), width, height),
+    return _row(
+        work, settings, start, model_id=codec.model.id_hex, width=width, height=height, quality=encoded.quality,
+        bytes=len(encoded.data), bpp=bits_per_pixel(len(encoded.data), width, height),
         psnr=quality if math.isfinite(quality) else None,
-        seconds=time.perf_counter() - start,
-        worker=_worker(),
-        error=None,
-    )
+    )  # fmt: skip
 
 
+# Longer than others: handing over, taking back and writing the manifest are one loop over the same few lists.
 def compress_on_dask(
     inputs: Sequence[str],
     output: str,
@@ -295,25 +284,19 @@ def compress_on_dask(
     return Result(tuple(rows), planned.finished, _join(output, MANIFEST))
 
 
-def failure(work: Work, settings: Settings, why: str, *, seconds: float = 0.0) -> Row:
+def failure(work: Work, settings: Settings, why: str, *, start: float | None = None) -> Row:
     """The row of a picture that was not compressed."""
-    return Row(
-        source=work.source,
-        target=work.target,
-        source_bytes=work.source_bytes,
-        source_version=work.source_version,
-        settings=settings.text,
-        model_id=None,
-        width=None,
-        height=None,
-        quality=None,
-        bytes=None,
-        bpp=None,
-        psnr=None,
-        seconds=seconds,
-        worker=_worker(),
-        error=why,
-    )
+    return _row(work, settings, start, error=why)
+
+
+def _row(work: Work, settings: Settings, start: float | None, **found: Any) -> Row:
+    nothing = dict.fromkeys(("model_id", "width", "height", "quality", "bytes", "bpp", "psnr", "error"))
+    row: Any = asdict(work) | {
+        "settings": settings.text,
+        "seconds": 0.0 if start is None else time.perf_counter() - start,
+        "worker": f"{socket.gethostname()}:{os.getpid()}",
+    }
+    return cast(Row, row | nothing | found)
 
 
 def write_manifest(output: str, rows: Iterable[Row]) -> None:
@@ -408,10 +391,6 @@ def _write(url: str, data: bytes) -> None:
         fs.pipe_file(path, data)
         return
     write_atomically(path, data, overwrite=True)
-
-
-def _worker() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _reason(error: BaseException) -> str:

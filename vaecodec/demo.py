@@ -13,10 +13,10 @@ from pathlib import Path
 
 from vaecodec.atomic import check_output, write_atomically
 from vaecodec.errors import MissingExtraError
-from vaecodec.evaluation.metrics import Samples, bits_per_pixel, ms_ssim, psnr
 from vaecodec.evaluation.peers import AVIF, JPEG, WEBP, PictureCodec, PillowCodec, SizeSearch
 from vaecodec.evaluation.plots import side_by_side
 from vaecodec.evaluation.tables import Cell, text_table
+from vaecodec.metrics.fidelity import Samples, bits_per_pixel, ms_ssim, psnr
 from vaecodec.picture import Picture, write_picture
 
 DEMO_QUALITIES: tuple[float, ...] = (10, 25, 40, 55, 70, 85)

@@ -106,6 +106,11 @@ class DamagedFileError(FileFormatError):
     """The file contradicts itself: a wrong checksum, an impossible value, a stream that is not used up."""
 
 
+def damaged_file(what: str) -> DamagedFileError:
+    """Returns the error for something that no writer writes: what, in one line, and what to do."""
+    return DamagedFileError(f"{what}: the file is damaged, download it again")
+
+
 class TruncatedFileError(DamagedFileError):
     """The file ends before it should."""
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vaecodec.errors import DamagedWeightsError, UnknownModelError
-from vaecodec.models.weights_file import metadata_of, named_id
-from vaecodec.vae.settings import VaeSettings
+from vaecodec.errors import UnknownModelError
+from vaecodec.models.weights_file import named_id
 
 
 @dataclass(frozen=True)
@@ -97,17 +95,6 @@ class ModelCard:
     card: Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class VaeCard:
-    """One installed model of the VAE family: what ``--model`` takes, its id, its file, its sizes."""
-
-    name: str
-    id_hex: str
-    path: Path
-    settings: VaeSettings
-    size: int
-
-
 def model_cards() -> list[ModelCard]:
     """The installed image models.
 
@@ -126,21 +113,4 @@ def model_cards() -> list[ModelCard]:
                 path.stat().st_size, weights.card,
             )
         )  # fmt: skip
-    return cards
-
-
-def vae_cards() -> list[VaeCard]:
-    """The installed models of the VAE family, from the files' own words.
-
-    Raises:
-        DamagedWeightsError: one of them is no weights file of the family.
-    """
-    cards = []
-    for path in ITEM_MODELS.paths():
-        metadata = metadata_of(path)
-        try:
-            settings = VaeSettings.from_dict(json.loads(metadata["decoder"])["settings"])
-        except (KeyError, ValueError, TypeError) as error:
-            raise DamagedWeightsError(f"{path}: damaged weights file ({error}); get it again") from error
-        cards.append(VaeCard(path.stem, metadata.get("id", ""), path, settings, path.stat().st_size))
     return cards

@@ -13,10 +13,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from vaecodec.backends.backend import open_backend
 from vaecodec.bitstream.coder import StackCoder
 from vaecodec.bitstream.tables import FrozenTables
-from vaecodec.models.backend import open_backend
-from vaecodec.models.decoder_data import Pop, quality_in_units
+from vaecodec.models.coding import decode_tile
+from vaecodec.models.decoder_data import Pop, quality16_from_percent
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import load_weights
 
@@ -44,12 +45,12 @@ def sample_pictures(
     backend = open_backend(weights, device=device)
     tables = FrozenTables.from_arrays(weights.half_widths, weights.counts)
     rng = np.random.default_rng(seed)
-    quality16, cells = quality_in_units(quality), SIDE // STRIDE
+    quality16, cells = quality16_from_percent(quality), SIDE // STRIDE
     pictures = []
     for _ in range(count):
         # What a stack of random bits gives is distributed as the tables say.
         stack = StackCoder.from_bits(tables, rng.bytes(_BYTES))
-        latents = backend.decode_tile(quality16, cells, cells, stack.pop)
+        latents = decode_tile(backend, quality16, cells, cells, stack.pop)
         pictures.append(backend.synthesise(latents.y16, quality16))
     return np.stack(pictures)
 
@@ -65,14 +66,14 @@ def traverse_pictures(
     """
     weights = load_weights(path)
     backend = open_backend(weights, device=device)
-    quality16, cells = quality_in_units(quality), TRAVERSED_SIDE // STRIDE
+    quality16, cells = quality16_from_percent(quality), TRAVERSED_SIDE // STRIDE
     groups: list[npt.NDArray[Any]] = []
 
     def look(indices: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         groups.append(indices)
         return np.zeros(len(indices), np.int32)
 
-    backend.decode_tile(quality16, cells, cells, look)
+    decode_tile(backend, quality16, cells, cells, look)
     # One cell of z covers 64 × 64 pixels, so the first group is one number a channel.
     widest = np.argsort(-groups[0].astype(int), kind="stable")[:channels]
     pictures = []
@@ -80,7 +81,7 @@ def traverse_pictures(
         for value in np.linspace(-4, 4, TRAVERSED_STEPS):
             first = np.zeros(len(groups[0]), np.int32)
             first[channel] = round(value)
-            latents = backend.decode_tile(quality16, cells, cells, _first_then_zeros(first))
+            latents = decode_tile(backend, quality16, cells, cells, _first_then_zeros(first))
             pictures.append(backend.synthesise(latents.y16, quality16))
     return np.stack(pictures)
 

@@ -9,8 +9,8 @@
     >>> zarr.open_array(store)[5].shape
     (64, 48, 3)
 
-Who opens such an array needs vaecodec installed, and nothing else: zarr finds the codec through its entry point. Arrays of
-zarr's format 2 take :class:`vaecodec.numcodecs.Vaecodec` as their compressor.
+Anyone opening the array only needs vaecodec installed: zarr finds the codec through its entry point. Arrays of zarr's
+format 2 take :class:`vaecodec.numcodecs.Vaecodec` as their compressor.
 """
 
 from __future__ import annotations

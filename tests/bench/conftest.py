@@ -16,7 +16,7 @@ if str(ROOT) not in sys.path:
     # bench is not installed with the package; at the end, so that an installed vaecodec comes first.
     sys.path.append(str(ROOT))
 
-from bench.rows import (
+from bench.measure.rows import (
     SIZES_FILE,
     TABLE_ENDING,
     TIMES_FILE,

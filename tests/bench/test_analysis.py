@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis import (
+from bench.measure.rows import read_table, write_table
+from bench.show.analysis import (
     PUBLISHED_FILE,
     Point,
     bd_table,
@@ -19,8 +20,7 @@ from bench.analysis import (
     rising,
     summarise_times,
 )
-from bench.readme_results import RELEASES, newest_release
-from bench.rows import read_table, write_table
+from bench.show.readme_results import RELEASES, newest_release
 from vaecodec.evaluation import WINDOWS
 
 from .conftest import ROOT, quality_rows

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.analysis import Point
-from bench.below import differences
+from bench.show.analysis import Point
+from bench.show.below import differences
 
 
 def curve(*points: tuple[float, float]) -> list[Point]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.codecs import PEERS, OurSettings, build_codec, model_label, settings_of
+from bench.measure.codecs import PEERS, OurSettings, build_codec, model_label, settings_of
 from vaecodec.errors import UsageError
 from vaecodec.evaluation import FEWEST_POINTS, psnr
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import compare, readme_results
-from bench.analysis import load_results
-from bench.rows import read_table, write_table
+from bench.measure.rows import read_table, write_table
+from bench.show import compare, readme_results
+from bench.show.analysis import load_results
 from vaecodec.errors import UsageError
 
 from .conftest import FACTORS, ROOT, write_results

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.cool_chic import NAME, NOTE, SAMPLE, main
-from bench.rows import read_times
+from bench.measure.cool_chic import NAME, NOTE, SAMPLE, main
+from bench.measure.rows import read_times
 from vaecodec.errors import VaecodecError
 
 from .conftest import photograph

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import viewer
-from bench.analysis import load_results
-from bench.codecs import PEERS, OurSettings, settings_of
-from bench.report import main, markdown_text, page_data, page_text
+from bench.measure.codecs import PEERS, OurSettings, settings_of
+from bench.show import viewer
+from bench.show.analysis import load_results
+from bench.show.report import main, markdown_text, page_data, page_text
 from vaecodec.evaluation import JPEG
 
 from .conftest import photograph

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.rows import (
+from bench.measure.rows import (
     Journal,
     QualityTable,
     append_time,

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench import machine
-from bench.measure import rgb_samples
-from bench.rows import append_time, read_table, read_times
-from bench.run import chosen_codecs, main, of_other_weights, spread
-from bench.stopwatch import mosaic
-from bench.timing import Series, forget_stale, nearest_setting, sides
+from bench.measure import machine
+from bench.measure.rate import rgb_samples
+from bench.measure.rows import append_time, read_table, read_times
+from bench.measure.run import chosen_codecs, main, of_other_weights, spread
+from bench.measure.stopwatch import mosaic
+from bench.measure.timing import Series, forget_stale, nearest_setting, sides
 from vaecodec.errors import UsageError
 from vaecodec.evaluation import JPEG, psnr
 

@@ -87,7 +87,7 @@ def damaged(name: str, half_widths: np.ndarray, counts: np.ndarray) -> tuple[np.
     ],
 )
 def test_arrays_that_are_no_frozen_tables_are_refused(narrow: t.FrozenTables, name: str) -> None:
-    with pytest.raises(DamagedWeightsError, match="get the weights again"):
+    with pytest.raises(DamagedWeightsError, match="download the weights again"):
         t.FrozenTables.from_arrays(*damaged(name, *arrays_of(narrow)))
 
 

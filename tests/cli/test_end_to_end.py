@@ -129,7 +129,7 @@ def test_the_demo_runs_and_writes_its_picture(tmp_path: Path) -> None:
 
 
 def test_help_takes_less_than_a_third_of_a_second_of_a_processor(tmp_path: Path) -> None:
-    """Processor time, so that other work on the machine does not count; bench/speed.py has the wall clock."""
+    """Processor time, so that other work on the machine does not count; bench/measure/speed.py has the wall clock."""
     times = []
     for _ in range(3):
         before = os.times()

@@ -31,12 +31,6 @@ def gaussian() -> t.FrozenTables:
     return t.FrozenTables.from_arrays(*fitting.gaussian_tables())
 
 
-def test_fitting_and_coding_agree_on_what_an_escape_costs() -> None:
-    excess = np.arange(5000)
-    assert np.array_equal(fitting.escape_bits(excess), t.escape_bits(excess))
-    assert (fitting.TOTAL, fitting.TABLES, fitting.ESCAPE_LENGTH_BITS) == (t.TOTAL, t.TABLES, t.ESCAPE_LENGTH_BITS)
-
-
 # --- scales ----------------------------------------------------------------------------------------------------------
 
 

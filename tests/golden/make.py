@@ -18,7 +18,8 @@ from skimage import data as pictures_of_skimage
 from vaecodec.api import Codec, Tiling
 from vaecodec.bitstream.coder import SymbolEncoder
 from vaecodec.bitstream.container import KIND_PICTURE, TILE_LATENTS, Container, Header, Tile, write_container
-from vaecodec.models.coding import encode_tile, in_256ths
+from vaecodec.models.analysis import in_256ths
+from vaecodec.models.coding import encode_tile
 from vaecodec.models.settings import FAST
 from vaecodec.picture import Picture
 

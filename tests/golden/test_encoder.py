@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from vaecodec.api import Codec
+from vaecodec.backends.native_backend import NativeBackend
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.kernels import available_kernels, find_kernels
-from vaecodec.models.native_backend import NativeBackend
 
 FOLDER = Path(__file__).parent
 EXPECTED = FOLDER / "encoded.json"

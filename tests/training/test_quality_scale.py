@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.quality_scale import ANCHORS, places_of_scores
+from bench.studies.quality_scale import ANCHORS, places_of_scores
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings, log_lambdas
 from vaecodec.training.grow import lay_out_qualities

@@ -23,6 +23,7 @@ from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder
 from vaecodec.bitstream.container import TILE_LATENTS, read_container, read_header
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.codec.rectangle import tile_grid
+from vaecodec.models.coding import decode_tile
 from vaecodec.picture import Picture
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +81,7 @@ def golden_streams(codec: Codec) -> Iterator[dict[str, Any]]:
                 groups.append((indices, decoder.pop(indices)))
                 return groups[-1][1]
 
-            codec.backend.decode_tile(header.quality16, -(-r.height // 16), -(-r.width // 16), pop)
+            decode_tile(codec.backend, header.quality16, -(-r.height // 16), -(-r.width // 16), pop)
             yield stream(f"{name} {number}", weights.half_widths, weights.counts, tile.payload, groups)
 
 

@@ -29,7 +29,7 @@ from vaecodec.bitstream.tables import (
     FrozenTables,
     largest_symbol,
 )
-from vaecodec.errors import DamagedFileError
+from vaecodec.errors import damaged_file
 
 Int32Array = npt.NDArray[np.int32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -154,9 +154,7 @@ class SymbolDecoder:
             if escapes:
                 _replace_escapes(values, runs, self._models, self._coder, stream.model.Uniform(_QUEUE_LENGTHS))
         except AssertionError:
-            raise DamagedFileError(
-                "a tile's stream has an impossible state: the file is damaged, get it again"
-            ) from None
+            raise damaged_file("a tile's stream has an impossible state") from None
         self._must_be_empty &= len(order) == 0
         symbols = np.zeros(len(indices), dtype=np.int32)
         symbols[order] = values
@@ -169,7 +167,7 @@ class SymbolDecoder:
             DamagedFileError: something is left over.
         """
         if self._must_be_empty or not self._coder.maybe_exhausted():
-            raise DamagedFileError("a tile's stream goes on after its last symbol: the file is damaged, get it again")
+            raise damaged_file("a tile's stream goes on after its last symbol")
 
 
 class StackCoder:
@@ -189,7 +187,7 @@ class StackCoder:
         self._models = _models_of(tables)
         words = _words(data)
         if len(words) and words[-1] == 0:
-            raise DamagedFileError("a stack's stream ends in a zero word: the file is damaged, get it again")
+            raise damaged_file("a stack's stream ends in a zero word")
         self._coder = stream.stack.AnsCoder(words) if len(words) else stream.stack.AnsCoder()
 
     @classmethod
@@ -248,7 +246,7 @@ class StackCoder:
         try:
             words = self._coder.get_compressed(True)
         except AssertionError:
-            raise DamagedFileError("a stack does not end in whole words: the file is damaged, get it again") from None
+            raise damaged_file("a stack does not end in whole words") from None
         return bytes(words.astype("<u4").tobytes())
 
 
@@ -258,9 +256,7 @@ def _models_of(tables: FrozenTables | SymbolModels) -> SymbolModels:
 
 def _words(data: bytes) -> npt.NDArray[np.uint32]:
     if len(data) % _WORD_BYTES:
-        raise DamagedFileError(
-            f"a stream has {len(data)} bytes, not a multiple of {_WORD_BYTES}: the file is damaged, get it again"
-        )
+        raise damaged_file(f"a stream has {len(data)} bytes, not a multiple of {_WORD_BYTES}")
     return np.frombuffer(data, dtype="<u4").astype(np.uint32)
 
 
@@ -349,7 +345,7 @@ def _replace_escapes(
         for position in np.flatnonzero(part > half_width).tolist():
             length = coder.decode(lengths)
             if length > MAX_ESCAPE_LENGTH:
-                raise DamagedFileError(f"an escape is {length} bits long: the file is damaged, get it again")
+                raise damaged_file(f"an escape is {length} bits long")
             successor = (1 << length) | (coder.decode(_LOW_BITS_MODELS[length]) if length else 0)
             negative = coder.decode(_SIGN_MODEL)
             part[position] = -(half_width + successor) if negative else half_width + successor

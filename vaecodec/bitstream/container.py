@@ -16,16 +16,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from vaecodec.bitstream.header import (
+    DEFAULT_LIMITS,
+    KIND_LOSSLESS_ARRAY,
+    KIND_LOSSY_ARRAY,
+    KIND_PICTURE,
+    MAX_QUALITY16,
+    MAX_TILE_EXPONENT,
+    MIN_TILE_EXPONENT,
+    MODEL_ID_BYTES,
+    Header,
+    Limits,
+    check_header,
+    check_pixels,
+    header_payload,
+    parse_header,
+    tile_count,
+)
 from vaecodec.bitstream.varint import MAX_BYTES, read_varint, write_varint
 from vaecodec.errors import (
-    DamagedFileError,
     FileFormatError,
     LimitError,
     NewerVersionError,
     NotVaecodecFileError,
     TruncatedFileError,
     UnknownSectionError,
+    damaged_file,
 )
+
+__all__ = [
+    "ALPHA_CONSTANT", "ALPHA_PNG", "ALPHA_WEBP", "DEFAULT_LIMITS", "EXTENSION", "KIND_LOSSLESS_ARRAY",
+    "KIND_LOSSY_ARRAY", "KIND_PICTURE", "MAGIC", "MAX_QUALITY16", "MAX_TILE_EXPONENT", "MIN_TILE_EXPONENT",
+    "MODEL_ID_BYTES", "TILE_LATENTS", "TILE_PNG", "TILE_WEBP", "VERSION", "Container", "Front", "Header",
+    "Limits", "Tile", "is_vaecodec_file", "read_container", "read_front", "read_header", "tile_count",
+    "write_container",
+]  # fmt: skip
 
 MAGIC: Final = b"\x89VAEC"
 VERSION: Final = 1
@@ -42,10 +67,6 @@ TAG_ALPHA: Final = 0x86
 TAG_ARRAY: Final = 0x87
 CRITICAL_BIT: Final = 0x80
 
-KIND_PICTURE: Final = 0
-KIND_LOSSLESS_ARRAY: Final = 1
-KIND_LOSSY_ARRAY: Final = 2
-
 TILE_LATENTS: Final = 0
 TILE_PNG: Final = 1
 TILE_WEBP: Final = 2
@@ -54,10 +75,6 @@ ALPHA_PNG: Final = 1
 ALPHA_WEBP: Final = 2
 ALPHA_CONSTANT: Final = 3
 
-MODEL_ID_BYTES: Final = 8
-MAX_QUALITY16: Final = 1600
-MIN_TILE_EXPONENT: Final = 6
-MAX_TILE_EXPONENT: Final = 15
 # mode(1), the shortest length(1), crc(4): what one tile takes in TILES at least.
 _MIN_TILE_ENTRY_BYTES: Final = 6
 _CRC_BYTES: Final = 4
@@ -75,51 +92,6 @@ _NAMES: Final = {
     TAG_ARRAY: "ARRAY",
     TAG_DATA: "DATA",
 }
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a reader takes at most; a file that declares more is a ``LimitError`` before anything is allocated.
-
-    Attributes:
-        max_pixels: width · height. The default is 2^30, a gigapixel.
-        max_tile_pixels: of one tile; latents and features of a whole tile are in memory at once. The default, 2^24, is eight
-            times what the encoder makes.
-        max_metadata: bytes of ICC, EXIF and XMP, each, after inflating. The default is 16 MiB: profiles of printers
-            take about 3 MiB and extended XMP up to some more.
-    """
-
-    max_pixels: int = 2**30
-    max_tile_pixels: int = 2**24
-    max_metadata: int = 2**24
-
-
-DEFAULT_LIMITS: Final = Limits()
-
-
-@dataclass(frozen=True)
-class Header:
-    """The HEADER section.
-
-    Attributes:
-        kind: ``KIND_PICTURE``, ``KIND_LOSSLESS_ARRAY`` or ``KIND_LOSSY_ARRAY``. Arrays leave all but the model id 0.
-        model_id: 8 bytes, see section 6 of docs/format.md.
-        width: in pixels, at least 1.
-        height: in pixels, at least 1.
-        channels: 1 grey, 3 RGB.
-        bit_depth: bits per sample, 8 or 16.
-        quality16: quality in sixteenths, 0..1600.
-        tile_exponent: 0 for one tile, else tiles of 2^n × 2^n pixels, n in 6..15.
-    """
-
-    kind: int
-    model_id: bytes
-    width: int = 0
-    height: int = 0
-    channels: int = 0
-    bit_depth: int = 0
-    quality16: int = 0
-    tile_exponent: int = 0
 
 
 @dataclass(frozen=True)
@@ -181,13 +153,6 @@ class Front:
     has_alpha: bool
 
 
-def tile_count(width: int, height: int, exponent: int) -> int:
-    """Return how many tiles a picture has: rows of tiles from the top, each from the left; those at the right and the bottom are cut off."""
-    if exponent == 0:
-        return 1
-    return -(-width >> exponent) * -(-height >> exponent)
-
-
 def is_vaecodec_file(prefix: bytes) -> bool:
     """Return whether the first five bytes are those of a .vaec file, of whatever version."""
     return prefix[: len(MAGIC)] == MAGIC
@@ -204,14 +169,14 @@ def write_container(container: Container, *, limits: Limits = DEFAULT_LIMITS) ->
         LimitError: a reader with these limits would refuse the file.
     """
     header = container.header
-    _check_header(header, ValueError, ValueError)
-    _check_pixels(header, limits)
+    check_header(header, ValueError, ValueError)
+    check_pixels(header, limits)
     _check_consistency(header, container.alpha, container.array, ValueError)
     expected = tile_count(header.width, header.height, header.tile_exponent)
     if len(container.tiles) != expected:
         raise ValueError(f"{len(container.tiles)} tiles given where the grid has {expected}")
 
-    sections = [(TAG_HEADER, _header_payload(header))]
+    sections = [(TAG_HEADER, header_payload(header))]
     if container.array is not None:
         sections.append((TAG_ARRAY, container.array))
     for tag, metadata in ((TAG_ICC, container.icc), (TAG_EXIF, container.exif), (TAG_XMP, container.xmp)):
@@ -241,22 +206,6 @@ def write_container(container: Container, *, limits: Limits = DEFAULT_LIMITS) ->
 def _section(tag: int, payload: bytes) -> bytes:
     covered = bytes((tag,)) + write_varint(len(payload)) + payload
     return covered + zlib.crc32(covered).to_bytes(_CRC_BYTES, "little")
-
-
-def _header_payload(header: Header) -> bytes:
-    start = bytes((header.kind,)) + header.model_id
-    if header.kind != KIND_PICTURE:
-        return start
-    return b"".join(
-        [
-            start,
-            write_varint(header.width),
-            write_varint(header.height),
-            bytes((header.channels, header.bit_depth)),
-            write_varint(header.quality16),
-            bytes((header.tile_exponent,)),
-        ]
-    )
 
 
 def _tiles_payload(tiles: tuple[Tile, ...]) -> bytes:
@@ -350,10 +299,10 @@ def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged
     header, position = _read_header_section(view, _read_magic(view), limits)
     sections, position = _read_sections(view, position)
     if TAG_TILES not in sections:
-        raise _damaged("the file has no TILES section")
+        raise damaged_file("the file has no TILES section")
     alpha = _read_alpha(sections[TAG_ALPHA]) if TAG_ALPHA in sections else None
     array = bytes(sections[TAG_ARRAY]) if TAG_ARRAY in sections else None
-    _check_consistency(header, alpha, array, _damaged)
+    _check_consistency(header, alpha, array, damaged_file)
     return Container(
         header=header,
         tiles=_read_tiles(header, sections[TAG_TILES], view[position:], keep_damaged),
@@ -364,10 +313,6 @@ def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged
         check=_read_check(sections[TAG_CHECK]) if TAG_CHECK in sections else None,
         array=array,
     )
-
-
-def _damaged(what: str) -> DamagedFileError:
-    return DamagedFileError(f"{what}: the file is damaged, get it again")
 
 
 def _name(tag: int) -> str:
@@ -387,7 +332,7 @@ def _read_magic(view: memoryview) -> int:
     if version > VERSION:
         raise NewerVersionError(f"the file has format version {version}, this vaecodec reads {VERSION}: update it")
     if version != VERSION:
-        raise _damaged(f"the file has format version {version}, which there never was")
+        raise damaged_file(f"the file has format version {version}, no such version exists")
     return len(MAGIC) + 1
 
 
@@ -402,7 +347,7 @@ def _read_section(view: memoryview, position: int) -> tuple[int, memoryview, int
             "get the whole file"
         )
     if zlib.crc32(view[position:end]) != int.from_bytes(view[end : end + _CRC_BYTES], "little"):
-        raise _damaged(f"the {_name(tag)} at byte {position} has a wrong checksum")
+        raise damaged_file(f"the {_name(tag)} at byte {position} has a wrong checksum")
     return tag, view[start:end], end + _CRC_BYTES
 
 
@@ -410,34 +355,12 @@ def _read_header_section(view: memoryview, position: int, limits: Limits) -> tup
     if position >= len(view):
         raise TruncatedFileError(f"the file ends after {position} bytes, before its header: get the whole file")
     if view[position] != TAG_HEADER:
-        raise _damaged(f"the file starts with the {_name(view[position])} in place of HEADER")
+        raise damaged_file(f"the file starts with the {_name(view[position])} in place of HEADER")
     _, payload, position = _read_section(view, position)
-    header = _parse_header(payload)
-    _check_header(header, _damaged, FileFormatError)
-    _check_pixels(header, limits)
+    header = parse_header(payload)
+    check_header(header, damaged_file, FileFormatError)
+    check_pixels(header, limits)
     return header, position
-
-
-def _parse_header(payload: memoryview) -> Header:
-    start = 1 + MODEL_ID_BYTES
-    if len(payload) < start:
-        raise _damaged(f"the HEADER section has only {len(payload)} bytes")
-    kind, model_id = payload[0], bytes(payload[1:start])
-    if kind != KIND_PICTURE:
-        if kind in (KIND_LOSSLESS_ARRAY, KIND_LOSSY_ARRAY) and len(payload) != start:
-            raise _damaged(f"the HEADER section of an array has {len(payload)} bytes")
-        return Header(kind, model_id)
-    try:
-        width, position = read_varint(payload, start)
-        height, position = read_varint(payload, position)
-        channels, bit_depth = payload[position], payload[position + 1]
-        quality16, position = read_varint(payload, position + 2)
-        tile_exponent = payload[position]
-    except (TruncatedFileError, IndexError):
-        raise _damaged(f"the HEADER section has only {len(payload)} bytes") from None
-    if position + 1 != len(payload):
-        raise _damaged(f"the HEADER section has {len(payload) - position - 1} bytes too many")
-    return Header(kind, model_id, width, height, channels, bit_depth, quality16, tile_exponent)
 
 
 def _read_sections(view: memoryview, position: int) -> tuple[dict[int, memoryview], int]:
@@ -452,7 +375,7 @@ def _read_sections(view: memoryview, position: int) -> tuple[dict[int, memoryvie
         start = position
         tag, payload, position = _read_section(view, position)
         if tag in seen:
-            raise _damaged(f"the {_name(tag)} at byte {start} is there a second time")
+            raise damaged_file(f"the {_name(tag)} at byte {start} is there a second time")
         seen.add(tag)
         if tag in _NAMES:
             sections[tag] = payload
@@ -463,7 +386,7 @@ def _read_sections(view: memoryview, position: int) -> tuple[dict[int, memoryvie
 def _read_tiles(header: Header, table: memoryview, data: memoryview, keep_damaged: bool) -> tuple[Tile, ...]:
     expected = tile_count(header.width, header.height, header.tile_exponent)
     if expected * _MIN_TILE_ENTRY_BYTES > len(table):
-        raise _damaged(f"the TILES section is too short for {expected} tiles")
+        raise damaged_file(f"the TILES section is too short for {expected} tiles")
     entries: list[tuple[int, int, int]] = []
     position = total = 0
     for number in range(expected):
@@ -471,19 +394,19 @@ def _read_tiles(header: Header, table: memoryview, data: memoryview, keep_damage
             mode = table[position]
             length, position = read_varint(table, position + 1)
         except (TruncatedFileError, IndexError):
-            raise _damaged(f"the TILES section ends before tile {number} of {expected}") from None
+            raise damaged_file(f"the TILES section ends before tile {number} of {expected}") from None
         crc = table[position : position + _CRC_BYTES]
         position += _CRC_BYTES
         if mode not in (TILE_LATENTS, TILE_PNG, TILE_WEBP):
-            raise _damaged(f"tile {number} has the unknown mode {mode}")
+            raise damaged_file(f"tile {number} has the unknown mode {mode}")
         if mode != TILE_LATENTS and header.bit_depth != 8:
-            raise _damaged(f"tile {number} is stored without loss, which is for 8 bits per sample")
+            raise damaged_file(f"tile {number} is stored without loss, which is for 8 bits per sample")
         entries.append((mode, length, int.from_bytes(crc, "little")))
         total += length
     if position != len(table):
-        raise _damaged(f"the TILES section is not the size that {expected} tiles take")
+        raise damaged_file(f"the TILES section is not the size that {expected} tiles take")
     if total < len(data):
-        raise _damaged(f"{len(data) - total} bytes follow the last tile")
+        raise damaged_file(f"{len(data) - total} bytes follow the last tile")
     if total > len(data) and not keep_damaged:
         raise TruncatedFileError(f"the tiles need {total - len(data)} bytes more than the file has: get the whole file")
 
@@ -494,7 +417,7 @@ def _read_tiles(header: Header, table: memoryview, data: memoryview, keep_damage
         start += length
         damaged = len(payload) != length or zlib.crc32(payload) != crc_declared
         if damaged and not keep_damaged:
-            raise _damaged(f"tile {number} of {expected} has a wrong checksum")
+            raise damaged_file(f"tile {number} of {expected} has a wrong checksum")
         tiles.append(Tile(mode, bytes(payload), damaged))
     return tuple(tiles)
 
@@ -504,7 +427,7 @@ def _read_metadata(tag: int, sections: dict[int, memoryview], limits: Limits) ->
         return None
     payload = sections[tag]
     if len(payload) == 0 or payload[0] > 1:
-        raise _damaged(f"the {_name(tag)} is neither stored nor deflated")
+        raise damaged_file(f"the {_name(tag)} is neither stored nor deflated")
     body = payload[1:]
     if payload[0] == 0:
         _check_metadata_size(tag, len(body), limits)
@@ -513,63 +436,26 @@ def _read_metadata(tag: int, sections: dict[int, memoryview], limits: Limits) ->
     try:
         metadata = inflater.decompress(body, limits.max_metadata + 1)
     except zlib.error:
-        raise _damaged(f"the {_name(tag)} cannot be inflated") from None
+        raise damaged_file(f"the {_name(tag)} cannot be inflated") from None
     _check_metadata_size(tag, len(metadata), limits)
     if not inflater.eof or inflater.unused_data:
-        raise _damaged(f"the {_name(tag)} is not exactly one zlib stream")
+        raise damaged_file(f"the {_name(tag)} is not exactly one zlib stream")
     return metadata
 
 
 def _read_alpha(payload: memoryview) -> tuple[int, bytes]:
     if len(payload) == 0:
-        raise _damaged("the ALPHA section is empty")
+        raise damaged_file("the ALPHA section is empty")
     return payload[0], bytes(payload[1:])
 
 
 def _read_check(payload: memoryview) -> int:
     if len(payload) != _CRC_BYTES:
-        raise _damaged(f"the CHECK section has {len(payload)} bytes in place of 4")
+        raise damaged_file(f"the CHECK section has {len(payload)} bytes in place of 4")
     return int.from_bytes(payload, "little")
 
 
 # --- what holds for writers and readers ------------------------------------------------------------------------------
-
-
-def _check_header(header: Header, wrong: Callable[[str], Exception], unsupported: Callable[[str], Exception]) -> None:
-    if len(header.model_id) != MODEL_ID_BYTES:
-        raise wrong(f"the model id has {len(header.model_id)} bytes in place of {MODEL_ID_BYTES}")
-    if header.kind in (KIND_LOSSLESS_ARRAY, KIND_LOSSY_ARRAY):
-        if header != Header(header.kind, header.model_id):
-            raise wrong("the header of an array has no fields but kind and model id")
-        return
-    if header.kind != KIND_PICTURE:
-        raise unsupported(f"the header says kind {header.kind}, which this vaecodec does not support: update it")
-    if header.width < 1 or header.height < 1:
-        raise wrong(f"the header says {header.width}x{header.height} pixels")
-    if header.channels not in (1, 3):
-        raise wrong(f"the header says {header.channels} channels, 1 or 3 are possible")
-    if not 8 <= header.bit_depth <= 16:
-        raise wrong(f"the header says {header.bit_depth} bits per sample, 8 to 16 are possible")
-    if header.bit_depth not in (8, 16):
-        raise unsupported(f"{header.bit_depth} bits per sample are not supported by this vaecodec: update it")
-    if not 0 <= header.quality16 <= MAX_QUALITY16:
-        raise wrong(f"the header says quality {header.quality16 / 16:g}, over {MAX_QUALITY16 // 16}")
-    if header.tile_exponent != 0 and not MIN_TILE_EXPONENT <= header.tile_exponent <= MAX_TILE_EXPONENT:
-        raise wrong(f"the header says tile exponent {header.tile_exponent}, 0 or 6..15 are possible")
-
-
-def _check_pixels(header: Header, limits: Limits) -> None:
-    if header.width * header.height > limits.max_pixels:
-        raise LimitError(
-            f"the picture has {header.width}x{header.height} pixels, over the limit of {limits.max_pixels}: "
-            "raise the limit if you trust the file"
-        )
-    side = 1 << header.tile_exponent if header.tile_exponent else max(header.width, header.height)
-    tile_pixels = min(side, header.width) * min(side, header.height)
-    if tile_pixels > limits.max_tile_pixels:
-        raise LimitError(
-            f"a tile has {tile_pixels} pixels, over the limit of {limits.max_tile_pixels}: this file cannot be read here"
-        )
 
 
 def _check_metadata_size(tag: int, size: int, limits: Limits) -> None:

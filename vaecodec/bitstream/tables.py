@@ -53,9 +53,11 @@ class FrozenTables:
             DamagedWeightsError: a size, a count or a sum is not as above.
         """
         if np.asarray(half_widths).dtype.kind not in "iu" or np.shape(half_widths) != (TABLES,):
-            raise DamagedWeightsError(f"the tables need {TABLES} integer half-widths: get the weights again")
+            raise DamagedWeightsError(f"the tables need {TABLES} integer half-widths: download the weights again")
         if len(counts) != TABLES:
-            raise DamagedWeightsError(f"there are {len(counts)} tables in place of {TABLES}: get the weights again")
+            raise DamagedWeightsError(
+                f"there are {len(counts)} tables in place of {TABLES}: download the weights again"
+            )
         for index, (half_width, table) in enumerate(zip(half_widths.tolist(), counts, strict=True), start=1):
             _check_table(index, half_width, table)
         self._half_widths = np.ascontiguousarray(half_widths, dtype=np.int32)
@@ -78,14 +80,18 @@ class FrozenTables:
         """
         half_widths, counts = np.asarray(half_widths), np.asarray(counts)
         if half_widths.dtype.kind not in "iu" or half_widths.shape != (TABLES,):
-            raise DamagedWeightsError(f"the tables need {TABLES} integer half-widths: get the weights again")
+            raise DamagedWeightsError(f"the tables need {TABLES} integer half-widths: download the weights again")
         if counts.dtype.kind not in "iu" or counts.ndim != 1:
-            raise DamagedWeightsError("the counts of the tables must be integers in one row: get the weights again")
+            raise DamagedWeightsError(
+                "the counts of the tables must be integers in one row: download the weights again"
+            )
         if int(half_widths.min()) < 0 or int(half_widths.max()) > MAX_HALF_WIDTH:
-            raise DamagedWeightsError(f"a half-width is outside 0..{MAX_HALF_WIDTH}: get the weights again")
+            raise DamagedWeightsError(f"a half-width is outside 0..{MAX_HALF_WIDTH}: download the weights again")
         ends = np.cumsum(2 * half_widths.astype(np.int64) + 2)
         if len(counts) != ends[-1]:
-            raise DamagedWeightsError(f"the tables need {ends[-1]} counts, not {len(counts)}: get the weights again")
+            raise DamagedWeightsError(
+                f"the tables need {ends[-1]} counts, not {len(counts)}: download the weights again"
+            )
         return cls(half_widths, np.split(counts, ends[:-1]))
 
     def half_width(self, index: int) -> int:
@@ -138,11 +144,13 @@ def escape_bits(excess: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def _check_table(index: int, half_width: int, table: UInt32Array) -> None:
     if not 0 <= half_width <= MAX_HALF_WIDTH:
         raise DamagedWeightsError(
-            f"table {index} has the half-width {half_width}, outside 0..{MAX_HALF_WIDTH}: get the weights again"
+            f"table {index} has the half-width {half_width}, outside 0..{MAX_HALF_WIDTH}: download the weights again"
         )
     if table.dtype.kind not in "iu" or table.shape != (2 * half_width + 2,):
-        raise DamagedWeightsError(f"table {index} has not {2 * half_width + 2} integer counts: get the weights again")
+        raise DamagedWeightsError(
+            f"table {index} does not have {2 * half_width + 2} integer counts: download the weights again"
+        )
     if int(table.min()) < 1 or int(table.astype(np.int64).sum()) != TOTAL:
         raise DamagedWeightsError(
-            f"the counts of table {index} are not all positive with the sum 2^{PRECISION}: get the weights again"
+            f"the counts of table {index} are not all positive with the sum 2^{PRECISION}: download the weights again"
         )

@@ -5,7 +5,7 @@ At most five bytes (values below 2^35), and only the shortest form: each value h
 
 from __future__ import annotations
 
-from vaecodec.errors import DamagedFileError, TruncatedFileError
+from vaecodec.errors import TruncatedFileError, damaged_file
 
 MAX_BYTES = 5
 MAX_VALUE = 2 ** (7 * MAX_BYTES) - 1
@@ -42,10 +42,6 @@ def read_varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << (7 * count)
         if byte < 0x80:
             if byte == 0 and count > 0:
-                raise DamagedFileError(
-                    f"the number at byte {position} is not in its shortest form: the file is damaged, get it again"
-                )
+                raise damaged_file(f"the number at byte {position} is not in its shortest form")
             return value, position + count + 1
-    raise DamagedFileError(
-        f"the number at byte {position} has more than {MAX_BYTES} bytes: the file is damaged, get it again"
-    )
+    raise damaged_file(f"the number at byte {position} has more than {MAX_BYTES} bytes")

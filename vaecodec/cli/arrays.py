@@ -121,7 +121,7 @@ def compress_arrays(
 
 
 def _report(array: Any, encoded: EncodedArray, model: str, lossless: bool) -> dict[str, Any]:
-    from vaecodec.evaluation import psnr
+    from vaecodec.metrics import psnr
 
     report = {
         "model": model,

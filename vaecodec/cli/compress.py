@@ -57,7 +57,7 @@ def _targets(command: Callable[..., None]) -> Callable[..., None]:
     type=click.IntRange(0, MAX_EFFORT),
     default=DEFAULT_EFFORT,
     metavar=f"0..{MAX_EFFORT}",
-    help=f"From 2 on: look longer for a smaller file of the same quality.  [{DEFAULT_EFFORT}]",
+    help=f"Encoder effort: higher is slower, and smaller at equal quality.  [{DEFAULT_EFFORT}]",
 )
 @options.model
 @options.device
@@ -70,7 +70,7 @@ def _targets(command: Callable[..., None]) -> Callable[..., None]:
     help="Report this metric too; PSNR is always reported. May be given more than once.",
 )
 @click.option("--strip", is_flag=True, help="Drop metadata; turn the picture upright and convert it to sRGB.")
-@click.option("--first-frame", is_flag=True, help="Of animations and documents take the first frame or page.")
+@click.option("--first-frame", is_flag=True, help="For animations and multi-page files, use the first frame.")
 @click.option("--to-8-bit", is_flag=True, help="Round samples of more than 8 bits to 8.")
 @options.limit
 @options.recursive
@@ -95,11 +95,11 @@ def command(
 ) -> None:
     """Compress pictures: a.png becomes a.vaec, and a.png is kept.
 
-    INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again. An array of
+    INPUT is a file, or - for a pipe, or with -r a folder, where finished files are skipped. An array of
     small items (IDX, .npy, .npz, with --lossless also a folder of small pictures) is coded with a model of the VAE family.
     """
     from vaecodec.cli.arrays import compress_arrays, names_arrays
-    from vaecodec.cli.many import run
+    from vaecodec.cli.batch import run
     from vaecodec.errors import UsageError
     from vaecodec.picture import READABLE_EXTENSIONS
 
@@ -228,16 +228,16 @@ def _report_of_rows(rows: PictureRows, encoded: EncodedFile, metrics: Sequence[s
 
 def _report(picture: Picture, encoded: Encoded, metrics: Sequence[str]) -> dict[str, Any]:
     """Measures the file that was written; figures that are not to be had are None, and a note says why."""
-    from vaecodec import evaluation
+    from vaecodec import metrics as known
     from vaecodec.errors import MissingExtraError
-    from vaecodec.evaluation import bits_per_pixel, psnr
+    from vaecodec.metrics import bits_per_pixel, psnr
 
     quality = psnr(encoded.source, encoded.samples)
     values: dict[str, float | None] = {}
     notes: dict[str, str] = {}
     for metric in metrics:
         try:
-            values[metric] = getattr(evaluation, metric)(encoded.source, encoded.samples)
+            values[metric] = getattr(known, metric)(encoded.source, encoded.samples)
             if values[metric] is None:
                 notes[metric] = "the picture is too small"
         except MissingExtraError:

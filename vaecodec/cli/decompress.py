@@ -51,6 +51,7 @@ def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
 @options.force
 @options.as_json
 @options.quiet
+# click hands in every option by its name; what they ask for goes on as one `Access` and one job.
 def command(
     inputs: tuple[str, ...],
     output: str | None,
@@ -70,12 +71,12 @@ def command(
 ) -> None:
     """Turn files back into pictures: a.vaec becomes a.png, or a.npy where it holds an array, and a.vaec is kept.
 
-    INPUT is a file, or - for a pipe, or with -r a folder: what is finished there already is not done again.
+    INPUT is a file, or - for a pipe, or with -r a folder, where finished files are skipped.
     """
     from vaecodec.bitstream.container import EXTENSION
     from vaecodec.cli.arrays import ARRAY_EXTENSION, holds_array
+    from vaecodec.cli.batch import run
     from vaecodec.cli.files import PIPE
-    from vaecodec.cli.many import run
     from vaecodec.errors import UsageError
     from vaecodec.picture import output_format
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vaecodec.cli import options
 from vaecodec.cli.failures import exit_code, say
 from vaecodec.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from vaecodec.evaluation import CodecAdapter, CurvePoint, Measurement
 
 # Enough points for a BD-rate in every window.
 DEFAULT_QUALITIES = tuple(float(quality) for quality in range(0, 101, 10))
@@ -57,23 +62,47 @@ def command(
     quiet: bool,
 ) -> None:
     """Measure rate and quality over the pictures in DIR, from real files, and compare with JPEG 4:2:0."""
+    from vaecodec.api import DEFAULT_MODEL, Codec
     from vaecodec.cli.files import check_target, write_output
-    from vaecodec.evaluation import JPEG, Measurement, VaecodecAdapter, bd_rates, curve, find_pictures, measure
-    from vaecodec.evaluation.curves import json_ready, rows_as_csv
-    from vaecodec.evaluation.tables import bd_rate_cell, curve_table, text_table
+    from vaecodec.errors import PictureError
+    from vaecodec.evaluation import JPEG, VaecodecAdapter, curve, find_pictures
+    from vaecodec.evaluation.curves import rows_as_csv
 
     paths = find_pictures(folder)
     for target in (plot, csv_file):
         if target is not None:
             check_target(target, force=force)
+    ours = VaecodecAdapter(Codec(DEFAULT_MODEL if model is None else model, device=device), qualities)
+    rows, codes = _measured(paths, (ours, JPEG), quiet=quiet)
+    if not rows[ours.name]:
+        raise PictureError(f"{folder}: no picture in it could be read")
 
-    from vaecodec.api import DEFAULT_MODEL, Codec
-    from vaecodec.errors import MissingExtraError, PictureError, UsageError
+    curves = {name: curve(measured) for name, measured in rows.items()}
+    count = len(paths) - len(codes)
+    if as_json or not quiet:
+        _print(curves, ours.name, count, as_json=as_json)
+    if csv_file is not None:
+        text = rows_as_csv([row for measured in rows.values() for row in measured])
+        write_output(csv_file, text.encode(), source="-", force=force)
+    if plot is not None:
+        from vaecodec.evaluation.plots import curve_plot
+
+        title = f"mean of {count} pictures of {Path(folder).resolve().name}"
+        write_output(plot, curve_plot(curves, title), source="-", force=force)
+    if codes:
+        raise click.exceptions.Exit(1)
+
+
+def _measured(
+    paths: Sequence[Path], codecs: Sequence[CodecAdapter], *, quiet: bool
+) -> tuple[dict[str, list[Measurement]], list[int]]:
+    """Rows of every codec, and the exit codes of pictures that could not be read."""
+    from vaecodec.errors import PictureError
+    from vaecodec.evaluation import measure
     from vaecodec.picture import read_picture
 
-    ours = VaecodecAdapter(Codec(DEFAULT_MODEL if model is None else model, device=device), qualities)
     progress = Progress(len(paths), quiet=quiet)
-    rows: dict[str, list[Measurement]] = {ours.name: [], JPEG.name: []}
+    rows: dict[str, list[Measurement]] = {codec.name: [] for codec in codecs}
     with_ms_ssim = _ms_ssim_is_there()
     if not with_ms_ssim and not quiet:
         say("warning: no MS-SSIM: pip install 'vaecodec[metrics]'")
@@ -87,50 +116,42 @@ def command(
             say(error)
             codes.append(exit_code(error))
             continue
-        for codec in (ours, JPEG):
+        for codec in codecs:
             for setting in codec.settings:
                 row = measure(codec, path.name, samples, setting, with_ms_ssim=with_ms_ssim)
                 rows[codec.name].append(row)
     progress.clear()
-    if not rows[ours.name]:
-        raise PictureError(f"{folder}: no picture in it could be read")
+    return rows, codes
 
-    curves = {name: curve(measured) for name, measured in rows.items()}
+
+def _print(curves: Mapping[str, list[CurvePoint]], name: str, count: int, *, as_json: bool) -> None:
+    """Curves, and how one of them compares with JPEG's."""
+    from vaecodec.errors import MissingExtraError, UsageError
+    from vaecodec.evaluation import JPEG, bd_rates
+    from vaecodec.evaluation.curves import json_ready
+    from vaecodec.evaluation.tables import bd_rate_cell, curve_table, text_table
+
     comparison, reason = None, None
     try:
-        comparison = bd_rates(curves[JPEG.name], curves[ours.name])
+        comparison = bd_rates(curves[JPEG.name], curves[name])
     except (UsageError, MissingExtraError) as error:
         reason = str(error)
-
-    count = len(paths) - len(codes)
     if as_json:
         facts = {
             "pictures": count,
-            "curves": {name: [json_ready(point) for point in points] for name, points in curves.items()},
-            "bd_rate": None
-            if comparison is None
-            else {name: json_ready(result) for name, result in comparison.items()},
+            "curves": {codec: [json_ready(point) for point in points] for codec, points in curves.items()},
+            "bd_rate": None if comparison is None else {w: json_ready(result) for w, result in comparison.items()},
             "bd_rate_note": reason,
         }
         click.echo(json.dumps(facts))
-    elif not quiet:
-        for name, points in curves.items():
-            click.echo(f"{name}, mean of {count} pictures\n{curve_table(points)}\n")
-        if comparison is None:
-            click.echo(f"BD-rate against JPEG 4:2:0: n/a: {reason}")
-        else:
-            header = ("BD-rate against JPEG 4:2:0", *comparison)
-            click.echo(text_table(header, [(ours.name, *map(bd_rate_cell, comparison.values()))]))
-    if csv_file is not None:
-        text = rows_as_csv([row for measured in rows.values() for row in measured])
-        write_output(csv_file, text.encode(), source="-", force=force)
-    if plot is not None:
-        from vaecodec.evaluation.plots import curve_plot
-
-        title = f"mean of {count} pictures of {Path(folder).resolve().name}"
-        write_output(plot, curve_plot(curves, title), source="-", force=force)
-    if codes:
-        raise click.exceptions.Exit(1)
+        return
+    for codec, points in curves.items():
+        click.echo(f"{codec}, mean of {count} pictures\n{curve_table(points)}\n")
+    if comparison is None:
+        click.echo(f"BD-rate against JPEG 4:2:0: n/a: {reason}")
+    else:
+        header = ("BD-rate against JPEG 4:2:0", *comparison)
+        click.echo(text_table(header, [(name, *map(bd_rate_cell, comparison.values()))]))
 
 
 def _ms_ssim_is_there() -> bool:

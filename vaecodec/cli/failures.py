@@ -1,4 +1,4 @@
-"""What a failure looks like to who called: one line on standard error, and an exit code."""
+"""How failures are reported to the caller: one line on standard error, and an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs and outputs by the manners of zstd: names follow from names, ``-`` is a pipe, nothing is overwritten unasked."""
+"""Inputs and outputs. Follows zstd's conventions: output names derive from input names, ``-`` is a pipe, nothing is overwritten unasked."""
 
 from __future__ import annotations
 

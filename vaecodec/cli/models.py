@@ -10,7 +10,8 @@ import click
 from vaecodec.cli import options
 
 if TYPE_CHECKING:
-    from vaecodec.installed import ModelCard, VaeCard
+    from vaecodec.installed import ModelCard
+    from vaecodec.vae.weights import VaeCard
 
 
 @click.command("models")
@@ -19,8 +20,8 @@ def command(as_json: bool) -> None:
     """List the installed models: what they cost, and where they are."""
     from vaecodec.api import list_models
     from vaecodec.evaluation.tables import number, text_table
-    from vaecodec.installed import vae_cards
     from vaecodec.vae.settings import DISCRETE
+    from vaecodec.vae.weights import vae_cards
 
     cards, of_items = list_models(), vae_cards()
     if as_json:

@@ -28,7 +28,7 @@ def _pixels(_: click.Context, __: click.Parameter, value: str | None) -> int | N
 limit = click.option(
     "--limit", callback=_pixels, metavar="PIXELS", help="Take pictures of at most so many pixels: 20MP, 1GP."
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 quiet = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 device = click.option(
     "--device", default="auto", metavar="DEVICE", help="auto, cpu or cuda. The picture is the same on each.  [auto]"

@@ -1,4 +1,4 @@
-"""How far a long command is: one line on standard error, and only if that is a terminal."""
+"""Progress display for long commands: one line on standard error, only on a terminal."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vaecodec.backends.backend import Backend
 from vaecodec.bitstream.container import DEFAULT_LIMITS, KIND_PICTURE, Container, Limits, read_container
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.codec.decoder import Decoded, Decoder, Salvaged, checksum_of
@@ -16,14 +17,13 @@ from vaecodec.codec.rate_control import one_target
 from vaecodec.codec.rectangle import Rectangle
 from vaecodec.errors import FileFormatError, UnknownModelError, UsageError
 from vaecodec.installed import find_weights
-from vaecodec.models.backend import Backend
 from vaecodec.picture import DEFAULT_MAX_PIXELS, Picture, PictureRows, PictureSource, read_picture, strip_metadata
 from vaecodec.picture.picture import Samples
 from vaecodec.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    from vaecodec.backends.torch_backend import TorchBackend
     from vaecodec.exact.arithmetic import Arithmetic
-    from vaecodec.models.torch_backend import TorchBackend
 
 
 class Codec:

@@ -193,7 +193,7 @@ def reconstruct(
     samples = np.zeros((region.height, region.width, header.channels), sample_type(header))
     frame, halo = Rectangle(0, 0, header.width, header.height), model.backend.halo
     window = window_of(region, frame, halo)
-    synthesise = model.backend.synthesise if header.bit_depth == 8 else model.backend.synthesise_deep
+    synthesise = model.backend.synthesise if header.bit_depth == 8 else model.backend.synthesise_16_bit
     for tile, r in tiles:
         part = r.meets(region)
         if part is None:

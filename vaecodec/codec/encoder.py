@@ -32,7 +32,7 @@ from vaecodec.codec.options import EncodeOptions
 from vaecodec.codec.rate_control import one_target, search
 from vaecodec.codec.rectangle import Grid, Rectangle
 from vaecodec.codec.stored import stored_alpha, stored_if_screen, stored_picture
-from vaecodec.models.decoder_data import quality_in_units
+from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.settings import STRIDE
 from vaecodec.picture import DEEP_SCALE, Picture, PictureRows, RowWindow, fill_transparent
 from vaecodec.picture.picture import Samples
@@ -159,7 +159,7 @@ class Encoder:
         if options.target:
             coded = self._at_target(source)
         else:
-            coded = self._at_quality(source, quality_in_units(options.quality_or()))
+            coded = self._at_quality(source, quality16_from_percent(options.quality_or()))
         check = checksum_of(coded.samples) if options.check else None
         with self._watch.time("container"):
             data = coded.packed(source, check)
@@ -173,7 +173,7 @@ class Encoder:
         options, model = self._options, self._model
         header = Header(
             KIND_PICTURE, model.id, rows.width, rows.height, rows.channels, rows.bit_depth,
-            quality_in_units(options.quality_or()), options.tiling.exponent_for(rows.width, rows.height),
+            quality16_from_percent(options.quality_or()), options.tiling.exponent_for(rows.width, rows.height),
         )  # fmt: skip
         tiles, bits = [], 0.0
         for coded in self._tiles(header, self._bands(rows)):

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from vaecodec.backends.backend import EncodingBackend, open_backend
 from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder, SymbolModels
 from vaecodec.bitstream.container import TILE_LATENTS, Tile
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.codec.options import Access
 from vaecodec.codec.rectangle import Rectangle
 from vaecodec.errors import MissingExtraError
-from vaecodec.models.backend import TileLatents, open_backend
+from vaecodec.models.coding import TileLatents, decode_tile, encode_tile
 from vaecodec.models.cost import count_macs
 from vaecodec.models.encoder_data import analysis_halo
 from vaecodec.models.settings import LARGEST_EXACT_EFFORT, STRIDE
@@ -26,9 +27,8 @@ from vaecodec.picture.picture import Samples
 from vaecodec.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    from vaecodec.backends.torch_backend import TorchBackend
     from vaecodec.exact.arithmetic import Arithmetic
-    from vaecodec.models.native_backend import NativeBackend
-    from vaecodec.models.torch_backend import TorchBackend
 
 
 class CodedTile(NamedTuple):
@@ -98,7 +98,7 @@ class LoadedModel:
         """Pixels around a tile that its latents depend on, a multiple of 16."""
         return STRIDE * analysis_halo(self.weights.settings)
 
-    def _encoder(self, effort: int) -> NativeBackend | TorchBackend:
+    def _encoder(self, effort: int) -> EncodingBackend:
         """What encodes with an effort: the backend, or torch beside the native one where that has no integers for it.
 
         Raises:
@@ -107,7 +107,7 @@ class LoadedModel:
         if self.backend.name != "native":
             return self.torch
         if effort <= LARGEST_EXACT_EFFORT and self.weights.analysis is not None:
-            return cast("NativeBackend", self.backend)
+            return cast(EncodingBackend, self.backend)
         if find_spec("torch") is None:
             what = f"effort {effort}" if effort > LARGEST_EXACT_EFFORT else f"compressing with the model {self.name}"
             raise MissingExtraError(f"{what} needs torch: pip install 'vaecodec[torch]'")
@@ -123,7 +123,9 @@ class LoadedModel:
         coder = SymbolEncoder(self._symbol_models)
         groups: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
         with watch.time("prior"):
-            latents = encoder.encode_tile(analysed, quality16, lambda s, i: groups.append((s, i)))
+            latents = encode_tile(
+                analysed.v, analysed.z, encoder, quality16, lambda s, i: groups.append((s, i)), analysed.zeroed
+            )  # fmt: skip
         with watch.time("coding"):
             for symbols, indices in groups:
                 coder.push(symbols, indices)
@@ -145,7 +147,7 @@ class LoadedModel:
                 return decoder.pop(indices)
 
         with watch.time("prior"):
-            latents = self.backend.decode_tile(quality16, cells.height, cells.width, pop)
+            latents = decode_tile(self.backend, quality16, cells.height, cells.width, pop)
         # The coder runs inside the prior's steps: its time is its own.
         watch.seconds["prior"] -= watch.seconds["coding"] - coding_before
         decoder.close()

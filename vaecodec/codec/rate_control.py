@@ -60,7 +60,7 @@ class Measure:
 
 
 def _psnr(source: Samples, decoded: Samples) -> float:
-    from vaecodec.evaluation.metrics import psnr
+    from vaecodec.metrics.fidelity import psnr
 
     return min(psnr(source, decoded), _NO_ERROR)
 
@@ -86,7 +86,7 @@ def _ssimulacra2_target(value: float, width: int, height: int) -> float:
 
 
 def _ms_ssim(source: Samples, decoded: Samples) -> float:
-    from vaecodec.evaluation.metrics import ms_ssim
+    from vaecodec.metrics.fidelity import ms_ssim
 
     similarity = ms_ssim(source, decoded)
     assert similarity is not None  # the size was checked
@@ -94,7 +94,7 @@ def _ms_ssim(source: Samples, decoded: Samples) -> float:
 
 
 def _ms_ssim_target(value: float, width: int, height: int) -> float:
-    from vaecodec.evaluation.metrics import MS_SSIM_SHORTEST_SIDE
+    from vaecodec.metrics.fidelity import MS_SSIM_SHORTEST_SIDE
 
     if value > 1:
         raise UsageError(f"ms_ssim {value} makes no sense: it is at most 1")

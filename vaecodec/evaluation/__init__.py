@@ -15,9 +15,8 @@ from vaecodec.evaluation.curves import (
     measure,
     measure_pictures,
 )
-from vaecodec.evaluation.metrics import MS_SSIM_SHORTEST_SIDE, bits_per_pixel, ms_ssim, ms_ssim_db, psnr
 from vaecodec.evaluation.peers import AVIF, JPEG, JPEG_444, PEERS, WEBP, CodecAdapter, PillowCodec, VaecodecAdapter
-from vaecodec.metrics import ssimulacra2
+from vaecodec.metrics import MS_SSIM_SHORTEST_SIDE, bits_per_pixel, ms_ssim, ms_ssim_db, psnr, ssimulacra2
 
 __all__ = [
     "AVIF",

@@ -21,9 +21,9 @@ import numpy as np
 
 from vaecodec.errors import UsageError
 from vaecodec.evaluation.bd_rate import EYE_WINDOWS, WINDOWS, BDRate, bd_rate
-from vaecodec.evaluation.metrics import Samples, bits_per_pixel, ms_ssim, psnr
 from vaecodec.evaluation.peers import CodecAdapter
 from vaecodec.metrics import ssimulacra2
+from vaecodec.metrics.fidelity import Samples, bits_per_pixel, ms_ssim, psnr
 from vaecodec.picture import READABLE_EXTENSIONS
 
 

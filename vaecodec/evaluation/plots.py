@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vaecodec.errors import MissingExtraError
 from vaecodec.evaluation.curves import CurvePoint
-from vaecodec.evaluation.metrics import Samples, ms_ssim_db
+from vaecodec.metrics.fidelity import Samples, ms_ssim_db
 
 _GAP = 12
 _CAPTION_SIZE = 16

@@ -53,9 +53,14 @@ Pop = Callable[[IntArray], IntArray]
 """Takes the table indices (uint8 [N]) of one group, gives its symbols (int32 [N])."""
 
 
-def quality_in_units(quality: float) -> int:
+def quality16_from_percent(quality: float) -> int:
     """Quality 0..100 -> the integer 16·q of files."""
     return round(quality * QUALITY_UNITS)
+
+
+def unit_quality(quality16: int) -> float:
+    """16·q -> q in 0..1, as the float model takes it."""
+    return quality16 / (100 * QUALITY_UNITS)
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ DEEP_SHIFT = 8
 
 
 def with_deep_samples(data: LinearData) -> LinearData | None:
-    """The last layer with DEEP_SHIFT fractional bits more in what it gives, rounded to the nearest; None if it has not got them."""
+    """The last layer with DEEP_SHIFT fractional bits more in what it gives, rounded to the nearest; or None if it lacks those bits."""
     if int(data.shift.min()) < DEEP_SHIFT + DIGIT_SHIFT or data.leaky:
         return None
     shift = data.shift.astype(np.int64)

@@ -133,12 +133,12 @@ class Analysed(NamedTuple):
     Attributes:
         v: int32 [h, w, M], in 256ths of a step.
         z: symbols of z, int32 [Z, ceil(h/4), ceil(w/4)].
-        dead_zone: whether rounding has one.
+        zeroed: int32 [64], the dead zone of rounding by table index, in 256ths of a step; None where it has none.
     """
 
     v: IntArray
     z: IntArray
-    dead_zone: bool = False
+    zeroed: IntArray | None
 
 
 Cells = tuple[int, int]

@@ -59,17 +59,17 @@ class PriorPass:
         self.prior, self.quality16 = prior, quality16
         self.height, self.width = height, width
         self.padded = (z.shape[0] * Z_STRIDE, z.shape[1] * Z_STRIDE)
-        self.k = 0
-        self.decoded: list[Tensor] = []
+        self.k, self.asked = 0, False
         self.context: Tensor | None = None
         with exact_guard():
             self.features = prior.start(z, quality16)
             self.mean_factor = prior.by_step(prior.quality.at("mean_factor", quality16))
             self.index_offset = prior.by_step(prior.quality.at("index_offset", quality16))
 
-    def next(self) -> tuple[Tensor, Tensor]:
+    def next(self) -> tuple[IntArray, IntArray]:
         """μ in sixteenths of a step, int32 [M/4, h, w], and table indices 0..63, uint8 [M/4, h, w], of the next step."""
         prior, k = self.prior, self.k
+        self.asked = True
         with exact_guard():
             self.features, out = prior.step(k, self.features, self.context)
             mean, spread = out.to(torch.int32).chunk(2, dim=-1)
@@ -78,32 +78,23 @@ class PriorPass:
             index = torch.where(index < CERTAIN_BELOW, 0, index).to(torch.uint8)
             return self._to_planes(mean), self._to_planes(index)
 
-    def put(self, y16: Tensor) -> None:
+    def put(self, y16: IntArray) -> None:
         """Hands in the latents of the step asked for last: int32 [M/4, h, w], symbol·16 + μ."""
-        if self.k != len(self.decoded) or y16.dtype is not torch.int32:
-            raise TypeError("hand in one int32 tensor of latents for every step asked for")
+        if not self.asked or y16.dtype != np.int32:
+            raise TypeError("hand in one int32 array of latents for every step asked for")
+        self.k, self.asked = self.k + 1, False
+        if self.k == STEPS:
+            return
         with exact_guard():
             H, W = self.padded
-            grid = F.pad(y16.permute(1, 2, 0), (0, 0, 0, W - self.width, 0, H - self.height))
-            cells = split_cells(grid[None])
-            self.decoded.append(cells)
-            self.k += 1
-            if self.k < STEPS:
-                self.context = self.prior.look_up(cells)
+            planes = torch.from_numpy(y16).to(self.prior.device)
+            grid = F.pad(planes.permute(1, 2, 0), (0, 0, 0, W - self.width, 0, H - self.height))
+            self.context = self.prior.look_up(split_cells(grid[None]))
 
-    def latents(self) -> Tensor:
-        """All latents, in sixteenths of a step, channels last: int32 [h, w, M]."""
-        H, W = self.padded
-        groups = [
-            torch.stack([self.decoded[k][p] for p in range(4) for k in range(STEPS) if coded_group(k)[p] == g])
-            for g in range(STEPS)
-        ]
-        grid = join_cells(torch.cat(groups, dim=-1), 1, H, W)[0]
-        return grid[: self.height, : self.width]
-
-    def _to_planes(self, cells: Tensor) -> Tensor:
+    def _to_planes(self, cells: Tensor) -> IntArray:
         grid = join_cells(cells, 1, *self.padded)[0]
-        return grid[: self.height, : self.width].permute(2, 0, 1).contiguous()
+        planes: IntArray = grid[: self.height, : self.width].permute(2, 0, 1).contiguous().cpu().numpy()
+        return planes
 
 
 class ExactPrior:
@@ -123,6 +114,11 @@ class ExactPrior:
             self.device, self.arithmetic.dtype
         )
         self.stream_limit = self.up16.data.limit
+
+    @property
+    def latents(self) -> int:
+        """M: channels of y."""
+        return self.settings.latents
 
     def hyper_indices(self, quality16: int, height: int, width: int) -> IntArray:
         """Table indices of z for a grid of ``height`` × ``width`` latents: uint8 [Z, ceil(h/4), ceil(w/4)]."""

@@ -8,19 +8,19 @@ strongest colours reach, too: there saturation shows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
-from vaecodec.exact.rounding import FloatArray, ScaleTooFineError, round_depthwise, round_linear
+from vaecodec.exact.rounding import FloatArray
 from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN, fit_tables
-from vaecodec.models.coding import encode_tile, hyper_symbols, in_256ths, quality_of_units
+from vaecodec.models.analysis import hyper_symbols, in_256ths
+from vaecodec.models.coding import encode_tile
 from vaecodec.models.decoder_data import (
     CONTEXT_CLAMP,
     CONTEXT_LIMIT,
@@ -39,16 +39,23 @@ from vaecodec.models.decoder_data import (
     QUALITY_UNITS,
     SAMPLE_LIMIT,
     ExactData,
+    unit_quality,
 )
 from vaecodec.models.exact_image import ExactPrior, build_layers
+from vaecodec.models.export_encoder import with_integer_encoder
 from vaecodec.models.image import MEAN_LIMIT, SAMPLE_SCALE, ImageModel
-from vaecodec.models.layers import PositionLinear, ResidualBlock
+from vaecodec.models.rounding import (
+    CALIBRATION_QUALITIES,
+    WIDENINGS,
+    ChannelMaxima,
+    RangeTooNarrowError,
+    Rounder,
+    extreme_patterns,
+    numpy,
+)
 from vaecodec.models.settings import STEPS
 from vaecodec.models.weights import Weights, save_weights
 
-CALIBRATION_QUALITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-MARGIN = 3.5
-"""Ranges are wider than what the calibration items reach by this factor, where nothing else is said."""
 PRIOR_MARGIN = 1.25
 """Same, in the prior of the image model: what saturates there costs a few bits of rare pictures, finer weights save bits of all."""
 INNER_MARGIN = 2.5
@@ -58,8 +65,6 @@ STREAM_MARGIN = 1.5
 RANGE_CROPS = 48
 """Crops that set the ranges; the tables are fitted to all that are given."""
 
-WIDENINGS = 200
-"""How often ranges may be doubled."""
 INDEX_UNITS_PER_NAT = (1 << INDEX_SHIFT) * (INDEX_LEVELS - 1) / math.log(SIGMA_MAX / SIGMA_MIN)
 """Units of a table index (32nds of a level) per natural logarithm of σ."""
 
@@ -81,11 +86,6 @@ class Ranges:
     synthesis_inner: int = 2047
 
 
-def numpy(x: Tensor) -> FloatArray:
-    """Parameter -> float64 array."""
-    return x.detach().double().cpu().numpy()
-
-
 def margin_on_pictures(name: str) -> float:
     """By which factor ranges of the image model are wider than what calibration crops reach at ``name``."""
     if not name.startswith("g_s"):
@@ -100,178 +100,6 @@ def margin_on_patterns(name: str) -> float:
 
 def _is_synthesis_stream(name: str) -> bool:
     return name.startswith("g_s") and not name.endswith((".depthwise", ".expand"))
-
-
-def extreme_patterns(side: int = 256) -> npt.NDArray[np.uint8]:
-    """Checks, stripes and mosaics of saturated colours, with cells of 1 to 32 samples: uint8 [64, side, side, 3].
-
-    No photograph drives a synthesis as far: where only photographs set its ranges, such pictures lost 0.2 to 1.5 dB.
-    """
-    rng = np.random.default_rng(7)
-    y, x = np.mgrid[:side, :side]
-    colours = np.array([[c >> 2 & 1, c >> 1 & 1, c & 1] for c in range(8)]) * 255
-    black_and_white = colours[[0, 7]]
-    pictures = []
-    for cell in (1, 2, 3, 4, 6, 8, 16, 32):
-        for palette in (colours, black_and_white):
-            cells = rng.integers(0, len(palette), (-(-side // cell),) * 2)
-            pictures.append(palette[cells].repeat(cell, 0).repeat(cell, 1)[:side, :side])
-        for cells in (x // cell + y // cell, x // cell, y // cell):
-            for pair in (black_and_white, rng.permutation(colours)[:2]):
-                pictures.append(pair[cells % 2])
-    return np.stack(pictures).astype(np.uint8)
-
-
-class ChannelMaxima:
-    """Largest magnitude per channel at the outputs of modules, times a margin, over all passes of hooked models.
-
-    Attributes:
-        largest: of each name, [C].
-        margin: factor for what is seen next, by name.
-    """
-
-    def __init__(self, margin: Callable[[str], float] = lambda name: MARGIN) -> None:
-        self.largest: dict[str, FloatArray] = {}
-        self.margin = margin
-
-    def see(self, name: str, x: Tensor) -> None:
-        """Takes note of [..., C]."""
-        seen = self.margin(name) * numpy(x.abs().flatten(0, -2).amax(0))
-        self.largest[name] = np.maximum(self.largest.get(name, np.zeros_like(seen)), seen)
-
-    def watch(self, model: ImageModel) -> list[torch.utils.hooks.RemovableHandle]:
-        """Hooks on everything whose range matters."""
-        handles: list[torch.utils.hooks.RemovableHandle] = []
-        for name, module in model.named_modules():
-            if not name.startswith(("g_s", "h_s", "context")):
-                continue
-            if isinstance(module, ResidualBlock):
-                self._hook(handles, f"{name}.depthwise", module.depthwise)
-                self._hook(handles, f"{name}.expand", module.expand, leaky=True)
-                self._hook(handles, f"{name}.stream", module, inputs=True)
-                self._hook(handles, f"{name}.stream", module)
-            elif name in ("g_s.pairs", "g_s.patches"):
-                self._hook(handles, f"{name}.input", module, inputs=True)
-                if name == "g_s.pairs":
-                    self._hook(handles, name, module)
-        return handles
-
-    def _hook(
-        self,
-        handles: list[torch.utils.hooks.RemovableHandle],
-        name: str,
-        module: nn.Module,
-        *,
-        inputs: bool = False,
-        leaky: bool = False,
-    ) -> None:
-        def hook(_: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
-            x = given[0] if inputs else out
-            self.see(name, torch.nn.functional.leaky_relu(x, 0.125) if leaky else x)
-
-        handles.append(module.register_forward_hook(hook))
-
-    def widen(self, name: str, rows: npt.NDArray[np.bool_]) -> None:
-        """Doubles the range of some channels; ``rows`` may run over the four cells of a layer that unfolds."""
-        largest = self.largest[name]
-        largest[rows.reshape(-1, len(largest)).any(axis=0)] *= 2
-
-    def scale(self, limit: int, *names: str) -> FloatArray:
-        """Integers per unit, per channel, so that ±limit holds the largest of all ``names``."""
-        largest = np.max([self.largest[name] for name in names], axis=0)
-        scale: FloatArray = limit / np.maximum(largest, 1e-3)
-        return scale
-
-
-class RangeTooNarrowError(Exception):
-    """Inputs within their clamps could drive outputs of a layer past the bound: the range of ``name`` must be wider."""
-
-    def __init__(self, name: str, rows: npt.NDArray[np.bool_]) -> None:
-        super().__init__(name)
-        self.name, self.rows = name, rows
-
-
-class Rounder:
-    """Collects the rounded layers of one model."""
-
-    def __init__(self, model: nn.Module, maxima: ChannelMaxima) -> None:
-        self.model, self.maxima = model, maxima
-        self.layers: dict[str, LinearData | DepthwiseData] = {}
-
-    def linear(
-        self,
-        name: str,
-        *,
-        ranged_by: str = "",
-        input_scale: FloatArray,
-        output_scale: FloatArray,
-        input_limit: int,
-        limit: int,
-        leaky: bool = False,
-        digits: bool = False,
-    ) -> None:
-        """Rounds ``nn.Linear`` or ``PositionLinear``; ``ranged_by`` names the maxima that set the output scale."""
-        module = self.model.get_submodule(name)
-        if isinstance(module, PositionLinear):
-            weight, bias = numpy(module.weight).transpose(0, 2, 1), numpy(module.bias)[:, 0]
-        else:
-            assert isinstance(module, nn.Linear)
-            weight, bias = numpy(module.weight)[None], numpy(module.bias)[None]
-        try:
-            self.layers[name] = round_linear(
-                weight, bias, input_scale=input_scale, output_scale=output_scale, input_limit=input_limit, limit=limit,
-                leaky=leaky, digits=digits,
-            )  # fmt: skip
-        except ScaleTooFineError as error:
-            raise RangeTooNarrowError(ranged_by, error.rows) from error
-
-    def block(
-        self,
-        name: str,
-        scale: FloatArray,
-        between: FloatArray,
-        hidden: FloatArray,
-        *,
-        stream: int,
-        inner: int,
-        ranged_by: tuple[str, str, str],
-    ) -> None:
-        """Rounds one residual block.
-
-        Args:
-            name: of the module.
-            scale: integers per unit of the stream; ``between`` after the depthwise convolution, ``hidden`` after expanding.
-            between: see there.
-            hidden: see there.
-            stream: clamp of the stream; ``inner`` of what is inside.
-            inner: see there.
-            ranged_by: the maxima that set ``between``, ``hidden`` and ``scale``.
-        """
-        block = self.model.get_submodule(name)
-        assert isinstance(block, ResidualBlock)
-        try:
-            self.layers[f"{name}.depthwise"] = round_depthwise(
-                numpy(block.depthwise.weight)[:, 0], numpy(block.depthwise.bias),
-                input_scale=scale, output_scale=between, input_limit=stream, limit=inner,
-            )  # fmt: skip
-        except ScaleTooFineError as error:
-            raise RangeTooNarrowError(ranged_by[0], error.rows) from error
-        self.linear(
-            f"{name}.expand", ranged_by=ranged_by[1], input_scale=between, output_scale=hidden, input_limit=inner,
-            limit=inner, leaky=True,
-        )  # fmt: skip
-        self.linear(
-            f"{name}.project", ranged_by=ranged_by[2], input_scale=hidden, output_scale=scale, input_limit=inner,
-            limit=stream,
-        )  # fmt: skip
-
-    def blocks(self, names: list[str], scale: FloatArray, *, stream: int, inner: int) -> None:
-        """Rounds residual blocks on one stream of this scale; the input of the first names the stream."""
-        for name in names:
-            depthwise, expand = f"{name}.depthwise", f"{name}.expand"
-            between, hidden = self.maxima.scale(inner, depthwise), self.maxima.scale(inner, expand)
-            ranged_by = (depthwise, expand, f"{names[0]}.stream")
-            self.block(name, scale, between, hidden, stream=stream, inner=inner, ranged_by=ranged_by)
 
 
 @dataclass(frozen=True)
@@ -439,7 +267,7 @@ def residual_histograms(model: ImageModel, data: ExactData, crops: Tensor) -> li
     rng = np.random.default_rng(1)
     for x in crops:
         quality16 = int(rng.integers(0, 100 * QUALITY_UNITS + 1))
-        v = model.analyse(x[None], torch.tensor([quality_of_units(quality16)]))
+        v = model.analyse(x[None], torch.tensor([unit_quality(quality16)]))
         encode_tile(in_256ths(v[0]), hyper_symbols(model, v), prior, quality16, count)
     return list(counts[1:])
 
@@ -465,8 +293,6 @@ def export_weights(
     """
     data = round_model(model, crops[:RANGE_CROPS], ranges)
     half_widths, counts = fit_tables(list(residual_histograms(model, data, crops)))
-    from vaecodec.models.export_encoder import with_integer_encoder  # which imports what is above
-
     weights = Weights.make(model, data, half_widths, counts, card, tune)
     weights = with_integer_encoder(weights, model, crops[:RANGE_CROPS])
     save_weights(weights, path)

@@ -21,7 +21,10 @@ from vaecodec.models.decoder_data import (
     QUALITIES,
 )
 from vaecodec.models.encoder_data import SAMPLE_INPUT_LIMIT, SAMPLE_UNIT, SEEN_LIMIT, SEEN_UNIT, V_UNIT, EncoderData
-from vaecodec.models.export import (
+from vaecodec.models.image import SAMPLE_SCALE, ImageEncoder
+from vaecodec.models.layers import ResidualBlock
+from vaecodec.models.refine import symbol_costs
+from vaecodec.models.rounding import (
     CALIBRATION_QUALITIES,
     WIDENINGS,
     ChannelMaxima,
@@ -30,9 +33,6 @@ from vaecodec.models.export import (
     extreme_patterns,
     numpy,
 )
-from vaecodec.models.image import SAMPLE_SCALE, ImageEncoder
-from vaecodec.models.layers import ResidualBlock
-from vaecodec.models.refine import symbol_costs
 from vaecodec.models.weights import Weights
 
 STREAM, INNER = 16383, 2047
@@ -206,6 +206,6 @@ def round_encoder(encoder: ImageEncoder, crops: Tensor, zeroed: IntArray) -> Enc
 
 def with_integer_encoder(weights: Weights, encoder: ImageEncoder, crops: Tensor) -> Weights:
     """The same weights with the encoder's integers in place of its floats; encoder and crops as :func:`round_encoder` takes them."""
-    costs = torch.from_numpy(symbol_costs(weights.half_widths, weights.counts))
+    costs = symbol_costs(weights.half_widths, weights.counts)
     analysis = round_encoder(encoder, crops, dead_zone_table(costs, weights.tune))
     return replace(weights, analysis=analysis, encoder={"log_lambda": weights.encoder["log_lambda"]})

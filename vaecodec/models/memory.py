@@ -19,7 +19,7 @@ def keep_freed_memory() -> None:
 
     glibc returns the free end of the heap once it is twice as large as the largest block that was ever freed. Activations of a few
     megabytes are then mapped, and every page of them touched for the first time, in each layer of each picture: 10 % of decoding and
-    15 % of encoding on two threads (`bench/speed.py`). Freeing one large block, which costs nothing as nobody writes to it, raises that limit.
+    15 % of encoding on two threads (`bench/measure/speed.py`). Freeing one large block, which costs nothing as nobody writes to it, raises that limit.
     See mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
     """
     np.empty(LARGEST_BLOCK, np.uint8)

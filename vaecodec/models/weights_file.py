@@ -129,9 +129,9 @@ def load_weights_file(path: Path, format_name: str, assemble: Callable[[Mapping[
         weights = assemble(parts, tensors)
         named = metadata["id"]
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise DamagedWeightsError(f"{path}: damaged weights file ({error}); get it again") from error
+        raise DamagedWeightsError(f"{path}: damaged weights file ({error}); download it again") from error
     if weights.model_id().hex() != named:
-        raise DamagedWeightsError(f"{path}: the weights do not match their id {named}; get the file again")
+        raise DamagedWeightsError(f"{path}: the weights do not match their id {named}; download the file again")
     return weights
 
 

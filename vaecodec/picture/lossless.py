@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from vaecodec.errors import DamagedFileError, LimitError
+from vaecodec.errors import DamagedFileError, LimitError, damaged_file
 from vaecodec.picture.picture import Samples
 
 Kind = Literal["PNG", "WEBP"]
@@ -68,11 +68,9 @@ def decode_lossless(planes: LosslessPlanes, width: int, height: int, channels: i
     try:
         with Image.open(io.BytesIO(planes.data), formats=[planes.kind]) as image:
             if image.size != (width, height):
-                raise DamagedFileError(f"{what} has the wrong size: the file is damaged, get it again")
+                raise damaged_file(f"{what} has the wrong size")
             if image.mode not in _MODES[planes.kind]:
-                raise DamagedFileError(
-                    f"{what} has samples of the kind {image.mode}: the file is damaged, get it again"
-                )
+                raise damaged_file(f"{what} has samples of the kind {image.mode}")
             if channels == 3:
                 return np.array(image.convert("RGB"))
             grey = np.array(image)[:, :, 1] if image.mode == "RGB" else np.array(image.convert("L"))
@@ -83,4 +81,4 @@ def decode_lossless(planes: LosslessPlanes, width: int, height: int, channels: i
         raise LimitError(f"{what} has more pixels than Pillow decodes: {error}") from error
     except Exception as error:
         # Parsers that are fed any bytes fail in any way.
-        raise DamagedFileError(f"{what} cannot be read: the file is damaged, get it again") from error
+        raise damaged_file(f"{what} cannot be read") from error

@@ -56,6 +56,6 @@ def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
+def update_ema(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Moves the average towards the model; over the first steps faster than ``decay`` says."""
     torch._foreach_lerp_([*average.parameters()], [*model.parameters()], 1 - min(decay, step / (step + 10)))

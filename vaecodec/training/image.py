@@ -32,7 +32,7 @@ from vaecodec.models.memory import keep_all_freed_memory
 from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
 from vaecodec.models.precision import has_fast_bfloat16
 from vaecodec.models.settings import PRESETS, TUNES, ImageSettings
-from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint, unpack
+from vaecodec.training.checkpoints import read_checkpoint, save_checkpoint, unpack, update_ema
 from vaecodec.training.clock import Clock, learning_rate_factor
 from vaecodec.training.curves import write_history
 from vaecodec.training.graphics import draw_graphics
@@ -155,6 +155,7 @@ def fixed_crops(paths: Sequence[Path], count: int, size: int) -> Tensor:
     return torch.stack(crops[:: max(1, len(crops) // count)][:count])
 
 
+# One long function on purpose: a run reads from top to bottom.
 def train(settings: TrainSettings) -> None:
     """Runs the training that the settings describe; writes OUT, OUT.checkpoint, OUT.csv and OUT.png as it goes."""
     s = settings
@@ -309,7 +310,7 @@ def train(settings: TrainSettings) -> None:
             if skipped > 100 and skipped > step / 10:
                 raise UsageError(f"more than a tenth of {step} steps had no finite gradient: lower the learning rate")
         step += 1
-        follow(average, model, step, s.ema)
+        update_ema(average, model, step, s.ema)
 
         recent.append(float(loss.detach()))
         now = time.perf_counter()

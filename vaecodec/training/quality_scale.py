@@ -1,4 +1,4 @@
-"""Lays out the qualities of a trained model anew, so that q says how its pictures look (`bench/quality_scale.py` measures where)."""
+"""Lays out the qualities of a trained model anew, so that q says how its pictures look (`bench/studies/quality_scale.py` measures where)."""
 
 from __future__ import annotations
 

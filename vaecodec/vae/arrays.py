@@ -43,11 +43,12 @@ from vaecodec.errors import (
     ItemsError,
     UnknownModelError,
     UsageError,
+    damaged_file,
 )
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.tables import sigmas
-from vaecodec.installed import ITEM_MODELS, vae_cards
+from vaecodec.installed import ITEM_MODELS
 from vaecodec.models.device import pick_device
 from vaecodec.models.weights_file import named_id
 from vaecodec.stopwatch import Stopwatch
@@ -56,7 +57,7 @@ from vaecodec.vae.exact import BANK_TABLES, PIXEL_HALF_WIDTH, ExactVae, build_va
 from vaecodec.vae.items import Values, make_items, with_axes
 from vaecodec.vae.section import MAX_STEP, lossless_section, lossy_section, parse_array
 from vaecodec.vae.settings import DISCRETE, LATENT_LIMIT, LATENT_UNIT, VaeSettings
-from vaecodec.vae.weights import VaeWeights, load_vae
+from vaecodec.vae.weights import VaeWeights, load_vae, vae_cards
 
 DEFAULT_QUALITY: Final = 50.0
 
@@ -240,9 +241,9 @@ class ArrayCodec:
             for start, end in reversed(list(batches.spans(count))):
                 values[start:end] = pop_batch(self.vae, stacks, end - start)
         except ValueError:
-            raise DamagedFileError("a stack gives a latent that cannot be: the file is damaged, get it again") from None
+            raise damaged_file("a stack gives a latent that cannot be") from None
         if bottom.to_bits() != seeded(words):
-            raise DamagedFileError("a stack does not end in its seeded bits: the file is damaged, get it again")
+            raise damaged_file("a stack does not end in its seeded bits")
         return values
 
     # --- lossy -------------------------------------------------------------------------------------------------------
@@ -321,16 +322,14 @@ class ArrayCodec:
         count = self._count(array.shape)
         (tile,) = container.tiles
         if tile.mode != TILE_LATENTS:
-            raise DamagedFileError("an array's stream has the mode of a picture's: the file is damaged, get it again")
+            raise damaged_file("an array's stream has the mode of a picture's")
         if lossless:
             if not self.pixel_tables or not self.settings.variational:
-                raise DamagedFileError(
-                    f"model {self.name} codes nothing without loss: the file is damaged, get it again"
-                )
+                raise damaged_file(f"model {self.name} codes nothing without loss")
             values = self._pop_all(tile.payload, count, array.words, array.batches)
         else:
             if self.settings.context:
-                raise DamagedFileError(f"model {self.name} codes nothing lossy: the file is damaged, get it again")
+                raise damaged_file(f"model {self.name} codes nothing lossy")
             decoder = SymbolDecoder(self._latent_models, tile.payload)
             index = np.broadcast_to(array.index, (count, len(array.index)))
             symbols = decoder.pop(np.ascontiguousarray(index).reshape(-1)).reshape(index.shape)
@@ -358,9 +357,7 @@ class ArrayCodec:
 
     def _count(self, shape: tuple[int, ...]) -> int:
         if not fits(self.settings, with_axes(np.empty((0, *shape[1:]), np.uint8)).shape[1:]):
-            raise DamagedFileError(
-                "the array's shape is not that of the model's items: the file is damaged, get it again"
-            )
+            raise damaged_file("the array's shape is not that of the model's items")
         return shape[0]
 
 

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from vaecodec.bitstream.tables import FrozenTables
-from vaecodec.errors import DamagedFileError
+from vaecodec.errors import damaged_file
 from vaecodec.exact.integers import IntArray
 from vaecodec.vae.exact import BANK_TABLES, BANKS, PIXEL_HALF_WIDTH, ExactVae
 from vaecodec.vae.settings import PRIOR_LEVEL
@@ -112,7 +112,7 @@ def _pop_values(stacks: tuple[Stack, ...], indices: IntArray) -> IntArray:
         chosen = banks == bank
         values[chosen] = stacks[bank].pop(within[chosen]) + PIXEL_HALF_WIDTH
     if values.size and (int(values.min()) < 0 or int(values.max()) > 255):
-        raise DamagedFileError("a value is outside of 0..255: the file is damaged, get it again")
+        raise damaged_file("a value is outside of 0..255")
     whole = np.zeros(indices.size, np.uint8)
     whole[indices.reshape(-1) > 0] = values
     return whole.reshape(indices.shape)

@@ -13,14 +13,14 @@ from torch import Tensor
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.rounding import FloatArray
 from vaecodec.exact.tables import SIGMA_MAX, blend_weight, gaussian_tables, quantise_counts
-from vaecodec.models.export import (
+from vaecodec.models.layers import ResidualBlock
+from vaecodec.models.rounding import (
     WIDENINGS,
     ChannelMaxima,
     RangeTooNarrowError,
     Rounder,
     numpy,
 )
-from vaecodec.models.layers import ResidualBlock
 from vaecodec.vae.exact import (
     BANK_TABLES,
     BANKS,

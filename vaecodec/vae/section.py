@@ -10,7 +10,7 @@ import numpy as np
 from vaecodec.bitstream.container import DEFAULT_LIMITS, MAX_QUALITY16, Limits
 from vaecodec.bitstream.tables import TABLES
 from vaecodec.bitstream.varint import read_varint, write_varint
-from vaecodec.errors import DamagedFileError, FileFormatError, LimitError, TruncatedFileError
+from vaecodec.errors import DamagedFileError, FileFormatError, LimitError, TruncatedFileError, damaged_file
 from vaecodec.exact.integers import IntArray
 from vaecodec.vae.bits_back import Batches
 
@@ -114,7 +114,7 @@ def lossy_section(shape: tuple[int, ...], quality16: int, step: IntArray, offset
 
 
 def _damaged(what: str) -> DamagedFileError:
-    return DamagedFileError(f"the ARRAY section {what}: the file is damaged, get it again")
+    return damaged_file(f"the ARRAY section {what}")
 
 
 def _zigzag(value: int) -> int:

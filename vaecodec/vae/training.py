@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vaecodec.errors import UsageError
 from vaecodec.models.precision import has_fast_bfloat16
-from vaecodec.training.checkpoints import follow, read_checkpoint, save_checkpoint
+from vaecodec.training.checkpoints import read_checkpoint, save_checkpoint, update_ema
 from vaecodec.training.clock import Clock, learning_rate_factor
 from vaecodec.training.curves import write_history
 from vaecodec.training.options import parse_settings, setting
@@ -145,6 +145,7 @@ def kl_per_dimension(model: VaeModel, items: Tensor) -> list[float]:
     return [float(value) / math.log(2) for value in torch.cat(parts).mean(0)]
 
 
+# One long function on purpose: a run reads from top to bottom.
 def train_vae(settings: VaeTrainSettings) -> None:
     """Runs the training that the settings describe; writes OUT, OUT.checkpoint, OUT.csv and OUT.png as it goes."""
     s = settings
@@ -246,7 +247,7 @@ def train_vae(settings: VaeTrainSettings) -> None:
             if skipped > 100 and skipped > step / 10:
                 raise UsageError(f"more than a tenth of {step} steps had no finite gradient: lower the learning rate")
         step += 1
-        follow(average, model, step, s.ema)
+        update_ema(average, model, step, s.ema)
 
         now = time.perf_counter()
         if sys.stderr.isatty() and now - shown_at > 2:

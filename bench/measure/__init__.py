@@ -1,0 +1,1 @@
+"""Rate, quality, time and memory of codecs, as rows."""

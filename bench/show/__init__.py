@@ -1,0 +1,1 @@
+"""Rows as a page, as tables, as a comparison of two releases."""

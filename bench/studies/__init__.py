@@ -1,0 +1,1 @@
+"""One question each: what a choice costs, whether a promise holds."""

@@ -1,0 +1,155 @@
+"""The model in torch: the exact decoding half, and the float encoder beside it; arrays in and out are numpy's."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vaecodec.exact.arithmetic import Arithmetic
+from vaecodec.exact.integers import IntArray
+from vaecodec.models.analysis import hyper_symbols, in_256ths
+from vaecodec.models.coding import dead_zone_table
+from vaecodec.models.decoder_data import unit_quality
+from vaecodec.models.device import pick_device
+from vaecodec.models.encoder_data import V_UNIT, Analysed, Cells, analysis_halo, moved, seen_samples, widened
+from vaecodec.models.exact_encoder import ExactAnalysis
+from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.image import ImageEncoder
+from vaecodec.models.memory import keep_freed_memory
+from vaecodec.models.perceptual import DISTORTIONS
+from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine, symbol_costs
+from vaecodec.models.settings import STRIDE
+from vaecodec.models.weights import Weights
+
+
+class TorchBackend:
+    """Prior, synthesis and encoder of one model.
+
+    Args:
+        weights: the model.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        arithmetic: what carries the integers; None picks the fastest that passes the self-test.
+        threads: for the whole process; None leaves them as they are.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        weights: Weights,
+        device: str = "auto",
+        *,
+        arithmetic: Arithmetic | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.device = pick_device(device)
+        keep_freed_memory()
+        layers = build_layers(weights.data, self.device, arithmetic)
+        self.arithmetic = layers.arithmetic
+        self.prior = ExactPrior(layers)
+        self.synthesis = ExactSynthesis(layers)
+        self._weights, self._asked_arithmetic = weights, arithmetic
+        self.hyper_indices, self.begin = self.prior.hyper_indices, self.prior.begin
+
+    @cached_property
+    def relaxed(self) -> RelaxedDecoder:
+        """The decoder that gradients pass through; made when first asked for."""
+        w = self._weights
+        return RelaxedDecoder(w.data, w.half_widths, w.counts, self.device)
+
+    @cached_property
+    def _dead_zone(self) -> IntArray:
+        """What an encoder rounds to 0; made when first asked for, as decoders do without."""
+        return dead_zone_table(symbol_costs(self._weights.half_widths, self._weights.counts), self._weights.tune)
+
+    @property
+    def latents(self) -> int:
+        """M: channels of y."""
+        return self.prior.latents
+
+    @property
+    def halo(self) -> int:
+        """Latents around a tile that its samples depend on."""
+        return self.synthesis.halo
+
+    def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
+        """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
+        samples: npt.NDArray[np.uint8] = self.synthesis(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
+        return samples
+
+    def synthesise_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
+        """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
+
+        Raises:
+            UnsupportedPictureError: the model has samples of 8 bits only.
+        """
+        samples: npt.NDArray[np.int32] = (
+            self.synthesis.deep(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
+        )
+        return samples
+
+    @cached_property
+    def encoder(self) -> ImageEncoder:
+        """The float encoder, of weights that have no integers of it."""
+        return self._weights.build_encoder(self.device)
+
+    @cached_property
+    def analysis(self) -> ExactAnalysis | None:
+        """The encoder in integers; None where the weights have it in floats only."""
+        w = self._weights
+        if w.analysis is None:
+            return None
+        lookup = np.ascontiguousarray(w.data.tables["asinh"], np.int16)
+        return ExactAnalysis(w.analysis, lookup, self.device, self._asked_arithmetic)
+
+    def analyse(self, x: IntArray, rows: Cells, columns: Cells, quality16: int, effort: int = 0) -> Analysed:
+        """Samples uint8, or float32 of the same range, [H, W, 3] -> latents of the cells from ``rows[0]`` to ``rows[1]``, seen with their neighbours.
+
+        H and W are multiples of 16. ``effort``, 0 to 9: what to spend on better latents, see ``models/refine.py``.
+        """
+        height, width = x.shape[0] // STRIDE, x.shape[1] // STRIDE
+        halo = analysis_halo(self._weights.settings)
+        seen_rows, seen_columns = widened(rows, halo, height), widened(columns, halo, width)
+        passes = EFFORTS[effort]
+        zeroed = self._dead_zone if passes.dead_zone else None
+        if self.analysis is not None:
+            whole = self.analysis.latents(seen_samples(x, seen_rows, seen_columns), quality16)
+            (top, bottom), (left, right) = moved(rows, seen_rows), moved(columns, seen_columns)
+            cut = whole[top:bottom, left:right]
+            z = self.analysis.hyper_symbols(cut)
+            if not (passes.soft or passes.whole):
+                return Analysed(cut, z, zeroed)
+            v = torch.from_numpy(whole).to(self.device)[None].float() / V_UNIT
+            inside = _cut(v, seen_rows, seen_columns, rows, columns)
+        else:
+            with torch.inference_mode():
+                q = torch.tensor([unit_quality(quality16)], device=self.device)
+                v = self.encoder.analyse(self._samples(x, seen_rows, seen_columns), q)
+                inside = _cut(v, seen_rows, seen_columns, rows, columns)
+                z = hyper_symbols(self.encoder, inside)
+        if passes.soft or passes.whole:
+            near_rows, near_columns = widened(rows, self.halo, height), widened(columns, self.halo, width)
+            window = Window(
+                self._samples(x, near_rows, near_columns),
+                _cut(v, seen_rows, seen_columns, near_rows, near_columns),
+                moved(rows, near_rows), moved(columns, near_columns),
+            )  # fmt: skip
+            known = np.where(self.prior.hyper_indices(quality16, *inside.shape[1:3]) == 0, 0, z)
+            lam = self._weights.lambda_at(quality16)
+            distortion = DISTORTIONS[self._weights.tune]
+            inside = refine(self.relaxed, window, known, quality16, lam, passes, distortion)
+        return Analysed(in_256ths(inside[0]), z, zeroed)
+
+    def _samples(self, x: IntArray, rows: Cells, columns: Cells) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(seen_samples(x, rows, columns))).to(self.device)[None]
+
+
+def _cut(v: torch.Tensor, seen_rows: Cells, seen_columns: Cells, rows: Cells, columns: Cells) -> torch.Tensor:
+    """Of latents [1, h, w, M] of the seen cells, those of ``rows`` and ``columns``."""
+    (top, bottom), (left, right) = moved(rows, seen_rows), moved(columns, seen_columns)
+    return v[:, top:bottom, left:right]

@@ -1,0 +1,36 @@
+"""The order in which the latents of a tile are coded: four steps, and in each of them every 2×2 cell codes one position of each group.
+
+::
+
+    positions of a cell:  0 1     groups coded in step 0:  0 1    step 1:  3 2    step 2:  1 0    step 3:  2 3
+                          2 3                              2 3             1 0             3 2             0 1
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vaecodec.models.settings import STEPS, coded_group
+
+Array = npt.NDArray[Any]
+
+
+def take_step(y: Array, k: int) -> Array:
+    """What step k codes of [h, w, M]: planes [M/4, h, w], of each latent cell the group that its position in a 2×2 cell has."""
+    group = y.shape[2] // STEPS
+    planes = np.empty((group, *y.shape[:2]), y.dtype)
+    for position, g in enumerate(coded_group(k)):
+        i, j = divmod(position, 2)
+        planes[:, i::2, j::2] = y[i::2, j::2, g * group : (g + 1) * group].transpose(2, 0, 1)
+    return planes
+
+
+def put_step(y: Array, k: int, planes: Array) -> None:
+    """The inverse of :func:`take_step`, into [h, w, M]."""
+    group = len(planes)
+    for position, g in enumerate(coded_group(k)):
+        i, j = divmod(position, 2)
+        y[i::2, j::2, g * group : (g + 1) * group] = planes[:, i::2, j::2].transpose(1, 2, 0)
