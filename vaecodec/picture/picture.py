@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaecodec.errors import BitDepthError, UnsupportedPictureError
+from vaecodec.picture.metadata import Density, Metadata
 
 Samples = npt.NDArray[Any]
 """uint8 or uint16."""
@@ -31,6 +32,9 @@ class Picture:
             ``Exif\0\0`` prefix that JPEG puts before it, or None.
         xmp: the XMP packet, or None.
         alpha: uint8 [H, W], 0 transparent to 255 opaque, not premultiplied; None where all is opaque.
+        density: how many pixels are meant to be how long, or None.
+        extended_xmp: the packet that a JPEG's main XMP packet points to, or None.
+        notes: what of the source was changed or is not here, a few words each.
 
     Raises:
         UnsupportedPictureError: another dtype or shape.
@@ -41,6 +45,9 @@ class Picture:
     exif: bytes | None = None
     xmp: bytes | None = None
     alpha: Samples | None = None
+    density: Density | None = None
+    extended_xmp: bytes | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         samples = self.samples
@@ -56,7 +63,9 @@ class Picture:
             raise UnsupportedPictureError(
                 f"samples have the shape {samples.shape}: only (height, width, 1) and (height, width, 3) are supported"
             )
-        object.__setattr__(self, "samples", np.ascontiguousarray(samples))
+        # Files and other machines have their bytes the other way round.
+        native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+        object.__setattr__(self, "samples", np.ascontiguousarray(native))
         if self.alpha is not None:
             if self.alpha.dtype != np.uint8 or self.alpha.shape != samples.shape[:2]:
                 raise UnsupportedPictureError(
@@ -64,6 +73,23 @@ class Picture:
                 )
             opaque = bool((self.alpha == 255).all())
             object.__setattr__(self, "alpha", None if opaque else np.ascontiguousarray(self.alpha))
+
+    @classmethod
+    def of(cls, samples: Samples, metadata: Metadata, alpha: Samples | None = None) -> Picture:
+        """A picture from samples and what was read beside them."""
+        return cls(
+            samples, metadata.icc, metadata.exif, metadata.xmp, alpha, metadata.density, metadata.extended_xmp,
+            metadata.notes,
+        )  # fmt: skip
+
+    def with_samples(self, samples: Samples, alpha: Samples | None) -> Picture:
+        """Other samples with the same metadata."""
+        return replace(self, samples=samples, alpha=alpha)
+
+    @property
+    def metadata(self) -> Metadata:
+        """All but samples and alpha."""
+        return Metadata(self.icc, self.exif, self.xmp, self.extended_xmp, self.density, self.notes)
 
     @property
     def width(self) -> int:
