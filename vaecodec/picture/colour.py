@@ -17,12 +17,13 @@ _SAME_LEVELS = 1
 _NEUTRAL_LEVELS = 2
 
 
-def to_srgb(image: Image.Image, icc: bytes) -> Samples:
+def to_srgb(image: Image.Image, icc: bytes, *, precise: bool = False) -> Samples:
     """Converts to sRGB with the profile's own rendering intent.
 
     Args:
         image: of mode ``L``, ``RGB`` or ``CMYK``.
         icc: the profile that its samples are meant in.
+        precise: compute every sample, without the tables that make it fast and shadows coarse.
 
     Returns:
         uint8 [H, W, 3].
@@ -34,7 +35,8 @@ def to_srgb(image: Image.Image, icc: bytes) -> Samples:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         intent = ImageCms.Intent(ImageCms.getDefaultIntent(profile))
         srgb = ImageCms.createProfile("sRGB")
-        transform = ImageCms.buildTransform(profile, srgb, image.mode, "RGB", renderingIntent=intent)
+        flags = ImageCms.Flags.NOOPTIMIZE if precise else ImageCms.Flags.NONE
+        transform = ImageCms.buildTransform(profile, srgb, image.mode, "RGB", renderingIntent=intent, flags=flags)
         if image.mode == "RGB" and _changes_nothing(transform):
             return np.asarray(image)
         converted = ImageCms.applyTransform(image, transform)
@@ -51,18 +53,19 @@ def samples_to_srgb(samples: Samples, icc: bytes) -> Samples:
         UnreadablePictureError: the profile is broken or does not fit the samples.
         BitDepthError: 16 bits, and imagecodecs is not installed.
     """
-    grey = samples.shape[2] == 1
-    if grey and _colour_space(icc) == "RGB":
-        samples = np.repeat(samples, 3, axis=2)
+    if samples.shape[2] == 3:
+        return _deep_to_srgb(samples, icc) if samples.dtype == np.uint16 else to_srgb(Image.fromarray(samples), icc)
+    levels = np.arange(np.iinfo(samples.dtype).max + 1, dtype=samples.dtype).reshape(1, -1, 1)
+    if _colour_space(icc) == "RGB":
+        levels = np.repeat(levels, 3, axis=2)
     if samples.dtype == np.uint16:
-        converted = _deep_to_srgb(samples, icc)
+        table = _deep_to_srgb(levels, icc)[0]
     else:
-        converted = to_srgb(Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples), icc)
-    if not grey:
-        return converted
-    spread = converted.max(axis=2).astype(int) - converted.min(axis=2)
-    limit = _NEUTRAL_LEVELS * (1 if converted.dtype == np.uint8 else 257)
-    return converted[:, :, 1:2] if int(spread.max()) <= limit else converted
+        table = to_srgb(Image.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels), icc, precise=True)[0]
+    spread = table.max(axis=1).astype(int) - table.min(axis=1)
+    limit = _NEUTRAL_LEVELS * (1 if table.dtype == np.uint8 else 257)
+    converted: Samples = table[:, 1:2][samples[:, :, 0]] if int(spread.max()) <= limit else table[samples[:, :, 0]]
+    return converted
 
 
 def _colour_space(icc: bytes) -> str:
@@ -95,7 +98,7 @@ def _deep_to_srgb(samples: Samples, icc: bytes) -> Samples:
         planes = samples[:, :, 0] if mode == "gray" else samples
         converted = imagecodecs.cms_transform(
             np.ascontiguousarray(planes), icc, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
-            colorspace=mode, outcolorspace="rgb", outdtype=np.uint16, intent=intent,
+            colorspace=mode, outcolorspace="rgb", outdtype=np.uint16, intent=intent, flags=int(ImageCms.Flags.NOOPTIMIZE),
         )  # fmt: skip
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, RuntimeError) as error:
         raise UnreadablePictureError(_BROKEN) from error
