@@ -300,10 +300,10 @@ def _read_deep_jpeg(request: _Request, bits: int, size: tuple[int, int]) -> Pict
 def _read_tiff(request: _Request) -> Picture:
     file, name = request.file, request.name
     found = read_directories(file)
-    if found is None:
-        raise UnreadablePictureError(f"{name}: damaged or cut short: it has no directory")
     if is_camera_raw(found, request.head):
         raise UnsupportedPictureError(f"{name}: {CAMERA_RAW}")
+    if found is None:
+        raise UnreadablePictureError(f"{name}: damaged or cut short: it has no directory")
     beside = check_pages(found, name, request.first_frame)
     planes = _tiff_by_pillow(request) if is_shallow(found) else None
     if planes is None:

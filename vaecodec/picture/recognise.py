@@ -110,10 +110,12 @@ def foreign_kind(head: bytes) -> Foreign | None:
     return _TEXT if _XML_OR_JSON.match(start) else None
 
 
-def is_camera_raw(found: Directories, head: bytes) -> bool:
+def is_camera_raw(found: Directories | None, head: bytes) -> bool:
     """Whether a TIFF file is a camera's raw file, whose first page is a thumbnail or what a sensor saw."""
-    if head[8:10] == b"CR" or not found.pages:
-        return bool(found.pages)
+    if head[8:10] == b"CR" and head[10:11] == b"\2":
+        return True
+    if found is None:
+        return False
     first = found.pages[0].entries
     if _DNG_VERSION in first or set(found.numbers(_COMPRESSION)) & _RAW_COMPRESSIONS:
         return True

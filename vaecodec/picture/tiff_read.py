@@ -206,7 +206,7 @@ def tiff_rows(file: BinaryIO, name: str, max_pixels: int, first_frame: bool = Fa
         if page.photometric == _WHITE_IS_ZERO:
             blocks = (~block for block in blocks)
         found = read_directories(file)
-        if found is not None and is_camera_raw(found, _head(file)):
+        if is_camera_raw(found, _head(file)):
             raise UnsupportedPictureError(f"{name}: {CAMERA_RAW}")
         beside = () if found is None else check_pages(found, name, first_frame)
         metadata = tiff_metadata(file)
