@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +29,8 @@ _EXIF_PREFIX = b"Exif\0\0"
 # What one segment holds beside the names that stand before EXIF and XMP.
 _JPEG_SEGMENT = 65533 - 29
 _MOST_JFIF = 65535
+# Signature and IHDR.
+_PNG_HEAD = 33
 
 # Quality for those who ask for JPEG: no visible second loss on top of ours.
 _JPEG_QUALITY = 95
@@ -60,8 +63,6 @@ class OutputFormat:
 
 def _png_options(picture: Picture) -> dict[str, Any]:
     chunks = PngImagePlugin.PngInfo()
-    if picture.density is not None and (content := density_chunk(picture.density)) is not None:
-        chunks.add(b"pHYs", content)
     if picture.xmp is not None:
         # Built by hand: Pillow's own way needs text, and XMP is to come back byte for byte.
         chunks.add(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + picture.xmp)
@@ -87,7 +88,22 @@ def _too_large_for_jpeg(picture: Picture) -> tuple[str, ...]:
     )
 
 
-def _with_density(data: bytes, density: Density) -> bytes:
+def _png_with_density(data: bytes, density: Density) -> bytes:
+    """A PNG with a chunk more, right behind its header."""
+    content = density_chunk(density)
+    if content is None:
+        return data
+    chunk = b"pHYs" + content
+    return (
+        data[:_PNG_HEAD]
+        + struct.pack(">I", len(content))
+        + chunk
+        + struct.pack(">I", zlib.crc32(chunk))
+        + data[_PNG_HEAD:]
+    )
+
+
+def _jpeg_with_density(data: bytes, density: Density) -> bytes:
     """A JPEG whose JFIF header, which Pillow has written, says a density."""
     (x, y), unit = (density.per("inch"), 1) if density.unit != "centimetre" else (density.per("centimetre"), 2)
     if density.unit == "none":
@@ -117,6 +133,9 @@ def _no_options(_: Picture) -> dict[str, Any]:
 def _given(**options: bytes | None) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
+
+# Pillow knows none without a unit, and pixels per inch alone.
+_DENSITY_WRITERS = {"png": _png_with_density, "jpeg": _jpeg_with_density}
 
 _METADATA = frozenset({"icc", "exif", "xmp"})
 
@@ -220,7 +239,9 @@ def encode_picture(picture: Picture, output: OutputFormat) -> bytes:
         reason = " ".join(str(error).split())
         raise UsageError(f"{output.name} cannot hold this picture or its metadata ({reason}): use png") from error
     data = buffer.getvalue()
-    return data if output.name != "jpeg" or picture.density is None else _with_density(data, picture.density)
+    if picture.density is not None and output.name in _DENSITY_WRITERS:
+        data = _DENSITY_WRITERS[output.name](data, picture.density)
+    return data
 
 
 def write_picture(
