@@ -126,6 +126,12 @@ def deep_files() -> dict[str, tuple[bytes, np.ndarray]]:
             imagecodecs.jpeg2k_encode(ten, bitspersample=10, reversible=True, codecformat="jp2", level=0),
             scaled,
         ),
+        "JPEG 2000 of 9 bits, grey": (
+            imagecodecs.jpeg2k_encode(
+                ten[:, :, 0].copy() >> 1, bitspersample=9, reversible=True, codecformat="j2k", level=0
+            ),
+            ((ten[:, :, :1].astype(np.uint32) // 2 * 65535 + 255) // 511).astype(np.uint16),
+        ),
         "JPEG XL": (imagecodecs.jpegxl_encode(RGB, lossless=True), RGB),
         "TIFF with alpha": (tiff(planes, extrasamples=["unassalpha"]), RGB),
         "TIFF in planes": (tiff(separate, planarconfig="separate"), RGB),

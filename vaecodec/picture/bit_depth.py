@@ -29,6 +29,9 @@ def bits_per_sample(image: Image.Image, head: bytes) -> int:
     Returns:
         The bits of the deepest sample; 8 where the header says no more than that.
     """
+    if image.format == "JPEG2000" and head:
+        # Pillow has one mode for 9 to 16 bits.
+        return _jpeg_2000_depth(head)
     if image.mode.startswith(("I", "F")):
         return 16 if image.mode.startswith("I;16") else 32
     match image.format:
@@ -40,8 +43,6 @@ def bits_per_sample(image: Image.Image, head: bytes) -> int:
         case "PPM":
             header = _PNM_HEADER.match(head)
             return max(8, int(header[3]).bit_length()) if header else 8
-        case "JPEG2000":
-            return _jpeg_2000_depth(head)
         case "AVIF":
             return _avif_depth(head)
     return 8

@@ -53,6 +53,9 @@ def read_deep(format: str, file: BinaryIO, name: str, size: tuple[int, int], bit
         ) from error
     planes = getattr(imagecodecs, decoder)(data)
     width, height = size
+    if planes.ndim == 4:
+        # Of several frames, the first.
+        planes = planes[0]
     if planes.shape[:2] != (height, width) or planes.dtype != np.uint16:
         raise UnreadablePictureError(f"{name}: two readers disagree about its samples")
     planes = planes.reshape(height, width, -1)

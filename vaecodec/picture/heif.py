@@ -8,14 +8,15 @@ import numpy as np
 
 from vaecodec.errors import LimitError, MissingExtraError, PictureError, UnsupportedPictureError
 from vaecodec.picture.coded_colour import of_boxes
-from vaecodec.picture.isobmff import item_types
-from vaecodec.picture.metadata import Metadata
+from vaecodec.picture.isobmff import has_tone_map, item_types
+from vaecodec.picture.metadata import GAIN_MAP_NOTE, Metadata
 from vaecodec.picture.orientation import upright_exif
 from vaecodec.picture.picture import Picture
 from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.tiff_read import unreadable
 from vaecodec.picture.wide_numbers import alpha_in_8_bit, scaled, straight
 
+_EXPORT = "export it as PNG, TIFF or JPEG first"
 _EXIF_PREFIX = b"Exif\0\0"
 _CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
 
@@ -36,6 +37,8 @@ def read_heif(file: BinaryIO, name: str, max_pixels: int) -> Picture:
     file.seek(0)
     try:
         opened: Any = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
+        if not len(opened):
+            raise UnsupportedPictureError(f"{name}: HEIF without a picture that pillow-heif decodes: {_EXPORT}")
         image = opened[opened.primary_index]
         width, height = image.size
         check_size(width, height, max_pixels, name)
@@ -76,8 +79,8 @@ def _notes(opened: Any, image: Any, file: BinaryIO) -> list[str]:
     kinds = {kind.lower() for kind in item_types(file)} | {
         str(kind).lower().encode() for kind in image.info.get("aux", {})
     }
-    if any(b"gainmap" in kind for kind in kinds):
-        notes.append("the gain map, its HDR half, is not kept")
+    if any(b"gainmap" in kind for kind in kinds) or has_tone_map(file):
+        notes.append(GAIN_MAP_NOTE)
     if image.info.get("depth_images") or any(b"depth" in kind or kind.endswith(b"auxid:2") for kind in kinds):
         notes.append("the depth map is not kept")
     return notes

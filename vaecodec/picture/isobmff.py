@@ -75,6 +75,12 @@ def item_types(file: BinaryIO) -> list[bytes]:
     return [content[4:].split(b"\0")[0] for kind, content in boxes(containers.get(b"ipco", b"")) if kind == b"auxC"]
 
 
+def has_tone_map(file: BinaryIO) -> bool:
+    """Whether a file has an item that derives an HDR picture from the base and a gain map (ISO/IEC 23008-12, 6.6.2.4)."""
+    inside = dict(reversed(list(boxes((top_box(file, b"meta") or b"")[4:]))))
+    return b"infe" in inside.get(b"iinf", b"") and b"tmap" in inside[b"iinf"]
+
+
 def _primary_item(content: bytes) -> int:
     return int(struct.unpack_from(">H" if content[0] == 0 else ">I", content, 4)[0])
 

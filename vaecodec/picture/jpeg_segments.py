@@ -7,7 +7,7 @@ import re
 import struct
 from collections.abc import Iterator
 
-from vaecodec.picture.metadata import Density, Metadata, density
+from vaecodec.picture.metadata import GAIN_MAP_NOTE, Density, Metadata, density
 
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -66,7 +66,7 @@ def jpeg_metadata(data: bytes) -> Metadata:
         elif marker == _COMMENT:
             notes.append("a comment is not kept")
     if gain_map or any(word in data for word in _GAIN_MAP_WORDS[1:]):
-        notes.append("the gain map, its HDR half, is not kept")
+        notes.append(GAIN_MAP_NOTE)
     if _VIDEO.search(data) is not None:
         notes.append("the video of the motion photo is not kept")
     extended, trouble = _extended_xmp(parts, totals)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+GAIN_MAP_NOTE = "the gain map, its HDR half, is not kept"
+
 DensityUnit = Literal["none", "inch", "centimetre", "metre"]
 _PER_METRE = {"inch": Fraction(10000, 254), "centimetre": Fraction(100), "metre": Fraction(1)}
 

@@ -35,9 +35,10 @@ from vaecodec.picture import coded_colour
 from vaecodec.picture.bit_depth import HEADER_BYTES, bits_per_sample, deep_jpeg
 from vaecodec.picture.deep import Planes, read_deep, read_pfm
 from vaecodec.picture.heif import read_heif
+from vaecodec.picture.isobmff import has_tone_map
 from vaecodec.picture.jpeg_segments import embedded, jpeg_metadata
 from vaecodec.picture.jpeg_xl import read_jpeg_xl
-from vaecodec.picture.metadata import Metadata, density
+from vaecodec.picture.metadata import GAIN_MAP_NOTE, Metadata, density
 from vaecodec.picture.picture import Picture
 from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.pillow_images import (
@@ -51,7 +52,7 @@ from vaecodec.picture.pillow_images import (
     planes_in_memory,
 )
 from vaecodec.picture.png_chunks import png_metadata
-from vaecodec.picture.recognise import CAMERA_RAW, foreign_kind, is_camera_raw, is_heif, is_jpeg_xl
+from vaecodec.picture.recognise import CAMERA_RAW, foreign_kind, is_avif, is_camera_raw, is_heif, is_jpeg_xl
 from vaecodec.picture.rows import NPY_MAGIC, npy_rows
 from vaecodec.picture.tiff_directories import read_directories
 from vaecodec.picture.tiff_metadata import tiff_metadata
@@ -173,7 +174,7 @@ def _read_with_pillow(request: _Request) -> Picture:
         frame = deep_jpeg(request.file.read()) if head.startswith(_JPEG_MAGIC) else None
         if frame is not None:
             return _read_deep_jpeg(request, *frame)
-        if head.startswith(_OUR_MAGICS):
+        if head.startswith(_OUR_MAGICS) or is_avif(head):
             raise UnreadablePictureError(f"{name}: damaged or cut short, or a rare kind of its format") from error
         raise UnreadablePictureError(f"{name}: not a picture of a known format") from error
     with image:
@@ -215,13 +216,14 @@ def _metadata_of(image: Image.Image, request: _Request, planes: Planes) -> Metad
             file.seek(0)
             beside = jpeg_metadata(file.read())
             views = getattr(image, "n_frames", 1) - 1
-            if views > 0 and not any("gain map" in note for note in beside.notes):
+            if views > 0 and GAIN_MAP_NOTE not in beside.notes:
                 beside = replace(beside, notes=(*beside.notes, f"further pictures in it are not kept: {views}"))
         case "PNG":
             beside, said = png_metadata(file)
             colour = coded_colour.of_png(replace(said, icc=said.icc or bool(beside.icc)), grey=grey)
         case "AVIF":
             colour = coded_colour.of_boxes(file, grey=grey)
+            beside = Metadata(notes=(GAIN_MAP_NOTE,) if has_tone_map(file) else ())
         case "BMP":
             colour = coded_colour.of_bmp(file, grey=grey)
             beside = Metadata(density=_bmp_density(request.head))

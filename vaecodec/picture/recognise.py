@@ -55,8 +55,29 @@ _MAGICS: tuple[tuple[bytes, Foreign], ...] = (
     (b"version https://git-lfs", Foreign("a pointer of Git LFS, not the picture itself", "run git lfs pull", picture=False)),
 )  # fmt: skip
 
-_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"heif", b"mif1", b"msf1", b"mif2"})
+_HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"heif", b"mif1", b"msf1", b"mif2", b"mif3"}
+)
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_VIDEO_BRANDS = frozenset(
+    {
+        b"isom",
+        b"iso2",
+        b"iso3",
+        b"iso4",
+        b"iso5",
+        b"iso6",
+        b"mp41",
+        b"mp42",
+        b"mp71",
+        b"avc1",
+        b"qt  ",
+        b"M4V ",
+        b"M4A ",
+        b"MSNV",
+    }
+    | {b"3gp4", b"3gp5", b"3gp6", b"3g2a", b"dash", b"f4v ", b"F4V ", b"XAVC"}
+)
 _JPEG_XL_MAGICS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 _SVG = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*|<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<(?:svg:)?svg[\s>]", re.DOTALL
@@ -75,6 +96,11 @@ def is_heif(head: bytes) -> bool:
     """Whether a file says that it is HEIF or HEIC, and not that it is AVIF."""
     brands = _brands(head)
     return bool(brands and not _AVIF_BRANDS & brands and _HEIF_BRANDS & brands)
+
+
+def is_avif(head: bytes) -> bool:
+    """Whether a file says that it is AVIF."""
+    return bool(_AVIF_BRANDS & _brands(head))
 
 
 def is_jpeg_xl(head: bytes) -> bool:
@@ -98,7 +124,7 @@ def foreign_kind(head: bytes) -> Foreign | None:
     brands = _brands(head)
     if b"crx " in brands or head[6:14] == b"HEAPCCDR":
         return _RAW
-    if brands and not (_AVIF_BRANDS | _HEIF_BRANDS) & brands and b"jxl " not in brands and b"jp2 " not in brands:
+    if _VIDEO_BRANDS & brands and not (_AVIF_BRANDS | _HEIF_BRANDS) & brands:
         return _VIDEO
     if head[:4] == b"RIFF" and head[8:12] in (b"AVI ", b"WAVE"):
         return _VIDEO
