@@ -6,6 +6,8 @@ import io
 import itertools
 import os
 import struct
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -156,6 +158,20 @@ def test_broken_and_huge_tags_are_left_out_and_named() -> None:
     )
     assert picture.exif is None
     assert picture.notes == ("Photoshop layers are not kept", "tags that are too large are not kept: 40000")
+
+
+def test_odd_tags_are_not_logged_to_the_terminal(tmp_path: Any) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(
+        tiff(
+            "<",
+            {271: (2, 999_999, b"\xff\xff\xff\0"), 305: (99, 1, b"abcd"), 258: (3, 3, struct.pack("<3H", 16, 16, 16))},
+        )
+    )
+    code = "import sys; from vaecodec.picture import open_rows\nwith open_rows(sys.argv[1]) as rows: print(rows.notes)"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "271, 305" in done.stdout
 
 
 def test_a_directory_that_contains_itself_ends() -> None:

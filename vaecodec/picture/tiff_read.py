@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -93,6 +94,10 @@ def _tifffile(name: str) -> Any:
         raise MissingExtraError(
             f"{name}: large, deep and rare TIFF files need the packages tifffile and imagecodecs: pip install 'vaecodec[formats]'"
         ) from error
+    # It logs what is odd about tags; without a handler Python would print that.
+    logger = logging.getLogger("tifffile")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
     return tifffile
 
 
