@@ -205,12 +205,11 @@ def _planes(picture: Picture, mode: str) -> Any:
     """
     import numpy as np
 
-    from vaecodec.picture import rounded_to_8_bit
+    from vaecodec.picture import to_8_bit
 
     if mode == "I;16":
         return picture.samples.astype("<u2")
-    if picture.bit_depth > 8:
-        picture = dataclasses.replace(picture, samples=rounded_to_8_bit(picture.samples))
+    picture = to_8_bit(picture)
     if mode.endswith("A") and picture.alpha is None:
         return np.dstack([picture.samples, np.full(picture.samples.shape[:2], 255, np.uint8)])
     return np.asarray(picture)

@@ -84,7 +84,7 @@ def test_shallower_pnm_is_scaled() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_alpha_is_kept_where_it_fits_eight_bits(channels: int) -> None:
+def test_alpha_is_kept_in_eight_bits_where_that_is_enough_and_else_in_sixteen(channels: int) -> None:
     planes = np.dstack([RGB[:, :, :channels], ALPHA.astype(np.uint16) * 257])
     for source in (imagecodecs.png_encode(planes), planes):
         picture = read_picture(source)
@@ -94,8 +94,13 @@ def test_alpha_is_kept_where_it_fits_eight_bits(channels: int) -> None:
     np.testing.assert_array_equal(np.asarray(back), planes)
     planes[3, 3, -1] += 1 if planes[3, 3, -1] < 65535 else -1
     picture = read_picture(imagecodecs.png_encode(planes))
-    np.testing.assert_array_equal(picture.alpha, ALPHA)
-    assert picture.notes == ("transparency of 16 bits was rounded to 8",)
+    assert picture.alpha is not None
+    assert picture.alpha.dtype == np.uint16
+    for source in (planes, tiff(planes, extrasamples=["unassalpha"]) if channels == 3 else planes, picture):
+        np.testing.assert_array_equal(np.asarray(read_picture(source)), planes)
+    for name in ("png", "tiff"):
+        np.testing.assert_array_equal(np.asarray(read_picture(encode_picture(picture, OUTPUT_FORMATS[name]))), planes)
+    assert read_picture(picture, reduce_to_8_bit=True).alpha.dtype == np.uint8  # type: ignore[union-attr]
 
 
 def test_a_colour_declared_transparent_becomes_alpha() -> None:

@@ -14,6 +14,7 @@ from vaecodec.codec.model import LoadedModel
 from vaecodec.codec.options import DEFAULT_ACCESS, DEFAULT_MODEL, DEFAULT_OPTIONS, EncodeOptions
 from vaecodec.codec.rate_control import one_target
 from vaecodec.codec.rectangle import Rectangle
+from vaecodec.codec.sections import metadata_of
 from vaecodec.errors import FileFormatError, UnknownModelError, UsageError
 from vaecodec.installed import find_weights
 from vaecodec.models.backend import Backend
@@ -207,9 +208,10 @@ class Codec:
             if verify:
                 decoder.verify(checksum)
 
+        found = metadata_of(container)
         return PictureRows(
-            header.width, header.height, header.channels, header.bit_depth, blocks(),
-            icc=container.icc, exif=container.exif, xmp=container.xmp,
+            header.width, header.height, header.channels, header.bit_depth, blocks(), found.icc, found.exif, found.xmp,
+            found.density, found.extended_xmp,
         )  # fmt: skip
 
     def decompress_region(

@@ -31,6 +31,7 @@ from vaecodec.codec.model import CodedTile, LoadedModel
 from vaecodec.codec.options import EncodeOptions
 from vaecodec.codec.rate_control import one_target, search
 from vaecodec.codec.rectangle import Grid, Rectangle
+from vaecodec.codec.sections import sections_of
 from vaecodec.codec.stored import stored_alpha, stored_if_screen, stored_picture
 from vaecodec.models.decoder_data import quality_in_units
 from vaecodec.models.settings import STRIDE
@@ -139,12 +140,8 @@ class CodedPicture:
 
     def packed(self, source: Source, check: int | None) -> bytes:
         """The file."""
-        picture = source.picture
-        return write_container(
-            Container(
-                self.header, self.tiles, icc=picture.icc, exif=picture.exif, xmp=picture.xmp, alpha=source.alpha, check=check
-            )
-        )  # fmt: skip
+        sections = sections_of(source.picture.metadata)
+        return write_container(Container(self.header, self.tiles, alpha=source.alpha, check=check, **sections))
 
 
 class Encoder:
@@ -179,7 +176,7 @@ class Encoder:
         for coded in self._tiles(header, self._bands(rows)):
             tiles.append(coded.tile)
             bits += coded.bits
-        container = Container(header, tuple(tiles), icc=rows.icc, exif=rows.exif, xmp=rows.xmp)
+        container = Container(header, tuple(tiles), **sections_of(rows.metadata))
         if options.check:
             checksum = 0
             for block in Decoder(model, container, self._watch).rows():

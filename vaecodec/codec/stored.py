@@ -1,17 +1,18 @@
-"""What a file keeps without loss, as PNG or WebP files: alpha, and tiles with text or flat graphics."""
+"""What a file keeps without loss, as PNG, WebP or JPEG XL files: alpha, tiles with text or flat graphics, and whole pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 
 from vaecodec.bitstream.container import (
     ALPHA_CONSTANT,
+    ALPHA_DEEP_PNG,
     ALPHA_PNG,
     ALPHA_WEBP,
     DEFAULT_LIMITS,
+    TILE_JPEG_XL,
     TILE_PNG,
     TILE_WEBP,
     Container,
@@ -19,31 +20,35 @@ from vaecodec.bitstream.container import (
 )
 from vaecodec.codec.rectangle import Rectangle, tile_grid
 from vaecodec.picture import LosslessPlanes, decode_lossless, encode_lossless, looks_like_screen_content
+from vaecodec.picture.lossless import Kind
 from vaecodec.picture.picture import Samples
 
-_ALPHA_KINDS: Mapping[int, Literal["PNG", "WEBP"]] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP"}
-_ALPHA_MODES = {kind: mode for mode, kind in _ALPHA_KINDS.items()}
-_TILE_KINDS: Mapping[int, Literal["PNG", "WEBP"]] = {TILE_PNG: "PNG", TILE_WEBP: "WEBP"}
-_TILE_MODES = {kind: mode for mode, kind in _TILE_KINDS.items()}
+_ALPHA_KINDS: Mapping[int, Kind] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_DEEP_PNG: "PNG"}
+_ALPHA_MODES: Mapping[Kind, int] = {"PNG": ALPHA_PNG, "WEBP": ALPHA_WEBP}
+_TILE_KINDS: Mapping[int, Kind] = {TILE_PNG: "PNG", TILE_WEBP: "WEBP", TILE_JPEG_XL: "JXL"}
+_TILE_MODES: Mapping[Kind, int] = {kind: mode for mode, kind in _TILE_KINDS.items()}
 
 
 def stored_alpha(alpha: Samples) -> tuple[int, bytes]:
-    """uint8 [H, W] -> mode and bytes of the ALPHA section."""
-    if (alpha == alpha[0, 0]).all():
+    """uint8 or uint16 [H, W] -> mode and bytes of the ALPHA section."""
+    if alpha.dtype == np.uint8 and (alpha == alpha[0, 0]).all():
         return ALPHA_CONSTANT, bytes((int(alpha[0, 0]),))
     planes = encode_lossless(alpha[:, :, np.newaxis])
+    if alpha.dtype != np.uint8:
+        return ALPHA_DEEP_PNG, planes.data
     return _ALPHA_MODES[planes.kind], planes.data
 
 
 def read_alpha(container: Container) -> Samples | None:
-    """The ALPHA section -> uint8 [H, W]."""
+    """The ALPHA section -> uint8 [H, W], or uint16 where it has 16 bits."""
     if container.alpha is None:
         return None
     mode, data = container.alpha
     width, height = container.header.width, container.header.height
     if mode == ALPHA_CONSTANT:
         return np.full((height, width), data[0], np.uint8)
-    return decode_lossless(LosslessPlanes(_ALPHA_KINDS[mode], data), width, height, 1, "the alpha plane")[:, :, 0]
+    planes, depth = LosslessPlanes(_ALPHA_KINDS[mode], data), 16 if mode == ALPHA_DEEP_PNG else 8
+    return decode_lossless(planes, width, height, 1, "the alpha plane", bit_depth=depth)[:, :, 0]
 
 
 def stored_tile(samples: Samples) -> Tile:
@@ -77,11 +82,12 @@ def stored_picture(samples: Samples, exponent: int) -> tuple[Tile | None, dict[i
     return stored_tile(samples) if worth_it else None, tiles
 
 
-def read_stored_tile(tile: Tile, r: Rectangle, channels: int) -> Samples:
-    """A tile without loss -> uint8 [h, w, C].
+def read_stored_tile(tile: Tile, r: Rectangle, channels: int, bit_depth: int) -> Samples:
+    """A tile without loss -> uint8 or uint16 [h, w, C].
 
     Raises:
         DamagedFileError: it is not what its mode says, or has another size.
     """
     planes = LosslessPlanes(_TILE_KINDS[tile.mode], tile.payload)
-    return decode_lossless(planes, r.width, r.height, channels, f"the lossless tile at ({r.left}, {r.top})")
+    what = f"the lossless tile at ({r.left}, {r.top})"
+    return decode_lossless(planes, r.width, r.height, channels, what, bit_depth=bit_depth)

@@ -17,7 +17,7 @@ from vaecodec.picture.rows import (
 from vaecodec.picture.screen_content import looks_like_screen_content
 from vaecodec.picture.strip import strip_metadata
 from vaecodec.picture.transparency import fill_transparent
-from vaecodec.picture.wide_numbers import rounded_to_8_bit
+from vaecodec.picture.wide_numbers import rounded_to_8_bit, to_8_bit
 from vaecodec.picture.write import (
     OUTPUT_FORMATS,
     OutputFormat,
@@ -57,6 +57,7 @@ __all__ = [
     "rounded_to_8_bit",
     "rows_hold",
     "strip_metadata",
+    "to_8_bit",
     "write_picture",
     "write_rows",
 ]

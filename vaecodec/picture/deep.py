@@ -10,14 +10,14 @@ import numpy as np
 from vaecodec.errors import MissingExtraError, UnreadablePictureError
 from vaecodec.picture.picture import Samples
 from vaecodec.picture.picture_rows import check_size
-from vaecodec.picture.wide_numbers import scaled, sixteen_bits, split_deep
+from vaecodec.picture.wide_numbers import scaled, sixteen_bits, split_alpha
 
 _PNM_HEADER = re.compile(rb"P([2356])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
 _COMMENT = re.compile(rb"#[^\n]*")
 _PFM_HEADER = re.compile(rb"P([Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)\s")
 
 Planes = tuple[Samples, Samples | None, tuple[str, ...]]
-"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 [H, W] or None, and notes."""
+"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
 
 def read_deep(format: str, file: BinaryIO, name: str, size: tuple[int, int], bits: int) -> Planes | None:
@@ -59,7 +59,9 @@ def read_deep(format: str, file: BinaryIO, name: str, size: tuple[int, int], bit
     if planes.shape[:2] != (height, width) or planes.dtype != np.uint16:
         raise UnreadablePictureError(f"{name}: two readers disagree about its samples")
     planes = planes.reshape(height, width, -1)
-    return split_deep(scaled(planes, 65535 if format == "PNG" else 2**bits - 1)) if planes.shape[2] <= 4 else None
+    if planes.shape[2] > 4:
+        return None
+    return *split_alpha(scaled(planes, 65535 if format == "PNG" else 2**bits - 1)), ()
 
 
 def _read_pnm(data: bytes) -> Planes | None:

@@ -15,7 +15,7 @@ from vaecodec.picture.picture import Picture
 from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.pillow_images import check_mode, exif_in_info, planes_in_memory
 from vaecodec.picture.tiff_read import unreadable
-from vaecodec.picture.wide_numbers import split_deep
+from vaecodec.picture.wide_numbers import split_alpha
 
 
 def read_jpeg_xl(file: BinaryIO, name: str, max_pixels: int) -> Picture:
@@ -42,7 +42,7 @@ def read_jpeg_xl(file: BinaryIO, name: str, max_pixels: int) -> Picture:
             image.load()
             samples, alpha, notes = planes_in_memory(image)
         else:
-            samples, alpha, notes = split_deep(deep)
+            (samples, alpha), notes = split_alpha(deep), ()
         metadata = Metadata(
             image.info.get("icc_profile") or None,
             upright_exif(exif_in_info(image)),

@@ -31,7 +31,8 @@ class Picture:
         exif: the EXIF block from its TIFF header on (``II*\0`` or ``MM\0*``), without the
             ``Exif\0\0`` prefix that JPEG puts before it, or None.
         xmp: the XMP packet, or None.
-        alpha: uint8 [H, W], 0 transparent to 255 opaque, not premultiplied; None where all is opaque.
+        alpha: uint8 [H, W], 0 transparent to 255 opaque, not premultiplied; of samples of 16 bits uint16, 65535 opaque, where 8 bits
+            would lose something; None where all is opaque.
         density: how many pixels are meant to be how long, or None.
         extended_xmp: the packet that a JPEG's main XMP packet points to, or None.
         notes: what of the source was changed or is not here, a few words each.
@@ -67,12 +68,16 @@ class Picture:
         native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
         object.__setattr__(self, "samples", np.ascontiguousarray(native))
         if self.alpha is not None:
-            if self.alpha.dtype != np.uint8 or self.alpha.shape != samples.shape[:2]:
+            alpha = self.alpha.astype(self.alpha.dtype.newbyteorder("="), copy=False)
+            deep = alpha.dtype == np.uint16 and samples.dtype.itemsize == 2
+            if not (deep or alpha.dtype == np.uint8) or alpha.shape != samples.shape[:2]:
                 raise UnsupportedPictureError(
-                    f"alpha is {self.alpha.dtype} of the shape {self.alpha.shape}: give uint8 (height, width) as the samples"
+                    f"alpha is {alpha.dtype} of the shape {alpha.shape}: give uint8 (height, width) as the samples"
                 )
-            opaque = bool((self.alpha == 255).all())
-            object.__setattr__(self, "alpha", None if opaque else np.ascontiguousarray(self.alpha))
+            if deep and not (alpha % DEEP_SCALE).any():
+                alpha = (alpha // DEEP_SCALE).astype(np.uint8)
+            opaque = bool((alpha == np.iinfo(alpha.dtype).max).all())
+            object.__setattr__(self, "alpha", None if opaque else np.ascontiguousarray(alpha))
 
     @classmethod
     def of(cls, samples: Samples, metadata: Metadata, alpha: Samples | None = None) -> Picture:
@@ -108,7 +113,7 @@ class Picture:
 
     @property
     def bit_depth(self) -> int:
-        """Bits per sample, 8 or 16; alpha has 8."""
+        """Bits per sample, 8 or 16."""
         return 8 * self.samples.dtype.itemsize
 
     def to_pil(self) -> Image.Image:
@@ -132,7 +137,7 @@ class Picture:
             raise ValueError(f"a picture's samples are {self.samples.dtype} without alpha: anything else needs a copy")
         planes = self.samples
         if self.alpha is not None:
-            scale = 1 if self.bit_depth == 8 else DEEP_SCALE
+            scale = DEEP_SCALE if self.alpha.dtype != self.samples.dtype else 1
             planes = np.dstack([self.samples, self.alpha.astype(self.samples.dtype) * scale])
         if dtype is not None and np.dtype(dtype) != planes.dtype:
             return planes.astype(dtype)

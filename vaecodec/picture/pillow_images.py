@@ -25,7 +25,7 @@ _PNG_DEPTH_BYTE = 24
 _EXIF_PREFIX = b"Exif\0\0"
 
 Planes = tuple[Samples, Samples | None, tuple[str, ...]]
-"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 [H, W] or None, and notes."""
+"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
 
 def is_untouched(image: Image.Image) -> bool:

@@ -28,7 +28,7 @@ from vaecodec.picture.picture import Picture
 from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.read_files import READABLE_EXTENSIONS, read_file
 from vaecodec.picture.read_images import read_image
-from vaecodec.picture.wide_numbers import split_deep, to_8_bit
+from vaecodec.picture.wide_numbers import split_alpha, to_8_bit
 
 PictureSource = str | Path | bytes | bytearray | memoryview | BinaryIO | Image.Image | npt.NDArray[Any] | Picture
 
@@ -101,9 +101,8 @@ def _read_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
     if array.ndim == 2:
         array = array[:, :, np.newaxis]
     if array.ndim == 3 and array.shape[2] in (2, 4) and array.dtype.kind == "u" and array.dtype.itemsize <= 2:
-        native = array.astype(array.dtype.newbyteorder("="), copy=False)
-        samples, alpha, notes = split_deep(native)
-        picture = Picture(samples, alpha=alpha, notes=notes)
+        samples, alpha = split_alpha(array)
+        picture = Picture(samples, alpha=alpha)
     else:
         picture = Picture(array)
     check_size(picture.width, picture.height, max_pixels, "the array")

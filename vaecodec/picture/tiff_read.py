@@ -31,7 +31,7 @@ from vaecodec.picture.picture_rows import PictureRows, check_size, plain_blocks
 from vaecodec.picture.recognise import CAMERA_RAW, is_camera_raw
 from vaecodec.picture.tiff_directories import Directories, read_directories
 from vaecodec.picture.tiff_metadata import ICC_TAG, tiff_metadata
-from vaecodec.picture.wide_numbers import alpha_in_8_bit, rounded_to_8_bit, scaled, sixteen_bits, straight
+from vaecodec.picture.wide_numbers import rounded_to_8_bit, scaled, sixteen_bits, straight
 
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -46,7 +46,7 @@ _MOST_SAMPLES = 16
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 
 Planes = tuple[Samples, Samples | None, tuple[str, ...]]
-"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 [H, W] or None, and notes."""
+"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
 
 class TiffAsItLies(TiffImagePlugin.TiffImageFile):
@@ -159,9 +159,6 @@ def _planes_of(page: Any, planes: npt.NDArray[Any], name: str) -> Planes:
         colour = ~colour
     if int(page.photometric) == _INKS:
         colour, said = _from_inks(page, colour, name)
-        notes = (*notes, *said)
-    if alpha is not None and alpha.dtype == np.uint16:
-        alpha, said = alpha_in_8_bit(alpha)
         notes = (*notes, *said)
     return colour, alpha, notes
 

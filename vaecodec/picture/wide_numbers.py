@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaecodec.errors import UnreadablePictureError
-from vaecodec.picture.picture import DEEP_SCALE, Picture, Samples
+from vaecodec.picture.picture import Picture, Samples
 
 DEEPEST = 65535
 _Numbers = npt.NDArray[Any]
@@ -65,21 +65,9 @@ def rounded_to_8_bit(samples: Samples) -> Samples:
     return ((samples.astype(np.uint32) * 255 + DEEPEST // 2) // DEEPEST).astype(np.uint8)
 
 
-def alpha_in_8_bit(alpha: _Numbers) -> tuple[Samples, tuple[str, ...]]:
-    """uint16 [H, W] -> uint8, and a word about it where something is lost."""
-    if not (alpha % DEEP_SCALE).any():
-        return (alpha // DEEP_SCALE).astype(np.uint8), ()
-    return rounded_to_8_bit(alpha), ("transparency of 16 bits was rounded to 8",)
-
-
-def split_deep(planes: Samples) -> tuple[Samples, Samples | None, tuple[str, ...]]:
-    """uint8 or uint16 [H, W, 1 to 4] -> samples, alpha of 8 bits where there are two or four channels, and notes."""
-    if planes.shape[2] in (1, 3):
-        return planes, None, ()
-    if planes.dtype == np.uint8:
-        return planes[:, :, :-1], planes[:, :, -1], ()
-    alpha, notes = alpha_in_8_bit(planes[:, :, -1])
-    return planes[:, :, :-1], alpha, notes
+def split_alpha(planes: Samples) -> tuple[Samples, Samples | None]:
+    """uint8 or uint16 [H, W, 1 to 4] -> samples, and alpha of the same type where there are two or four channels."""
+    return (planes, None) if planes.shape[2] in (1, 3) else (planes[:, :, :-1], planes[:, :, -1])
 
 
 def straight(colours: _Numbers, alpha: _Numbers) -> _Numbers:
