@@ -21,7 +21,7 @@ def smooth(height: int, width: int, channels: int, dtype: type) -> np.ndarray:
     return ((ramp + noise) * top).astype(dtype)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 9), (64, 48), (3, 17000), (130, 140)])
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (64, 48), (1, 17000), (90, 70)])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("without_jpeg_xl", [False, True])

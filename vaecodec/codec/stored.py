@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from vaecodec.bitstream.container import (
 )
 from vaecodec.codec.rectangle import Rectangle, tile_grid
 from vaecodec.picture import LosslessPlanes, decode_lossless, encode_lossless, looks_like_screen_content
-from vaecodec.picture.lossless import Kind
+from vaecodec.picture.lossless import Kind, encode_smallest
 from vaecodec.picture.picture import Samples
 
 _ALPHA_KINDS: Mapping[int, Kind] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_DEEP_PNG: "PNG"}
@@ -64,22 +65,49 @@ def stored_if_screen(samples: Samples) -> Tile | None:
     return stored_tile(np.ascontiguousarray(samples))
 
 
-def stored_picture(samples: Samples, exponent: int) -> tuple[Tile | None, dict[int, Tile]]:
-    """A picture as one tile without loss, and those of its small tiles by number, where that may be worth it.
+def smallest_tile(samples: Samples, effort: int) -> Tile:
+    """uint8 or uint16 [H, W, C] -> a tile without loss, as small as the libraries here make it."""
+    planes = encode_smallest(np.ascontiguousarray(samples), effort=effort)
+    return Tile(_TILE_MODES[planes.kind], planes.data)
 
-    Args:
-        samples: uint8 or uint16 [H, W, C].
+
+class StoredParts:
+    """What of a picture in memory may be stored without loss, made when it is first asked for.
+
+    Attributes:
         exponent: of the small tiles.
+        count: of the small tiles that there are.
+        screen: numbers of those that look like screen content; none with 16 bits.
+        share: of the picture's pixels that lie in them.
     """
-    if samples.dtype != np.uint8:
-        return None, {}
-    height, width = samples.shape[:2]
-    frame, grid = Rectangle(0, 0, width, height), tile_grid(width, height, exponent)
-    made = {number: stored_if_screen(samples[r.within(frame)]) for number, r in enumerate(grid)}
-    tiles = {number: tile for number, tile in made.items() if tile is not None}
-    # With few such tiles the whole is not small without loss; and no tile may be larger than readers take.
-    worth_it = 4 * len(tiles) >= len(grid) and height * width <= DEFAULT_LIMITS.max_tile_pixels
-    return stored_tile(samples) if worth_it else None, tiles
+
+    def __init__(self, samples: Samples, exponent: int) -> None:
+        height, width = samples.shape[:2]
+        self._samples, self._frame, self.exponent = samples, Rectangle(0, 0, width, height), exponent
+        self._grid = tile_grid(width, height, exponent)
+        self.count = len(self._grid)
+        eight = samples.dtype == np.uint8
+        self.screen = [
+            number for number, r in enumerate(self._grid) if eight and looks_like_screen_content(self._part(r))
+        ]  # fmt: skip
+        self.share = sum(self._grid[i].width * self._grid[i].height for i in self.screen) / (width * height)
+
+    def _part(self, r: Rectangle) -> Samples:
+        part: Samples = self._samples[r.within(self._frame)]
+        return part
+
+    @cached_property
+    def whole(self) -> Tile | None:
+        """The picture as one tile, where that may be worth it."""
+        # With few screen tiles the whole is not small without loss; and no tile may be larger than readers take.
+        pixels = self._frame.width * self._frame.height
+        worth_it = 4 * len(self.screen) >= self.count and pixels <= DEFAULT_LIMITS.max_tile_pixels
+        return stored_tile(self._samples) if worth_it else None
+
+    @cached_property
+    def tiles(self) -> Mapping[int, Tile]:
+        """The screen tiles, by number."""
+        return {number: stored_tile(np.ascontiguousarray(self._part(self._grid[number]))) for number in self.screen}
 
 
 def read_stored_tile(tile: Tile, r: Rectangle, channels: int, bit_depth: int) -> Samples:
