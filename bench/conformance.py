@@ -105,7 +105,8 @@ def _deep(path: Path, data: bytes, picture: Picture) -> Planes | None:
     suffix, bits = path.suffix.lower(), 16
     if suffix in (".tif", ".tiff"):
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            planes, bits = file.pages[0].asarray(), int(file.pages[0].bitspersample)
+            page: Any = file.pages[0]
+            planes, bits = page.asarray(), int(page.bitspersample)
     elif suffix == ".png":
         planes = imagecodecs.png_decode(data)
     elif suffix == ".avif":
