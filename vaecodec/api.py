@@ -62,7 +62,7 @@ __all__ = [
     "shared_codec",
 ]
 
-_UNKNOWN = "update vaecodec, or name the weights file with --model"
+_UNKNOWN = "update vaecodec, or name the weights file"
 
 _codecs: dict[tuple[object, ...], Codec] = {}
 _codecs_lock = threading.Lock()

@@ -113,5 +113,5 @@ def check_size(width: int, height: int, max_pixels: int, name: str) -> None:
         raise UnreadablePictureError(f"{name}: {width} × {height} pixels, not a picture")
     if width * height > max_pixels:
         raise LimitError(
-            f"{name}: {width} × {height} pixels, more than the limit of {max_pixels}: scale it down, or raise the limit (max_pixels, --limit)"
+            f"{name}: {width} × {height} pixels, more than the limit of {max_pixels}: scale it down, or raise the limit"
         )

@@ -255,9 +255,7 @@ def check_frames(image: Image.Image, name: str, first_frame: bool) -> None:
     """Refuses several frames, unless the first is asked for; an MPO's further views are another matter."""
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO" and not first_frame:
-        raise AnimatedPictureError(
-            f"{name}: {frames} frames or pages: ask for the first with --first-frame, or extract one"
-        )
+        raise AnimatedPictureError(f"{name}: {frames} frames or pages: ask for the first, or extract one")
 
 
 def _deep_planes(image: Image.Image, request: _Request) -> Planes | None:
@@ -274,7 +272,7 @@ def _deep_planes(image: Image.Image, request: _Request) -> Planes | None:
         raise
     if planes is None and not possible and image.mode not in WIDE_MODES and not image.mode.startswith("I;16"):
         raise BitDepthError(
-            f"{request.name}: {bits} bits per sample are not read from this format: use --to-8-bit, or convert it to 16 bits as PNG"
+            f"{request.name}: {bits} bits per sample are not read from this format: reduce it to 8 bits, or convert it to 16 bits as PNG"
         )
     return planes
 
@@ -289,11 +287,13 @@ def _read_deep_jpeg(request: _Request, bits: int, size: tuple[int, int]) -> Pict
     except (PictureError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
-        raise BitDepthError(
+        raise UnsupportedPictureError(
             f"{request.name}: JPEG with {bits} bits per sample of this kind is not read: convert it to PNG first"
         ) from error
     if planes is None:
-        raise BitDepthError(f"{request.name}: JPEG with {bits} bits per sample in inks: convert it to 8 bits first")
+        raise UnsupportedPictureError(
+            f"{request.name}: JPEG with {bits} bits per sample in inks: convert it to 8 bits first"
+        )
     beside, inside = jpeg_metadata(data), embedded(data)
     metadata = replace(beside, icc=inside.icc, exif=inside.exif, xmp=inside.xmp, notes=(*planes[2], *beside.notes))
     return Picture.of(planes[0], metadata, planes[1])

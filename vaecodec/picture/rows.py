@@ -55,6 +55,10 @@ def open_rows(
         MissingExtraError: a TIFF file needs the extra ``formats``.
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # A pipe can be opened once only, and waits for its writer.
+        yield None
+        return
     try:
         file = path.open("rb")
     except FileNotFoundError as error:

@@ -67,9 +67,7 @@ def check_pages(found: Directories, name: str, first_frame: bool) -> tuple[str, 
     beside = [kind for kind in kinds[1:] if kind & (_SMALLER_COPY | _MASK)]
     pages = len(kinds) - len(beside)
     if pages > 1 and not first_frame:
-        raise AnimatedPictureError(
-            f"{name}: {pages} frames or pages: ask for the first with --first-frame, or extract one"
-        )
+        raise AnimatedPictureError(f"{name}: {pages} frames or pages: ask for the first, or extract one")
     return ("smaller copies or masks beside it are not kept",) if beside else ()
 
 
