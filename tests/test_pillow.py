@@ -108,7 +108,15 @@ def test_modes_of_the_same_meaning_are_converted(mode: str, becomes: str) -> Non
     assert (np.abs(np.array(back, int) - expected) * seen).mean() < 4
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "F", "HSV", "LAB", "YCbCr", "I"])
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_numbers_of_any_range_are_saved_as_16_bits_and_that_is_said(mode: str) -> None:
+    image = Image.linear_gradient("L").convert(mode).point(lambda value: value * 10 - 100)
+    with pytest.warns(UserWarning, match="its samples, -100 to 2450, became 0 to 65535"):
+        file = saved(image, quality=90)
+    assert Image.open(file).mode == "I;16"
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "HSV", "LAB", "YCbCr"])
 def test_other_modes_are_an_oserror_and_leave_no_file(tmp_path: Path, mode: str) -> None:
     with pytest.raises(OSError, match=f"cannot write mode {mode} as VAEC"):
         Image.new(mode, (8, 8)).save(tmp_path / "x.vaec")

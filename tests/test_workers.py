@@ -67,6 +67,68 @@ def test_a_run_that_is_killed_leaves_whole_files_and_no_workers_and_a_second_fin
     assert len(list(back.rglob("*.png"))) == PICTURES
 
 
+def children_of(run: subprocess.Popen[str]) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()]
+
+
+def wait_for(files: Path, count: int, run: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(files.rglob("*.vaec"))) < count and time.monotonic() < deadline and run.poll() is None:
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs to see child processes")
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_signal_ends_all_work_at_once_and_what_was_said_is_true(
+    album: Path, tmp_path: Path, kind: signal.Signals, jobs: str
+) -> None:
+    packed = tmp_path / "packed"
+    run = vaecodec("compress", "-r", album, "-o", packed, "-j", jobs)
+    wait_for(packed, 2, run)
+    # As a terminal does it, to all of them.
+    for process in [run.pid, *children_of(run)] if kind == signal.SIGINT else [run.pid]:
+        os.kill(process, kind)
+    out, err = run.communicate(timeout=60)
+    written = {path.stem for path in packed.rglob("*.vaec")}
+    time.sleep(1)
+    assert {path.stem for path in packed.rglob("*.vaec")} == written
+    assert run.returncode == (130 if kind == signal.SIGINT else 143)
+    said = {Path(line.split(" -> ")[0]).stem for line in out.splitlines() if " -> " in line}
+    assert said == written
+    assert f"stopped: {len(written)} done, {PICTURES + 1 - len(written)} not" in err
+    assert not list(packed.rglob("*.part"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs to see child processes")
+def test_a_worker_that_dies_is_replaced_and_costs_one_picture_at_most(album: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    run = vaecodec("compress", "-r", album, "-o", packed, "-j", "2")
+    wait_for(packed, 1, run)
+    # The first child is multiprocessing's own tracker.
+    os.kill(children_of(run)[-1], signal.SIGKILL)
+    out, err = run.communicate(timeout=120)
+    written = len(list(packed.rglob("*.vaec")))
+    assert written >= PICTURES - 1
+    assert out.splitlines()[-1] == f"{written} compressed, {PICTURES + 1 - written} failed:"
+    assert err.count("worker process died") == PICTURES - written
+    assert err.count("\n") == PICTURES + 1 - written
+
+
+def test_two_runs_into_one_folder_do_not_harm_each_other(album: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    runs = [vaecodec("compress", "-r", album, "-o", packed) for _ in range(2)]
+    ends = [run.communicate(timeout=180) for run in runs]
+    assert len(list(packed.rglob("*.vaec"))) == PICTURES
+    done = 0
+    for run, (out, err) in zip(runs, ends, strict=True):
+        assert run.returncode == 1
+        assert err.count("\n") == 1
+        assert "broken.png" in err
+        done += int(out.splitlines()[-1].split(" compressed")[0])
+    assert done == PICTURES
+
+
 def test_missing_weights_are_said_once_before_any_worker_starts(album: Path, tmp_path: Path) -> None:
     run = vaecodec("compress", "-r", album, "-o", tmp_path / "packed", "-j", "2", "--model", "nonesuch")
     out, err = run.communicate()

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from vaecodec.atomic import check_output, write_atomically
-from vaecodec.bitstream.container import KIND_PICTURE, VERSION, Limits, read_container, read_header
+from vaecodec.bitstream.container import (
+    KIND_PICTURE,
+    TILE_LATENTS,
+    VERSION,
+    WITHOUT_MODEL,
+    Limits,
+    read_container,
+    read_header,
+)
 from vaecodec.codec.codec import Codec
 from vaecodec.codec.decoder import Decoded, Salvaged
 from vaecodec.codec.encoder import Encoded, EncodedFile
@@ -22,6 +30,7 @@ from vaecodec.codec.options import (
     EncodeOptions,
     Tiling,
 )
+from vaecodec.codec.sections import metadata_of
 from vaecodec.errors import MissingExtraError, UsageError
 from vaecodec.installed import IMAGE_MODELS, ModelCard, find_weights, installed_weights, model_cards
 from vaecodec.models.weights import load_weights
@@ -53,7 +62,7 @@ __all__ = [
     "shared_codec",
 ]
 
-_UNKNOWN = "update vaecodec, or name the weights file with --model"
+_UNKNOWN = "update vaecodec, or name the weights file"
 
 _codecs: dict[tuple[object, ...], Codec] = {}
 _codecs_lock = threading.Lock()
@@ -90,6 +99,9 @@ def find_codec_for(data: bytes, access: Access = DEFAULT_ACCESS, **given: Any) -
     """
     access = access.changed(**given)
     model_id = read_header(data, limits=access.limits).model_id
+    if model_id == WITHOUT_MODEL:
+        # What is stored without loss any codec reads.
+        return shared_codec(access.model, access)
     return _shared_codec(IMAGE_MODELS.find_id(model_id, access.models, _UNKNOWN), access)
 
 
@@ -144,7 +156,10 @@ def info(data: bytes, access: Access = DEFAULT_ACCESS, *, latents: bool = False,
             "tile_bytes": sum(len(tile.payload) for tile in container.tiles),
         }
         facts["alpha_bytes"] = None if container.alpha is None else len(container.alpha[1])
-    for name in ("icc", "exif", "xmp"):
+        facts["lossless"] = all(tile.mode != TILE_LATENTS for tile in container.tiles)
+        density = metadata_of(container).density
+        facts["density"] = None if density is None else [float(density.x), float(density.y), density.unit]
+    for name in ("icc", "exif", "xmp", "extended_xmp"):
         metadata = getattr(container, name)
         facts[f"{name}_bytes"] = None if metadata is None else len(metadata)
     facts["check"] = None if container.check is None else f"{container.check:08x}"

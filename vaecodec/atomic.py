@@ -82,7 +82,7 @@ def check_output(path: str | Path, *, overwrite: bool) -> None:
 
 
 def _exists(path: Path) -> OutputExistsError:
-    return OutputExistsError(f"{path}: exists already, not overwritten: use -f to overwrite it")
+    return OutputExistsError(f"{path}: exists already, not overwritten")
 
 
 def _is_special(path: Path) -> bool:

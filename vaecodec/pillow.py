@@ -15,15 +15,18 @@
     save ─► planes of the image ─► codec ─► file
 
 As with Pillow's own plugins the orientation is left to ``ImageOps.exif_transpose``, and EXIF and XMP are written only where
-``save`` is given them: an image that was turned upright and saved is not turned a second time.
+``save`` is given them: an image that was turned upright and saved is not turned a second time. Density is written where ``dpi``
+is given. What of an image is changed or left out is a warning.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -44,7 +47,8 @@ from vaecodec.errors import FileFormatError, UsageError, VaecodecError
 
 if TYPE_CHECKING:
     from vaecodec.api import Codec
-    from vaecodec.picture import Picture
+    from vaecodec.bitstream.features import DensityFields
+    from vaecodec.picture import Density, Picture
 
 FORMAT = "VAEC"
 MIME_TYPE = "image/x-vaec"
@@ -80,6 +84,8 @@ class VaecImageFile(ImageFile.ImageFile):
         for key, value in (("icc_profile", front.icc), ("exif", front.exif), ("xmp", front.xmp)):
             if value is not None:
                 self.info[key] = value
+        if front.density is not None and front.density.unit:
+            self.info["dpi"] = _dots_per_inch(front.density)
         self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
         self._tiled = tile_count(header.width, header.height, header.tile_exponent) > 1
         self._cropped_pixels = 0
@@ -145,7 +151,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Writes an image for ``Image.save``.
 
     Options: ``quality`` (0 to 100), ``model`` (name or weights file), ``effort``, ``check``, ``icc_profile`` (by default the
-    image's own), ``exif`` (bytes or ``Image.Exif``), ``xmp``.
+    image's own), ``exif`` (bytes or ``Image.Exif``), ``xmp``, ``dpi`` (across and down).
     """
     with _errors_of_pillow():
         data = _encode(image, image.encoderinfo)
@@ -170,7 +176,11 @@ def _encode(image: Image.Image, options: dict[str, Any]) -> bytes:
         icc=options.get("icc_profile", picture.icc) or None,
         exif=_exif_bytes(options.get("exif")),
         xmp=_xmp_bytes(options.get("xmp")),
+        extended_xmp=None,
+        density=_density_of(options.get("dpi")),
     )
+    for note in picture.notes:
+        warnings.warn(f"{FORMAT}: {note}", stacklevel=5)
     given = {name: options[name] for name in ("quality", "model", "effort", "check") if name in options}
     return compress(picture, **given)
 
@@ -195,15 +205,33 @@ def _planes(picture: Picture, mode: str) -> Any:
     """
     import numpy as np
 
-    from vaecodec.picture import rounded_to_8_bit
+    from vaecodec.picture import to_8_bit
 
     if mode == "I;16":
         return picture.samples.astype("<u2")
-    if picture.bit_depth > 8:
-        picture = dataclasses.replace(picture, samples=rounded_to_8_bit(picture.samples))
+    picture = to_8_bit(picture)
     if mode.endswith("A") and picture.alpha is None:
         return np.dstack([picture.samples, np.full(picture.samples.shape[:2], 255, np.uint8)])
     return np.asarray(picture)
+
+
+def _dots_per_inch(density: DensityFields) -> tuple[float, float]:
+    inch = {1: 1.0, 2: 2.54, 3: 0.0254}[density.unit]
+    return density.x[0] / density.x[1] * inch, density.y[0] / density.y[1] * inch
+
+
+def _density_of(dpi: object) -> Density | None:
+    from vaecodec.picture import Density
+
+    if dpi is None:
+        return None
+    try:
+        x, y = (Fraction(float(value)).limit_denominator(1 << 16) for value in cast("tuple[float, float]", dpi))
+        if not 0 < x < 1 << 32 or not 0 < y < 1 << 32:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"dpi {dpi!r} is not a pair of numbers above 0") from None
+    return Density(x, y, "inch")
 
 
 def _exif_bytes(exif: bytes | Image.Exif | None) -> bytes | None:

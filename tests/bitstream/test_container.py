@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaecodec.bitstream import container as c
+from vaecodec.bitstream.features import DensityFields
 from vaecodec.bitstream.varint import write_varint
 from vaecodec.errors import (
     DamagedFileError,
@@ -260,7 +261,7 @@ def test_a_header_of_the_wrong_length_is_damage(payload: bytes) -> None:
         (tile_entry(b"tile")[:-1], "too short"),
         (tile_entry(b"tile", length=300)[:-1], "not the size"),
         (tile_entry(b"tile") * 2, "not the size"),
-        (tile_entry(b"tile", mode=3), "mode 3"),
+        (tile_entry(b"tile", mode=4), "mode 4"),
     ],
 )
 def test_a_tile_table_that_does_not_fit_the_grid_is_damage(table: bytes, message: str) -> None:
@@ -396,7 +397,7 @@ def test_a_file_that_readers_would_refuse_for_its_size_is_not_written() -> None:
     "wrong",
     [
         dataclasses.replace(SMALL, tiles=TILES[:3]),
-        dataclasses.replace(SMALL, tiles=(*TILES[:3], c.Tile(3, b""))),
+        dataclasses.replace(SMALL, tiles=(*TILES[:3], c.Tile(4, b""))),
         dataclasses.replace(SMALL, check=2**32),
         dataclasses.replace(SMALL, alpha=(0, b"x")),
         dataclasses.replace(SMALL, array=b""),
@@ -410,4 +411,61 @@ def test_a_container_that_contradicts_the_format_is_not_written(wrong: c.Contain
         c.write_container(wrong)
 
 
-# --- the grid --------------------------------------------------------------------------------------------------------
+# --- what came later -------------------------------------------------------------------------------------------------
+
+DENSITY = DensityFields(1, (300, 1), (599, 2))
+LATER = [
+    dataclasses.replace(SMALL, density=DENSITY, extended_xmp=b"<more/>" * 40),
+    dataclasses.replace(SMALL, tiles=(c.Tile(3, b"jxl"), *TILES[1:])),
+    dataclasses.replace(SMALL, header=dataclasses.replace(HEADER, bit_depth=16)),
+    dataclasses.replace(SMALL, header=dataclasses.replace(HEADER, bit_depth=16), alpha=(4, b"png")),
+    dataclasses.replace(
+        SMALL, header=dataclasses.replace(HEADER, model_id=c.WITHOUT_MODEL), tiles=tuple(c.Tile(2, b"w") for _ in TILES)
+    ),
+]
+FEATURES = [frozenset[int](), frozenset({1}), frozenset({2}), frozenset({2, 3}), frozenset({4})]
+
+
+@pytest.mark.parametrize(("container", "features"), list(zip(LATER, FEATURES, strict=True)))
+def test_later_additions_come_back_and_say_what_they_need(container: c.Container, features: frozenset[int]) -> None:
+    assert container.features == features
+    data = c.write_container(container)
+    assert c.read_container(data) == container
+    assert (section(0x89, bytes(sorted(features))) in data) == bool(features)
+
+
+@pytest.mark.parametrize("container", LATER[1:])
+def test_a_file_that_does_not_say_what_it_needs_is_damaged(container: c.Container) -> None:
+    data = c.write_container(container)
+    start = data.index(b"\x89", 6)
+    without = data[:start] + data[start + len(section(0x89, bytes(container.features))) :]
+    with pytest.raises(DamagedFileError):
+        c.read_container(without)
+
+
+@pytest.mark.parametrize("payload", [b"\x05", b"\x01\x05", b"\xff"])
+def test_unknown_features_are_refused_as_newer_before_anything_else_is_said(payload: bytes) -> None:
+    with pytest.raises(UnknownSectionError, match=r"feature \d+, which this vaecodec does not know: update it"):
+        c.read_container(raw_file(HEAD, section(0x89, payload), section(0x82, tile_entry(b"tile", 99))))
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x02\x01", b"\x01\x01"])
+def test_features_are_a_list_of_ascending_numbers(payload: bytes) -> None:
+    with pytest.raises(DamagedFileError):
+        c.read_container(raw_file(HEAD, section(0x89, payload), TILE))
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x01", b"\x01\1\1\1", b"\x01\1\1\1\0", b"\x04\1\1\1\1", b"\x01\1\1\1\1\1"])
+def test_densities_that_are_none_are_damage(payload: bytes) -> None:
+    with pytest.raises(DamagedFileError):
+        c.read_container(raw_file(HEAD, section(0x09, payload), TILE))
+
+
+def test_a_density_out_of_range_is_not_written() -> None:
+    for density in (
+        DensityFields(4, (1, 1), (1, 1)),
+        DensityFields(1, (0, 1), (1, 1)),
+        DensityFields(1, (1, 2**32), (1, 1)),
+    ):
+        with pytest.raises(ValueError, match="no density"):
+            c.write_container(dataclasses.replace(SMALL, density=density))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -162,7 +163,7 @@ def test_several_inputs_go_into_a_folder_and_one_failure_does_not_stop_the_other
     [
         (b"no picture", 3, "not a picture"),
         (b"", 3, "empty"),
-        (b"\xff\xd8\xff\xc1\x00\x0b\x0c\x00\x01\x00\x01\x01\x01\x11\x00\xff\xd9", 3, "8 bits per sample"),
+        (b"\xff\xd8\xff\xc1\x00\x0b\x0c\x00\x01\x00\x01\x01\x01\x11\x00\xff\xd9", 3, "12 bits per sample"),
         (b"P6 100000 100000 255\n", 5, "pixels"),
     ],
 )
@@ -295,7 +296,10 @@ def test_the_system_s_refusals_are_one_line(run: Any, photograph: Path, monkeypa
 
     monkeypatch.setattr("os.fsync", full)
     result = run("compress", photograph)
-    assert (result.code, result.err) == (1, "vaecodec: no space left on device\n")
+    assert (result.code, result.err) == (
+        1,
+        f"vaecodec: {photograph} -> {photograph.with_suffix('.vaec')}: no space left on device\n",
+    )
     assert names(photograph.parent) == ["photo.png"]
 
 
@@ -344,3 +348,59 @@ def test_targets_exclude_each_other_and_are_numbers(run: Any, photograph: Path, 
     result = run("compress", photograph, *arguments)
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert names(photograph.parent) == ["photo.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG"])
+def test_a_named_pipe_is_opened_once(run: Any, photograph: Path, tmp_path: Path, format: str) -> None:
+    pipe = tmp_path / "pipe.tif"
+    os.mkfifo(pipe)
+    file = io.BytesIO()
+    Image.open(photograph).save(file, format)
+
+    def write() -> None:
+        pipe.write_bytes(file.getvalue())
+
+    for output in (["-o", tmp_path / "a.vaec"], []):
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        assert run("compress", pipe, *output, "-f").code == 0
+        writer.join(10)
+        assert not writer.is_alive()
+    assert read_picture(photograph).samples.shape == (16, 24, 3)
+    packed = (tmp_path / "a.vaec").read_bytes()
+    os.mkfifo(tmp_path / "pipe.vaec.fifo")
+    writer = threading.Thread(target=(tmp_path / "pipe.vaec.fifo").write_bytes, args=(packed,), daemon=True)
+    writer.start()
+    assert run("decompress", tmp_path / "pipe.vaec.fifo", "-o", tmp_path / "out").code == 0
+    writer.join(10)
+    assert not writer.is_alive()
+
+
+def test_what_is_not_kept_is_said_in_one_line(run: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", comment=b"hello", dpi=(300, 300))
+    result = run("compress", tmp_path / "a.jpg")
+    assert (result.code, result.err) == (0, f"vaecodec: warning: {tmp_path / 'a.jpg'}: a comment is not kept\n")
+    assert run("compress", tmp_path / "a.jpg", "-f", "--quiet").err == ""
+    report = json.loads(run("compress", tmp_path / "a.jpg", "-f", "--json").out)
+    assert report["warnings"] == ["a comment is not kept"]
+
+
+def test_an_error_that_nobody_expected_ends_no_batch(
+    run: Any, photograph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object, **__: object) -> None:
+        raise TypeError("from deep inside")
+
+    monkeypatch.setattr("vaecodec.codec.codec.read_source", stumble)
+    result = run("compress", photograph)
+    assert result.code == 1
+    assert result.err.startswith(f"vaecodec: {photograph} -> ")
+    assert "TypeError: from deep inside" in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_a_name_that_no_file_can_have_is_one_line(run: Any, tmp_path: Path) -> None:
+    result = run("compress", str(tmp_path / f"{'x' * 300}.png"))
+    assert result.code in (1, 2, 3)
+    assert result.err.count("\n") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from vaecodec.api import Codec
-from vaecodec.errors import AnimatedPictureError, BitDepthError, PictureError, UnsupportedPictureError
+from vaecodec.errors import AnimatedPictureError, PictureError, UnsupportedPictureError
 from vaecodec.evaluation import psnr
 from vaecodec.picture import OUTPUT_FORMATS, Picture, encode_picture, read_picture
 
@@ -75,25 +76,42 @@ WORKS: dict[str, Callable[[np.ndarray], bytes]] = {
     "RGB, 16 bits": lambda c: tiff(deep(c), compression="zlib", predictor=True),
     "grey, 16 bits": lambda c: imagecodecs.png_encode(deep(c)[:, :, 0].copy()),
     "16 bits with alpha of 8": lambda c: imagecodecs.png_encode(np.dstack([deep(c), ramp(c).astype(np.uint16) * 257])),
+    "16 bits with alpha of 16": lambda c: imagecodecs.png_encode(
+        np.dstack([deep(c), ramp(c).astype(np.uint16) * 256 + 9])
+    ),
+    "10 and 12 bits": lambda c: imagecodecs.jpeg2k_encode(
+        deep(c) >> 6, bitspersample=10, reversible=True, codecformat="jp2", level=0
+    ),
+    "other numbers": lambda c: tiff(c.astype(np.float32) / 100 - 1),
     "CMYK with a profile": lambda c: saved(Image.fromarray(c).convert("CMYK"), "TIFF", icc_profile=cmyk_profile()),
     "ICC profile, wide gamut too": lambda c: saved(Image.fromarray(c), "PNG", icc_profile=OTHER_SPACE),
     "EXIF with orientation and GPS": lambda c: saved(Image.fromarray(c), "JPEG", quality=95, exif=camera_exif()),
+    "colour described otherwise": lambda c: saved_with_gamma(c),
     "XMP": lambda c: saved(Image.fromarray(c), "WEBP", lossless=True, xmp=b"<x:xmpmeta>photo</x:xmpmeta>"),
+    "density": lambda c: saved(Image.fromarray(c), "JPEG", quality=95, dpi=(300, 300)),
     "several views (MPO)": lambda c: saved(
         Image.fromarray(c), "MPO", save_all=True, append_images=[Image.fromarray(c[::-1])], quality=95
     ),
 }
 
+
+def saved_with_gamma(crop: np.ndarray) -> bytes:
+    """A PNG whose gAMA chunk says that its samples are light itself."""
+    data = saved(Image.fromarray(crop), "PNG")
+    chunk = b"gAMA" + (100000).to_bytes(4, "big")
+    return data[:33] + (4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data[33:]
+
+
+def hdr(crop: np.ndarray) -> bytes:
+    """An AVIF whose code points say BT.2020 and PQ."""
+    data = saved(Image.fromarray(crop), "AVIF")
+    at = data.index(b"colrnclx") + 8
+    return data[:at] + bytes([0, 9, 0, 16]) + data[at + 4 :]
+
+
 REFUSED: dict[str, tuple[Callable[[np.ndarray], bytes], type[PictureError]]] = {
     "CMYK without a profile": (lambda c: saved(Image.fromarray(c).convert("CMYK"), "JPEG"), UnsupportedPictureError),
-    "10 and 12 bits (AVIF, JPEG 2000, JPEG)": (
-        lambda c: saved(Image.fromarray(deep(c)[:, :, 0].copy()), "JPEG2000"),
-        BitDepthError,
-    ),
-    "16 bits with alpha of 16": (
-        lambda c: imagecodecs.png_encode(np.dstack([deep(c), ramp(c).astype(np.uint16) * 256 + 9])),
-        BitDepthError,
-    ),
+    "HDR (PQ, HLG)": (hdr, UnsupportedPictureError),
     "animations and pages": (
         lambda c: saved(Image.fromarray(c), "GIF", save_all=True, append_images=[Image.fromarray(c[::-1])]),
         AnimatedPictureError,
@@ -141,7 +159,7 @@ def test_it_comes_back(codec: Codec, crop: np.ndarray, kind: str) -> None:
     picture = read_picture(WORKS[kind](crop))
     back = codec.decompress(codec.compress(picture, quality=95, check=True))
     assert back.samples.shape == picture.samples.shape
-    assert back.bit_depth == picture.bit_depth == (16 if "16 bits" in kind else 8)
+    assert back.bit_depth == picture.bit_depth == (16 if "1" in kind.replace("1 bit", "") or "numbers" in kind else 8)
     visible = np.ones(picture.samples.shape[:2], bool) if picture.alpha is None else picture.alpha > 0
     assert psnr(picture.samples[visible][np.newaxis], back.samples[visible][np.newaxis]) > 33
     assert ("alpha" in kind or "transparent" in kind) == (picture.alpha is not None)
@@ -151,6 +169,10 @@ def test_it_comes_back(codec: Codec, crop: np.ndarray, kind: str) -> None:
     assert (back.icc, back.exif, back.xmp) == (picture.icc, picture.exif, picture.xmp)
     if "ICC" in kind:
         assert back.icc == OTHER_SPACE
+    assert back.density == picture.density
+    assert (picture.density is not None) == (kind == "density")
+    if "otherwise" in kind:
+        assert back.icc is not None
     if "XMP" in kind:
         assert back.xmp == b"<x:xmpmeta>photo</x:xmpmeta>"
     if "EXIF" in kind:

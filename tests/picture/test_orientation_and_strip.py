@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from vaecodec.errors import UnreadablePictureError
 from vaecodec.picture import Picture, apply_orientation, exif_orientation, strip_metadata
 
 RGB = np.random.default_rng(1).integers(0, 256, (4, 6, 3), dtype=np.uint8)
@@ -56,6 +55,8 @@ def test_stripping_another_colour_space_keeps_the_look() -> None:
     assert np.abs(difference).max() <= 2
 
 
-def test_stripping_a_broken_profile_is_refused() -> None:
-    with pytest.raises(UnreadablePictureError, match="ICC profile"):
-        strip_metadata(Picture(RGB, icc=b"not a profile"))
+@pytest.mark.parametrize("icc", [b"not a profile", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()])
+def test_a_profile_that_does_not_fit_is_left_out_of_account_and_that_is_said(icc: bytes) -> None:
+    stripped = strip_metadata(Picture(RGB, icc=icc))
+    np.testing.assert_array_equal(stripped.samples, RGB)
+    assert any("profile" in note for note in stripped.notes)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vaecodec.api import Codec
-from vaecodec.errors import BitDepthError, PictureError
+from vaecodec.errors import PictureError
 from vaecodec.picture import Picture, read_picture
 
 with zipfile.ZipFile(Path(__file__).parent / "pngsuite.zip") as archive:
@@ -19,8 +19,6 @@ with zipfile.ZipFile(Path(__file__).parent / "pngsuite.zip") as archive:
 # Only the checksum of its samples is wrong, which Pillow does not look at; zlib's own is right.
 SAMPLES_SOUND = {"xcsn0g01.png"}
 BROKEN = {name for name in SUITE if name.startswith("x")} - SAMPLES_SOUND
-# Sixteen bits of alpha, of which eight would be lost.
-DEEP_ALPHA = {name for name in SUITE if name[4] in "46" and name[5:8] == "a16" and name not in BROKEN}
 
 
 def rgba(planes: np.ndarray) -> np.ndarray:
@@ -35,10 +33,10 @@ def rgba(planes: np.ndarray) -> np.ndarray:
 
 def test_the_suite_is_whole() -> None:
     assert len(SUITE) == 175
-    assert (len(BROKEN), len(DEEP_ALPHA)) == (13, 8)
+    assert len(BROKEN) == 13
 
 
-@pytest.mark.parametrize("name", sorted(set(SUITE) - BROKEN - DEEP_ALPHA - SAMPLES_SOUND))
+@pytest.mark.parametrize("name", sorted(set(SUITE) - BROKEN - SAMPLES_SOUND))
 def test_sound_files_are_read_as_libpng_reads_them(name: str) -> None:
     picture = read_picture(SUITE[name])
     expected = imagecodecs.png_decode(SUITE[name])
@@ -46,24 +44,16 @@ def test_sound_files_are_read_as_libpng_reads_them(name: str) -> None:
     np.testing.assert_array_equal(rgba(np.asarray(picture)), rgba(expected))
 
 
-@pytest.mark.parametrize("name", sorted(BROKEN | DEEP_ALPHA))
+@pytest.mark.parametrize("name", sorted(BROKEN))
 def test_others_get_one_line(name: str) -> None:
     with pytest.raises(PictureError) as caught:
         read_picture(SUITE[name])
     assert "\n" not in str(caught.value)
-    assert isinstance(caught.value, BitDepthError) == (name in DEEP_ALPHA)
-
-
-@pytest.mark.parametrize("name", sorted(DEEP_ALPHA))
-def test_deep_transparency_is_rounded_on_request(name: str) -> None:
-    picture = read_picture(SUITE[name], reduce_to_8_bit=True)
-    assert picture.bit_depth == 8
-    assert picture.alpha is not None
 
 
 def test_all_of_them_go_through_the_codec(codec: Codec) -> None:
     errors = []
-    for name in sorted(set(SUITE) - BROKEN - DEEP_ALPHA):
+    for name in sorted(set(SUITE) - BROKEN):
         picture = read_picture(SUITE[name])
         back = codec.decompress(codec.compress(picture, quality=90, check=True))
         assert back.samples.shape == picture.samples.shape, name

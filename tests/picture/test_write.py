@@ -94,5 +94,10 @@ def test_a_picture_is_written_to_a_path_or_a_file(tmp_path: Path) -> None:
 def test_a_picture_that_does_not_fit_the_format_is_refused() -> None:
     with pytest.raises(UsageError, match="use png"):
         encode_picture(Picture(np.zeros((1, 16384, 3), np.uint8)), OUTPUT_FORMATS["webp"])
-    with pytest.raises(UsageError, match="use png"):
-        encode_picture(Picture(RGB, exif=EXIF + bytes(70_000)), OUTPUT_FORMATS["jpeg"])
+
+
+def test_metadata_that_are_too_large_for_a_format_are_left_out_and_named() -> None:
+    large = Picture(RGB, exif=EXIF + bytes(70_000), xmp=bytes(70_000))
+    assert lost_metadata(large, OUTPUT_FORMATS["jpeg"]) == ("exif", "xmp")
+    back = read_picture(encode_picture(large, OUTPUT_FORMATS["jpeg"]))
+    assert (back.exif, back.xmp) == (None, None)

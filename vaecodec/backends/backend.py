@@ -88,7 +88,7 @@ def choose_backend(name: str, device: str) -> str:
             raise MissingExtraError("this needs torch: pip install 'vaecodec[torch]'")
         return "torch"
     if device == "cuda":
-        raise UsageError(f"the {name} backend runs on the processor only: use --device cpu, or --backend torch")
+        raise UsageError(f"the {name} backend runs on the processor only: choose the device cpu, or the backend torch")
     if name == "onnx":
         missing = [package for package in ("onnxruntime", "onnx") if find_spec(package) is None]
         if missing:

@@ -16,6 +16,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from vaecodec.bitstream.features import (
+    DEEP_ALPHA,
+    DEEP_LOSSLESS_TILES,
+    JPEG_XL_TILES,
+    NO_MODEL,
+    DensityFields,
+    check_features,
+    density_payload,
+    features_payload,
+    read_density,
+)
 from vaecodec.bitstream.header import (
     DEFAULT_LIMITS,
     KIND_LOSSLESS_ARRAY,
@@ -60,21 +71,29 @@ TAG_ICC: Final = 0x03
 TAG_EXIF: Final = 0x04
 TAG_XMP: Final = 0x05
 TAG_CHECK: Final = 0x08
+TAG_DENSITY: Final = 0x09
+TAG_EXTENDED_XMP: Final = 0x0A
 TAG_DATA: Final = 0x80
 TAG_HEADER: Final = 0x81
 TAG_TILES: Final = 0x82
 TAG_ALPHA: Final = 0x86
 TAG_ARRAY: Final = 0x87
+TAG_FEATURES: Final = 0x89
 CRITICAL_BIT: Final = 0x80
 
 TILE_LATENTS: Final = 0
 TILE_PNG: Final = 1
 TILE_WEBP: Final = 2
+TILE_JPEG_XL: Final = 3
 
 ALPHA_PNG: Final = 1
 ALPHA_WEBP: Final = 2
 ALPHA_CONSTANT: Final = 3
+ALPHA_DEEP_PNG: Final = 4
 
+WITHOUT_MODEL: Final = bytes(MODEL_ID_BYTES)
+"""The model id of files that have no latents."""
+_TILE_MODES: Final = (TILE_LATENTS, TILE_PNG, TILE_WEBP, TILE_JPEG_XL)
 # mode(1), the shortest length(1), crc(4): what one tile takes in TILES at least.
 _MIN_TILE_ENTRY_BYTES: Final = 6
 _CRC_BYTES: Final = 4
@@ -89,7 +108,10 @@ _NAMES: Final = {
     TAG_XMP: "XMP",
     TAG_ALPHA: "ALPHA",
     TAG_CHECK: "CHECK",
+    TAG_DENSITY: "DENSITY",
+    TAG_EXTENDED_XMP: "EXTENDED XMP",
     TAG_ARRAY: "ARRAY",
+    TAG_FEATURES: "FEATURES",
     TAG_DATA: "DATA",
 }
 
@@ -99,7 +121,7 @@ class Tile:
     """One tile's bytes.
 
     Attributes:
-        mode: ``TILE_LATENTS`` (a stream of the range coder), ``TILE_PNG`` or ``TILE_WEBP`` (lossless).
+        mode: ``TILE_LATENTS`` (a stream of the range coder), ``TILE_PNG``, ``TILE_WEBP`` or ``TILE_JPEG_XL`` (lossless).
         payload: the bytes.
         damaged: the checksum is wrong or bytes are missing; only ever set by ``read_container(keep_damaged=True)``.
     """
@@ -119,9 +141,11 @@ class Container:
         icc: colour profile, inflated.
         exif: EXIF block from the TIFF header on, inflated.
         xmp: XMP packet, inflated.
-        alpha: (``ALPHA_PNG`` | ``ALPHA_WEBP`` | ``ALPHA_CONSTANT``, bytes); a constant is one byte.
+        alpha: (``ALPHA_PNG`` | ``ALPHA_WEBP`` | ``ALPHA_CONSTANT`` | ``ALPHA_DEEP_PNG``, bytes); a constant is one byte.
         check: CRC-32 of the decoded samples.
         array: what arrays need to know about themselves; None for pictures.
+        density: pixels per unit.
+        extended_xmp: the packet that the main XMP packet points to, inflated.
     """
 
     header: Header
@@ -132,6 +156,17 @@ class Container:
     alpha: tuple[int, bytes] | None = None
     check: int | None = None
     array: bytes | None = None
+    density: DensityFields | None = None
+    extended_xmp: bytes | None = None
+
+    @property
+    def features(self) -> frozenset[int]:
+        """What a reader must know beyond the first version 1."""
+        modes, deep = {tile.mode for tile in self.tiles}, self.header.bit_depth > 8
+        found = {JPEG_XL_TILES: TILE_JPEG_XL in modes, DEEP_LOSSLESS_TILES: deep and bool(modes - {TILE_LATENTS})}
+        found |= {DEEP_ALPHA: self.alpha is not None and self.alpha[0] == ALPHA_DEEP_PNG}
+        found |= {NO_MODEL: self.header.kind == KIND_PICTURE and self.header.model_id == WITHOUT_MODEL}
+        return frozenset(feature for feature, needed in found.items() if needed)
 
 
 @dataclass(frozen=True)
@@ -144,6 +179,7 @@ class Front:
         exif: EXIF block from the TIFF header on, inflated.
         xmp: XMP packet, inflated.
         has_alpha: whether there is an ALPHA section.
+        density: pixels per unit.
     """
 
     header: Header
@@ -151,6 +187,7 @@ class Front:
     exif: bytes | None
     xmp: bytes | None
     has_alpha: bool
+    density: DensityFields | None = None
 
 
 def is_vaecodec_file(prefix: bytes) -> bool:
@@ -179,10 +216,15 @@ def write_container(container: Container, *, limits: Limits = DEFAULT_LIMITS) ->
     sections = [(TAG_HEADER, header_payload(header))]
     if container.array is not None:
         sections.append((TAG_ARRAY, container.array))
-    for tag, metadata in ((TAG_ICC, container.icc), (TAG_EXIF, container.exif), (TAG_XMP, container.xmp)):
+    if container.features:
+        sections.append((TAG_FEATURES, features_payload(container.features)))
+    packed = ((TAG_ICC, container.icc), (TAG_EXIF, container.exif), (TAG_XMP, container.xmp))
+    for tag, metadata in (*packed, (TAG_EXTENDED_XMP, container.extended_xmp)):
         if metadata is not None:
             _check_metadata_size(tag, len(metadata), limits)
             sections.append((tag, _metadata_payload(metadata)))
+    if container.density is not None:
+        sections.append((TAG_DENSITY, density_payload(container.density)))
     if container.alpha is not None:
         mode, alpha = container.alpha
         sections.append((TAG_ALPHA, bytes((mode,)) + alpha))
@@ -211,7 +253,7 @@ def _section(tag: int, payload: bytes) -> bytes:
 def _tiles_payload(tiles: tuple[Tile, ...]) -> bytes:
     entries = []
     for number, tile in enumerate(tiles):
-        if tile.mode not in (TILE_LATENTS, TILE_PNG, TILE_WEBP):
+        if tile.mode not in _TILE_MODES:
             raise ValueError(f"tile {number} has mode {tile.mode}")
         crc = zlib.crc32(tile.payload).to_bytes(_CRC_BYTES, "little")
         entries.append(bytes((tile.mode,)) + write_varint(len(tile.payload)) + crc)
@@ -255,8 +297,10 @@ def read_front(file: BinaryIO, *, limits: Limits = DEFAULT_LIMITS) -> Front:
     while _copy_section(file, front):
         pass
     sections, _ = _read_sections(memoryview(bytes(front)), position)
+    check_features(sections.get(TAG_FEATURES), damaged_file)
     icc, exif, xmp = (_read_metadata(tag, sections, limits) for tag in (TAG_ICC, TAG_EXIF, TAG_XMP))
-    return Front(header, icc, exif, xmp, TAG_ALPHA in sections)
+    density = read_density(sections[TAG_DENSITY], damaged_file) if TAG_DENSITY in sections else None
+    return Front(header, icc, exif, xmp, TAG_ALPHA in sections, density)
 
 
 def _copy_section(file: BinaryIO, front: bytearray) -> bool:
@@ -298,12 +342,13 @@ def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged
     view = memoryview(data)
     header, position = _read_header_section(view, _read_magic(view), limits)
     sections, position = _read_sections(view, position)
+    declared = check_features(sections.get(TAG_FEATURES), damaged_file)
     if TAG_TILES not in sections:
         raise damaged_file("the file has no TILES section")
     alpha = _read_alpha(sections[TAG_ALPHA]) if TAG_ALPHA in sections else None
     array = bytes(sections[TAG_ARRAY]) if TAG_ARRAY in sections else None
     _check_consistency(header, alpha, array, damaged_file)
-    return Container(
+    container = Container(
         header=header,
         tiles=_read_tiles(header, sections[TAG_TILES], view[position:], keep_damaged),
         icc=_read_metadata(TAG_ICC, sections, limits),
@@ -312,7 +357,12 @@ def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged
         alpha=alpha,
         check=_read_check(sections[TAG_CHECK]) if TAG_CHECK in sections else None,
         array=array,
+        density=read_density(sections[TAG_DENSITY], damaged_file) if TAG_DENSITY in sections else None,
+        extended_xmp=_read_metadata(TAG_EXTENDED_XMP, sections, limits),
     )
+    if container.features != declared:
+        raise damaged_file("the FEATURES section does not say what the file needs")
+    return container
 
 
 def _name(tag: int) -> str:
@@ -397,10 +447,10 @@ def _read_tiles(header: Header, table: memoryview, data: memoryview, keep_damage
             raise damaged_file(f"the TILES section ends before tile {number} of {expected}") from None
         crc = table[position : position + _CRC_BYTES]
         position += _CRC_BYTES
-        if mode not in (TILE_LATENTS, TILE_PNG, TILE_WEBP):
+        if mode not in _TILE_MODES:
             raise damaged_file(f"tile {number} has the unknown mode {mode}")
-        if mode != TILE_LATENTS and header.bit_depth != 8:
-            raise damaged_file(f"tile {number} is stored without loss, which is for 8 bits per sample")
+        if mode == TILE_LATENTS and header.model_id == WITHOUT_MODEL:
+            raise damaged_file(f"tile {number} has latents, and the file names no model")
         entries.append((mode, length, int.from_bytes(crc, "little")))
         total += length
     if position != len(table):
@@ -475,7 +525,9 @@ def _check_consistency(
     mode, content = alpha
     if header.kind != KIND_PICTURE:
         raise wrong("arrays have no ALPHA section")
-    if mode not in (ALPHA_PNG, ALPHA_WEBP, ALPHA_CONSTANT):
+    if mode not in (ALPHA_PNG, ALPHA_WEBP, ALPHA_CONSTANT, ALPHA_DEEP_PNG):
         raise wrong(f"the ALPHA section has the unknown mode {mode}")
+    if mode == ALPHA_DEEP_PNG and header.bit_depth == 8:
+        raise wrong("the ALPHA section has 16 bits, the samples 8")
     if not content or (mode == ALPHA_CONSTANT and len(content) != 1):
         raise wrong(f"the ALPHA section has {len(content)} bytes after its mode")

@@ -24,32 +24,36 @@ ARRAY_EXTENSION = ".npy"
 _HEADER_BYTES = 64
 
 
-def names_arrays(inputs: Sequence[str], *, lossless: bool) -> bool:
-    """Whether the inputs are arrays of items: by their names, or folders where ``--lossless`` is given.
+def names_arrays(inputs: Sequence[str], *, folders: bool) -> bool:
+    """Whether the inputs are arrays of items: by their names, or folders of small pictures.
+
+    Args:
+        inputs: as given.
+        folders: whether folders are arrays: with ``--lossless`` and without ``-r``.
 
     Raises:
-        UsageError: some are and some are not, or ``--lossless`` is given for pictures.
+        UsageError: some are and some are not.
     """
     from vaecodec.picture.rows import is_picture_array
     from vaecodec.vae.items import is_items_file
 
     arrays = [
-        (is_items_file(name) and not is_picture_array(name)) or ".npz:" in name or (lossless and Path(name).is_dir())
+        (is_items_file(name) and not is_picture_array(name)) or ".npz:" in name or (folders and Path(name).is_dir())
         for name in inputs
     ]
     if all(arrays):
         return True
     if any(arrays):
         raise UsageError("arrays and pictures in one command: compress them apart")
-    if lossless:
-        raise UsageError(
-            f"{inputs[0]}: --lossless is for arrays of small items: IDX, .npy, .npz or a folder of pictures"
-        )
     return False
 
 
 def holds_array(path: Path) -> bool:
-    """Whether a file is one of ours that holds an array; a file that cannot be read is none."""
+    """Whether a file is one of ours that holds an array; what cannot be read, or once only, is none."""
+    from vaecodec.cli.files import is_stream
+
+    if is_stream(str(path)):
+        return False
     try:
         with path.open("rb") as file:
             return is_array_file(file.read(_HEADER_BYTES))

@@ -9,7 +9,7 @@ import click
 
 from vaecodec.cli.failures import SOME_FAILED, say
 from vaecodec.cli.files import PIPE, plan_outputs
-from vaecodec.cli.folders import FolderPlan, plan_folders
+from vaecodec.cli.folders import FolderPlan, is_finished, plan_folders
 from vaecodec.cli.jobs import Job, Outcome, Task, exit_with, run_all
 from vaecodec.cli.progress import Progress
 
@@ -64,7 +64,10 @@ def _run_folders(plan: FolderPlan, job: Job, verb: str, *, workers: int, quiet: 
             Path(task.target).parent.mkdir(parents=True, exist_ok=True)
     progress = Progress(len(plan.tasks), quiet=quiet)
     outcomes = run_all(plan.tasks, job, workers=workers, progress=progress, failures_last=True) if plan.tasks else []
-    failed = [*plan.failures, *(outcome for outcome in outcomes if outcome.code)]
+    # Another run into the same folder may have been faster.
+    elsewhere = [outcome for outcome in outcomes if outcome.exists and is_finished(*map(Path, outcome.task))]
+    plan.finished += len(elsewhere)
+    failed = [*plan.failures, *(outcome for outcome in outcomes if outcome.code and outcome not in elsewhere)]
     if summary:
         click.echo(_summary(plan, outcomes, failed, verb))
     for outcome in failed:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -61,7 +61,9 @@ def _targets(command: Callable[..., None]) -> Callable[..., None]:
 )
 @options.model
 @options.device
-@click.option("--lossless", is_flag=True, help="Arrays of small items: code them bit for bit (bits-back).")
+@click.option(
+    "--lossless", is_flag=True, help="Keep every sample: pictures as JPEG XL, WebP or PNG, arrays by bits-back."
+)
 @click.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
 @click.option(
     "--measure",
@@ -104,18 +106,16 @@ def command(
     from vaecodec.picture import READABLE_EXTENSIONS
 
     targets = [f"--{name.replace('_', '-')}" for name in MEASURES]
-    if sum(request[name] is not None for name in ("quality", *MEASURES)) > 1:
-        *names, last = ("-q", *targets)
+    if sum(request[name] is not None for name in ("quality", *MEASURES)) + request["lossless"] > 1:
+        *names, last = ("-q", "--lossless", *targets)
         raise UsageError(f"{', '.join(names)} and {last} exclude each other: give one of them")
     asked = EncodeOptions().changed(**request)
     access = Access(models=() if model is None else (model,), device=device)
-    if names_arrays(inputs, lossless=asked.lossless):
+    if names_arrays(inputs, folders=asked.lossless and not recursive):
         if asked.target or asked.strip or asked.first_frame or recursive or scheduler is not None:
             raise UsageError(
                 f"arrays take none of {', '.join(targets)}, --strip, --first-frame, --scheduler and -r"
             )  # fmt: skip
-        if asked.lossless and asked.quality is not None:
-            raise UsageError("--lossless and -q exclude each other: give one of them")
         compress_arrays(inputs, output, asked, access, force=force, as_json=as_json, quiet=quiet)
         return
     if scheduler is not None:
@@ -130,6 +130,14 @@ def command(
         lambda path: path.stem + EXTENSION, verb="compressed", recursive=recursive, workers=jobs, force=force,
         quiet=quiet, summary=not as_json,
     )  # fmt: skip
+
+
+class _Made(NamedTuple):
+    """A file, its report, and what of the source was changed or is not in it."""
+
+    data: bytes
+    report: dict[str, Any]
+    notes: tuple[str, ...]
 
 
 @dataclass
@@ -154,12 +162,13 @@ class CompressJob:
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, encodes and writes."""
-        from vaecodec.cli.files import PIPE, check_target, read_input
+        from vaecodec.cli.files import check_target, is_stream, read_input
 
         start = time.perf_counter()
         source, target = task
         check_target(target, force=self.force)
-        if source == PIPE:
+        if is_stream(source):
+            # What can be read once only is read here, and nowhere else.
             data = read_input(source)
             source_size = len(data)
         else:
@@ -168,24 +177,26 @@ class CompressJob:
         made = None if data is not None or self.options.target or self.options.strip else self._by_rows(source)
         if made is None:
             made = self._whole(source if data is None else data)
-        return self._written(task, *made, source_size=source_size, start=start)
+        return self._written(task, made, source_size=source_size, start=start)
 
-    def _written(self, task: Task, file: bytes, report: dict[str, Any], *, source_size: int, start: float) -> Outcome:
+    def _written(self, task: Task, made: _Made, *, source_size: int, start: float) -> Outcome:
         from vaecodec.cli.files import PIPE, write_output
         from vaecodec.cli.jobs import Line, Outcome
 
         source, target = task
-        write_output(target, file, source=source, force=self.force)
+        write_output(target, made.data, source=source, force=self.force)
         if self.quiet and not self.as_json:
             return Outcome(task)
-        report |= {"source_bytes": source_size, "seconds": time.perf_counter() - start}
+        warnings = [Line(f"vaecodec: warning: {source}: {'; '.join(made.notes)}", to_stderr=True)] if made.notes else []
+        report = made.report | {"warnings": list(made.notes), "source_bytes": source_size}
+        report["seconds"] = time.perf_counter() - start
         line = _line(source, target, report)
         if self.as_json:
             line = json.dumps({"input": source, "output": target} | report)
         # With the file itself on standard output, the report goes where it does not get into it.
-        return Outcome(task, (Line(line, to_stderr=target == PIPE),))
+        return Outcome(task, (*warnings, Line(line, to_stderr=target == PIPE)))
 
-    def _by_rows(self, source: str) -> tuple[bytes, dict[str, Any]] | None:
+    def _by_rows(self, source: str) -> _Made | None:
         """The file and its report for a large picture that can be read by rows; None for others."""
         from vaecodec.picture import DEFAULT_MAX_ROW_PIXELS, LARGE_PIXELS, open_rows, rounded_to_8_bit
 
@@ -198,15 +209,22 @@ class CompressJob:
             if asked.to_8_bit and rows.bit_depth > 8:
                 rows = replace(rows, bit_depth=8, blocks=map(rounded_to_8_bit, rows.blocks))
             encoded = self.codec.encode_rows(rows, asked)
-            return encoded.data, _report_of_rows(rows, encoded, self.metrics)
+            return _Made(
+                encoded.data, _report_of_rows(rows, encoded, self.metrics) | {"lossless": asked.lossless}, rows.notes
+            )
 
-    def _whole(self, source: str | bytes) -> tuple[bytes, dict[str, Any]]:
+    def _whole(self, source: str | bytes) -> _Made:
         from vaecodec.codec.codec import read_source
 
         assert self.codec is not None  # prepared
         picture = read_source(source, self.options)
         encoded = self.codec.encode(picture, self.options)
-        return encoded.data, {} if self.quiet and not self.as_json else _report(picture, encoded, self.metrics)
+        report = (
+            {}
+            if self.quiet and not self.as_json
+            else _report(picture, encoded, () if self.options.lossless else self.metrics)
+        )
+        return _Made(encoded.data, report | {"lossless": self.options.lossless}, picture.notes)
 
 
 def _report_of_rows(rows: PictureRows, encoded: EncodedFile, metrics: Sequence[str]) -> dict[str, Any]:
@@ -259,14 +277,15 @@ def _report(picture: Picture, encoded: Encoded, metrics: Sequence[str]) -> dict[
 
 
 def _line(source: str, target: str, report: dict[str, Any]) -> str:
-    unknown = "PSNR n/a" if report["by_rows"] else "no error"
+    unknown = "PSNR n/a" if report["by_rows"] and not report["lossless"] else "no error"
     psnr = unknown if report["psnr"] is None else f"PSNR {report['psnr']:.2f} dB"
     for metric, (name, digits) in METRICS.items():
         if metric in report:
             note = report["notes"].get(metric)
             psnr += f", {name} n/a ({note})" if note else f", {name} {report[metric]:.{digits}f}"
-    share = 100 * report["bytes"] / report["source_bytes"]
+    share = 100 * report["bytes"] / max(1, report["source_bytes"])
+    quality = "without loss" if report["lossless"] else f"quality {report['quality']:g}"
     return (
-        f"{source} -> {target}: {report['bytes']:,} bytes, quality {report['quality']:g}, {report['bpp']:.3f} bpp, {psnr}, "
+        f"{source} -> {target}: {report['bytes']:,} bytes, {quality}, {report['bpp']:.3f} bpp, {psnr}, "
         f"{share:.1f} % of the source file, {report['seconds']:.2f} s"
     )

@@ -188,7 +188,7 @@ class DecompressJob:
     def _write_rows(self, rows: PictureRows, task: Task, output: OutputFormat) -> tuple[str, ...]:
         """Decodes a picture into its output, or into nothing for a test; returns what metadata the format cannot hold."""
         from vaecodec.cli.files import write_output
-        from vaecodec.picture import rows_hold, write_rows
+        from vaecodec.picture import lost_metadata, write_rows
 
         if not task.target:
             for _ in rows.blocks:
@@ -197,8 +197,7 @@ class DecompressJob:
         write_output(
             task.target, lambda file: write_rows(rows, file, output.name), source=task.source, force=self.force
         )
-        kinds = ("icc", "exif", "xmp")
-        return tuple(kind for kind in kinds if getattr(rows, kind) and kind not in rows_hold(output.name))
+        return lost_metadata(rows, output)
 
     def _decode(self, codec: Codec, container: Container) -> tuple[Picture, str | None]:
         """The picture, and what is damaged about it."""

@@ -7,12 +7,29 @@ from collections.abc import Callable, Sequence
 import click
 
 from vaecodec.cli.progress import Progress
-from vaecodec.errors import FileFormatError, LimitError, PictureError, UnknownModelError, VaecodecError
+from vaecodec.errors import (
+    AnimatedPictureError,
+    BitDepthError,
+    FileFormatError,
+    LimitError,
+    OutputExistsError,
+    PictureError,
+    UnknownModelError,
+    VaecodecError,
+)
 
 SOME_FAILED = 1
 
 # Errors about what is in an input. The library may have seen only its bytes, and then cannot name it.
 _ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError)
+
+_OPTIONS: tuple[tuple[type[VaecodecError], str], ...] = (
+    (AnimatedPictureError, " (--first-frame)"),
+    (BitDepthError, " (--to-8-bit)"),
+    (OutputExistsError, ": use -f to overwrite it"),
+    (UnknownModelError, " (--model)"),
+    (LimitError, " (--limit)"),
+)
 
 
 def say(message: object) -> None:
@@ -49,14 +66,29 @@ def for_each(inputs: Sequence[str], job: Callable[[str], None], *, progress: Pro
         raise click.exceptions.Exit(codes[0] if len(inputs) == 1 else SOME_FAILED)
 
 
-def message_about(source: str, error: BaseException) -> str:
-    """Returns one line about an error that names the input where the error does not."""
+def message_about(source: str, error: BaseException, target: str = "") -> str:
+    """Returns one line about an error that names the input where the error does not, and the option that helps."""
     if isinstance(error, _ABOUT_THE_INPUT) and source not in str(error):
-        return _line(f"{source}: {str(error).removeprefix('the data: ')}")
-    return _line(error)
+        return _line(f"{source}: {str(error).removeprefix('the data: ')}{_option_for(error)}")
+    if isinstance(error, VaecodecError):
+        return _line(error)
+    where = f"{source} -> {target}" if target and target != "-" else source
+    if isinstance(error, OSError) and error.strerror:
+        return f"{where}: {error.strerror.lower()}"
+    if isinstance(error, (OSError, MemoryError)):
+        return f"{where}: {_line(error)}"
+    return f"{where}: an error that should not be, please report it: {type(error).__name__}: {_line(error)}"
+
+
+def _option_for(error: BaseException) -> str:
+    """What the command has for a case: the library, which others call too, does not know its options."""
+    hint = next((hint for kind, hint in _OPTIONS if isinstance(error, kind)), "")
+    return "" if isinstance(error, LimitError) and "raise the limit" not in str(error) else hint
 
 
 def _line(message: object) -> str:
+    if isinstance(message, VaecodecError):
+        return " ".join(str(message).split()) + _option_for(message)
     if isinstance(message, OSError) and message.strerror:
         where = f"{message.filename}: " if message.filename else ""
         return f"{where}{message.strerror.lower()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,6 +66,17 @@ def lift_pillow_limit(pixels: int | None) -> None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, pixels)
 
 
+def is_stream(source: str) -> bool:
+    """Whether what is there can be read once only: standard input, a named pipe, a terminal."""
+    if source == PIPE:
+        return True
+    try:
+        mode = Path(source).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode) and not stat.S_ISBLK(mode)
+
+
 def read_input(source: str) -> bytes:
     """Reads a file, or standard input for PIPE.
 
@@ -78,6 +90,8 @@ def read_input(source: str) -> bytes:
         return Path(source).read_bytes()
     except FileNotFoundError as error:
         raise PictureNotFoundError(f"{source}: no such file") from error
+    except ValueError as error:
+        raise UsageError(f"{source!r}: not a path: {error}") from error
 
 
 def check_target(target: str, *, force: bool) -> None:
@@ -95,7 +109,7 @@ def write_output(target: str, data: bytes | Writer, *, source: str, force: bool)
             sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:
-        write_atomically(target, data, overwrite=force, times_from=None if source == PIPE else source)
+        write_atomically(target, data, overwrite=force, times_from=None if is_stream(source) else source)
 
 
 def _same_file(source: str, target: str) -> bool:

@@ -68,7 +68,7 @@ def plan_folders(
                 plan.failures.append(Outcome(Task(str(source), target), failure=failure, code=UsageError.exit_code))
                 continue
             taken[target] = str(source)
-            if not force and _is_finished(source, Path(target)):
+            if not force and is_finished(source, Path(target)):
                 plan.finished += 1
             else:
                 plan.tasks.append(Task(str(source), target))
@@ -106,7 +106,7 @@ def _files(root: Path, extensions: Collection[str], output: Path | None, plan: F
     return files
 
 
-def _is_finished(source: Path, target: Path) -> bool:
+def is_finished(source: Path, target: Path) -> bool:
     """Tells whether the output is there and not older than its input, whose time stamp it was given."""
     try:
         return target.is_file() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns

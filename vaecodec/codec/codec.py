@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaecodec.backends.backend import Backend
-from vaecodec.bitstream.container import DEFAULT_LIMITS, KIND_PICTURE, Container, Limits, read_container
+from vaecodec.bitstream.container import (
+    DEFAULT_LIMITS,
+    KIND_PICTURE,
+    WITHOUT_MODEL,
+    Container,
+    Limits,
+    read_container,
+)
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.codec.decoder import Decoded, Decoder, Salvaged, checksum_of
 from vaecodec.codec.encoder import Encoded, EncodedFile, Encoder
@@ -15,6 +22,7 @@ from vaecodec.codec.model import LoadedModel
 from vaecodec.codec.options import DEFAULT_ACCESS, DEFAULT_MODEL, DEFAULT_OPTIONS, EncodeOptions
 from vaecodec.codec.rate_control import one_target
 from vaecodec.codec.rectangle import Rectangle
+from vaecodec.codec.sections import metadata_of
 from vaecodec.errors import FileFormatError, UnknownModelError, UsageError
 from vaecodec.installed import find_weights
 from vaecodec.picture import DEFAULT_MAX_PIXELS, Picture, PictureRows, PictureSource, read_picture, strip_metadata
@@ -86,8 +94,8 @@ class Codec:
         Args:
             picture: path, bytes or binary file of a picture, Pillow image, or uint8 or uint16 array (H, W[, 1 to 4]).
             options: what is asked of the file.
-            given: some of them by name: ``quality``, or a target (``size``, ``bpp``, ``psnr``, ``ms_ssim``), ``effort``, ``check``,
-                ``strip``; see :class:`~vaecodec.codec.options.EncodeOptions`.
+            given: some of them by name: ``quality``, or a target (``size``, ``bpp``, ``psnr``, ``ms_ssim``), ``lossless``, ``effort``,
+                ``check``, ``strip``; see :class:`~vaecodec.codec.options.EncodeOptions`.
 
         Raises:
             PictureError: the picture cannot be read or is of an unsupported kind.
@@ -151,7 +159,7 @@ class Codec:
         header = container.header
         if header.kind != KIND_PICTURE:
             raise FileFormatError("this file holds an array, not a picture; this version reads pictures only")
-        if header.model_id != self.model.id:
+        if header.model_id not in (self.model.id, WITHOUT_MODEL):
             raise UnknownModelError(
                 f"the file was made by model {header.model_id.hex()}, this codec has {self.model.id_hex} "
                 f"({self.model.name}): use find_codec_for(data)"
@@ -207,9 +215,10 @@ class Codec:
             if verify:
                 decoder.verify(checksum)
 
+        found = metadata_of(container)
         return PictureRows(
-            header.width, header.height, header.channels, header.bit_depth, blocks(),
-            icc=container.icc, exif=container.exif, xmp=container.xmp,
+            header.width, header.height, header.channels, header.bit_depth, blocks(), found.icc, found.exif, found.xmp,
+            found.density, found.extended_xmp,
         )  # fmt: skip
 
     def decompress_region(

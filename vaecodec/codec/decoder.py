@@ -21,6 +21,7 @@ from vaecodec.bitstream.container import TILE_LATENTS, Container, Header, Tile
 from vaecodec.bitstream.digest import LatentDigest
 from vaecodec.codec.model import LoadedModel
 from vaecodec.codec.rectangle import Grid, Rectangle
+from vaecodec.codec.sections import metadata_of
 from vaecodec.codec.stored import read_alpha, read_stored_tile
 from vaecodec.errors import DamagedFileError
 from vaecodec.models.decoder_data import LATENT_CLAMP
@@ -115,9 +116,7 @@ class Decoder:
         alpha = read_alpha(self.container)
         if alpha is not None and region is not None:
             alpha = alpha[region.within(self.grid.frame)]
-        return Picture(
-            samples, icc=self.container.icc, exif=self.container.exif, xmp=self.container.xmp, alpha=alpha
-        )  # fmt: skip
+        return Picture.of(samples, metadata_of(self.container), alpha)
 
     def verify(self, checksum: int) -> None:
         """Compares with the checksum of the samples where the file has one.
@@ -157,7 +156,7 @@ class Decoder:
                     latents = self._model.decode_tile(tile.payload, cells, self.header.quality16, self._watch).y16
                     y16[part.within(wanted)] = np.clip(latents[part.within(cells)], -LATENT_CLAMP, LATENT_CLAMP)
                 elif self._keep_going:
-                    read_stored_tile(tile, r, self.header.channels)
+                    read_stored_tile(tile, r, self.header.channels, self.header.bit_depth)
             except DamagedFileError:
                 if not self._keep_going:
                     raise
@@ -207,7 +206,7 @@ def reconstruct(
         elif tile.mode == _TILE_GREY:
             samples[here] = _GREY * (DEEP_SCALE if samples.dtype == np.uint16 else 1)
         else:
-            samples[here] = read_stored_tile(tile, r, header.channels)[part.within(r)]
+            samples[here] = read_stored_tile(tile, r, header.channels, header.bit_depth)[part.within(r)]
     return samples
 
 

@@ -21,6 +21,8 @@ import numpy.typing as npt
 from vaecodec.bitstream.container import (
     DEFAULT_LIMITS,
     KIND_PICTURE,
+    MAX_QUALITY16,
+    WITHOUT_MODEL,
     Container,
     Header,
     Tile,
@@ -31,7 +33,8 @@ from vaecodec.codec.model import CodedTile, LoadedModel
 from vaecodec.codec.options import EncodeOptions
 from vaecodec.codec.rate_control import one_target, search
 from vaecodec.codec.rectangle import Grid, Rectangle
-from vaecodec.codec.stored import stored_alpha, stored_if_screen, stored_picture
+from vaecodec.codec.sections import sections_of
+from vaecodec.codec.stored import StoredParts, smallest_tile, stored_alpha, stored_if_screen
 from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.settings import STRIDE
 from vaecodec.picture import DEEP_SCALE, Picture, PictureRows, RowWindow, fill_transparent
@@ -40,6 +43,16 @@ from vaecodec.stopwatch import Stopwatch
 
 _TILE_ENTRY_BYTES = 7
 """Of a tile in the table: mode, a length of two bytes, checksum."""
+_AT_ONCE_BYTES = 512
+"""A picture that takes no more without loss is not tried in latents: less than a network packet is to be saved."""
+_MUCH = 0.25
+"""So much screen content makes a look at two tiles worth while."""
+_CLEARLY = 1.2
+"""Two tiles stand for all if they are smaller without loss by this factor."""
+_LOSSLESS_TILE_EXPONENT = 11
+"""Pictures without loss that are larger than readers take in one tile are cut into these."""
+_LOSSLESS_EFFORT = {0: 4, 1: 7}
+"""JPEG XL's effort for ours; above 1 it is 9."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +115,14 @@ class Source:
         samples: uint8 or uint16 [H, W, C], what is coded.
         x: the whole as a `Band` has it.
         alpha: the ALPHA section.
-        whole: the picture as one tile without loss, where that may be worth it.
-        tiles: screen tiles without loss, by number, where that may be worth it.
+        parts: what of it may be stored without loss.
     """
 
     picture: Picture
     samples: Samples
     x: Samples
     alpha: tuple[int, bytes] | None
-    whole: Tile | None
-    tiles: Mapping[int, Tile]
+    parts: StoredParts
 
 
 class CodedPicture:
@@ -139,12 +150,8 @@ class CodedPicture:
 
     def packed(self, source: Source, check: int | None) -> bytes:
         """The file."""
-        picture = source.picture
-        return write_container(
-            Container(
-                self.header, self.tiles, icc=picture.icc, exif=picture.exif, xmp=picture.xmp, alpha=source.alpha, check=check
-            )
-        )  # fmt: skip
+        sections = sections_of(source.picture.metadata)
+        return write_container(Container(self.header, self.tiles, alpha=source.alpha, check=check, **sections))
 
 
 class Encoder:
@@ -154,7 +161,9 @@ class Encoder:
         self._model, self._options, self._watch, self._tried = model, options, Stopwatch(), 0
 
     def encode(self, picture: Picture) -> Encoded:
-        """A picture in memory to a file of the quality, or at the quality that meets the target."""
+        """A picture in memory to a file of the quality, at the quality that meets the target, or without loss."""
+        if self._options.lossless:
+            return self._encode_lossless(picture)
         options, source = self._options, self._prepared(picture)
         if options.target:
             coded = self._at_target(source)
@@ -168,8 +177,44 @@ class Encoder:
             lambda: coded.samples,
         )  # fmt: skip
 
+    def _encode_lossless(self, picture: Picture) -> Encoded:
+        """Every sample as it is, hidden ones too, by the libraries that are here; no model has a part in it."""
+        height, width = picture.samples.shape[:2]
+        rows = PictureRows(
+            width, height, picture.channels, picture.bit_depth, [picture.samples], **vars(picture.metadata)
+        )  # fmt: skip
+        alpha = None if picture.alpha is None else stored_alpha(picture.alpha)
+        made = self._rows_lossless(rows, alpha)
+        samples = picture.samples
+        return Encoded(made.data, made.quality, made.estimated_bits, made.seconds, 1, samples, lambda: samples)
+
+    def _rows_lossless(self, rows: PictureRows, alpha: tuple[int, bytes] | None = None) -> EncodedFile:
+        pixels = rows.width * rows.height
+        exponent = 0 if pixels <= DEFAULT_LIMITS.max_tile_pixels else _LOSSLESS_TILE_EXPONENT
+        header = Header(
+            KIND_PICTURE, WITHOUT_MODEL, rows.width, rows.height, rows.channels, rows.bit_depth, MAX_QUALITY16, exponent
+        )
+        grid, window, checksum = Grid.of(header), RowWindow(rows.blocks), 0
+        tiles = []
+        for row in grid.rows:
+            band = grid.band(row)
+            samples = window.take(band.top, band.bottom)
+            if self._options.check:
+                checksum = checksum_of(samples, checksum)
+            with self._watch.time("lossless"):
+                effort = _LOSSLESS_EFFORT.get(self._options.effort, 9)
+                tiles += [smallest_tile(samples[grid.tiles[i].within(band)], effort) for i in grid.row(row)]
+        with self._watch.time("container"):
+            check = checksum if self._options.check else None
+            container = Container(header, tuple(tiles), alpha=alpha, check=check, **sections_of(rows.metadata))
+            data = write_container(container, limits=replace(DEFAULT_LIMITS, max_pixels=pixels))
+        bits = 8.0 * sum(len(tile.payload) for tile in tiles)
+        return EncodedFile(data, 100.0, bits, self._watch.seconds, 1)
+
     def encode_rows(self, rows: PictureRows) -> EncodedFile:
         """A picture too large for memory to a file; its blocks are gone through once."""
+        if self._options.lossless:
+            return self._rows_lossless(rows)
         options, model = self._options, self._model
         header = Header(
             KIND_PICTURE, model.id, rows.width, rows.height, rows.channels, rows.bit_depth,
@@ -179,7 +224,7 @@ class Encoder:
         for coded in self._tiles(header, self._bands(rows)):
             tiles.append(coded.tile)
             bits += coded.bits
-        container = Container(header, tuple(tiles), icc=rows.icc, exif=rows.exif, xmp=rows.xmp)
+        container = Container(header, tuple(tiles), **sections_of(rows.metadata))
         if options.check:
             checksum = 0
             for block in Decoder(model, container, self._watch).rows():
@@ -194,9 +239,9 @@ class Encoder:
         with self._watch.time("analysis"):
             x = network_input(samples)
         with self._watch.time("lossless"):
-            whole, tiles = stored_picture(samples, self._options.tiling.screen_exponent)
+            parts = StoredParts(samples, self._options.tiling.screen_exponent)
         alpha = None if picture.alpha is None else stored_alpha(picture.alpha)
-        return Source(picture, samples, x, alpha, whole, tiles)
+        return Source(picture, samples, x, alpha, parts)
 
     def _at_target(self, source: Source) -> CodedPicture:
         """At the quality that meets the target most closely, never on its wrong side."""
@@ -219,44 +264,85 @@ class Encoder:
         return kept[quality16] if quality16 in kept else self._at_quality(source, quality16)
 
     def _at_quality(self, source: Source, quality16: int) -> CodedPicture:
-        """The smallest of: latents in the usual tiles; small tiles, each in latents or without loss; one without loss."""
-        self._tried += 1
-        tiling = self._options.tiling
-        height, width = source.samples.shape[:2]
-        usual, small = tiling.exponent_for(width, height), tiling.screen_exponent_for(width, height)
-        best = self._in_tiles(source, quality16, usual, {} if small != usual else source.tiles)
-        if small != usual and source.tiles:
-            # Screen content takes more than its share of the latents' bytes; if it takes less without loss, a second pass pays.
-            grid = Grid(width, height, small).tiles
-            share = sum(grid[i].width * grid[i].height for i in source.tiles) / (width * height)
-            if sum(len(tile.payload) for tile in source.tiles.values()) < 2 * share * best.size:
-                best = min(best, self._in_tiles(source, quality16, small, source.tiles), key=lambda coded: coded.size)
-        if source.whole is not None:
-            header = replace(best.header, tile_exponent=0)
-            bits = 8.0 * len(source.whole.payload)
-            whole = CodedPicture(
-                self._model, header, (source.whole,), np.zeros_like(best.y16), bits, self._watch
-            )  # fmt: skip
-            best = min(best, whole, key=lambda coded: coded.size)
-        return best
+        """The smallest of: latents in the usual tiles; small tiles, each in latents or without loss; one without loss.
 
-    def _in_tiles(self, source: Source, quality16: int, exponent: int, stored: Mapping[int, Tile]) -> CodedPicture:
+        Where much of the picture looks like screen content, a look at two of its tiles decides whether latents are tried at all.
+        """
+        self._tried += 1
+        height, width, parts = *source.samples.shape[:2], source.parts
+        with self._watch.time("lossless"):
+            whole = self._as_one(source, quality16)
+        if whole is not None and whole.size <= _AT_ONCE_BYTES:
+            return whole
+        tiling = self._options.tiling
+        usual, small = tiling.exponent_for(width, height), tiling.screen_exponent_for(width, height)
+        if parts.share >= _MUCH and self._stored_wins(source, quality16):
+            # One tile of the picture's own size is what `whole` is.
+            ways = [] if small == 0 and parts.share == 1 else [self._in_tiles(source, quality16, small, sure=True)]
+        else:
+            ways = [self._in_tiles(source, quality16, usual)]
+            # Screen content takes more than its share of the latents' bytes; if it takes less without loss, a second pass pays.
+            if small != usual and parts.screen and self._stored_bytes(source) < 2 * parts.share * ways[0].size:
+                ways.append(self._in_tiles(source, quality16, small))
+        return min([*ways, whole] if whole is not None else ways, key=lambda coded: coded.size)
+
+    def _stored_bytes(self, source: Source) -> int:
+        with self._watch.time("lossless"):
+            return sum(len(tile.payload) for tile in source.parts.tiles.values())
+
+    def _as_one(self, source: Source, quality16: int) -> CodedPicture | None:
+        """The picture as one tile without loss, where that may be worth it."""
+        tile = source.parts.whole
+        if tile is None:
+            return None
+        header = self._header(source, quality16, 0)
+        cells = Grid.of(header).frame.cells()
+        y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int32)
+        return CodedPicture(self._model, header, (tile,), y16, 8.0 * len(tile.payload), self._watch)
+
+    def _stored_wins(self, source: Source, quality16: int) -> bool:
+        """Whether screen tiles are clearly smaller without loss: two of them are tried, of middling and of high size."""
+        with self._watch.time("lossless"):
+            stored = source.parts.tiles
+        height, width = source.samples.shape[:2]
+        grid = Grid(width, height, self._options.tiling.screen_exponent).tiles
+        by_size = sorted(stored, key=lambda number: len(stored[number].payload))
+        sample = {by_size[len(by_size) // 2], by_size[9 * len(by_size) // 10]}
+        latents = sum(
+            len(
+                self._model.encode_tile(
+                    source.x, grid[i].cells(), quality16, self._options.effort, self._watch
+                ).tile.payload
+            )
+            for i in sample
+        )
+        return sum(len(stored[i].payload) for i in sample) * _CLEARLY < latents
+
+    def _header(self, source: Source, quality16: int, exponent: int) -> Header:
         height, width, channels = source.samples.shape
         depth = 8 * source.samples.dtype.itemsize
-        header = Header(KIND_PICTURE, self._model.id, width, height, channels, depth, quality16, exponent)
-        grid = Grid.of(header)
+        return Header(KIND_PICTURE, self._model.id, width, height, channels, depth, quality16, exponent)
+
+    def _in_tiles(self, source: Source, quality16: int, exponent: int, *, sure: bool = False) -> CodedPicture:
+        """In tiles of a size, those of screen content without loss where that is smaller, or, if ``sure``, untried."""
+        header = self._header(source, quality16, exponent)
+        grid, parts = Grid.of(header), source.parts
+        with self._watch.time("lossless"):
+            stored = parts.tiles if len(grid.tiles) == parts.count else {}
         cells = grid.frame.cells()
         y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int32)
         tiles, bits = [], 0.0
         whole = Band(source.x, 0, lambda number, _: stored.get(number))
-        for r, coded in zip(grid.tiles, self._tiles(header, lambda _: whole), strict=True):
+        for r, coded in zip(grid.tiles, self._tiles(header, lambda _: whole, sure=sure), strict=True):
             if coded.y16 is not None:
                 y16[r.cells().within(cells)] = coded.y16
             tiles.append(coded.tile)
             bits += coded.bits
         return CodedPicture(self._model, header, tuple(tiles), y16, bits, self._watch)
 
-    def _tiles(self, header: Header, band_of: Callable[[Rectangle], Band]) -> Iterator[CodedTile]:
+    def _tiles(
+        self, header: Header, band_of: Callable[[Rectangle], Band], *, sure: bool = False
+    ) -> Iterator[CodedTile]:
         """The tiles of a picture in raster order, a row at a time, each in latents or without loss."""
         grid = Grid.of(header)
         for row in grid.rows:
@@ -264,10 +350,13 @@ class Encoder:
             for number in grid.row(row):
                 r = grid.tiles[number]
                 lies = r._replace(top=r.top - band.top)
+                stored = band.stored(number, lies)
+                if stored is not None and sure:
+                    yield CodedTile(stored, 8.0 * len(stored.payload), None)
+                    continue
                 coded = self._model.encode_tile(
                     band.x, lies.cells(), header.quality16, self._options.effort, self._watch
                 )  # fmt: skip
-                stored = band.stored(number, lies)
                 if stored is not None and len(stored.payload) < len(coded.tile.payload):
                     coded = CodedTile(stored, 8.0 * len(stored.payload), None)
                 yield coded

@@ -50,7 +50,7 @@ class EncodeOptions:
         quality: 0 (smallest) to 100 (best); None for the default, or with a target.
         target: in place of a quality, one of `MEASURES` and its value: ``{"psnr": 40}``.
         effort: 0 (fast) to 9: what to spend on a smaller file of the same quality.
-        lossless: arrays of small items bit for bit.
+        lossless: pictures and arrays of small items bit for bit; in place of a quality.
         check: add a checksum of the decoded samples.
         strip: drop metadata, and apply the orientation.
         first_frame: of animations and documents take the first frame or page.
@@ -59,7 +59,7 @@ class EncodeOptions:
         tiling: how pictures are cut.
 
     Raises:
-        UsageError: a quality or an effort is out of range, or a quality and a target are given, or several targets.
+        UsageError: a quality or an effort is out of range, or more than one of a quality, a target and ``lossless`` is given.
     """
 
     quality: float | None = None
@@ -78,7 +78,7 @@ class EncodeOptions:
             check_quality(self.quality)
         if self.effort not in range(MAX_EFFORT + 1):
             raise UsageError(f"effort {self.effort} is out of range: it goes from 0 to {MAX_EFFORT}, in whole numbers")
-        given = [*(["quality"] if self.quality is not None else []), *self.target]
+        given = [*(["lossless"] * self.lossless), *(["quality"] if self.quality is not None else []), *self.target]
         if len(given) > 1:
             raise UsageError(f"{' and '.join(given)} exclude each other: give one of them")
 

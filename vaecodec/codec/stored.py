@@ -1,17 +1,19 @@
-"""What a file keeps without loss, as PNG or WebP files: alpha, and tiles with text or flat graphics."""
+"""What a file keeps without loss, as PNG, WebP or JPEG XL files: alpha, tiles with text or flat graphics, and whole pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from functools import cached_property
 
 import numpy as np
 
 from vaecodec.bitstream.container import (
     ALPHA_CONSTANT,
+    ALPHA_DEEP_PNG,
     ALPHA_PNG,
     ALPHA_WEBP,
     DEFAULT_LIMITS,
+    TILE_JPEG_XL,
     TILE_PNG,
     TILE_WEBP,
     Container,
@@ -19,31 +21,35 @@ from vaecodec.bitstream.container import (
 )
 from vaecodec.codec.rectangle import Rectangle, tile_grid
 from vaecodec.picture import LosslessPlanes, decode_lossless, encode_lossless, looks_like_screen_content
+from vaecodec.picture.lossless import Kind, encode_smallest
 from vaecodec.picture.picture import Samples
 
-_ALPHA_KINDS: Mapping[int, Literal["PNG", "WEBP"]] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP"}
-_ALPHA_MODES = {kind: mode for mode, kind in _ALPHA_KINDS.items()}
-_TILE_KINDS: Mapping[int, Literal["PNG", "WEBP"]] = {TILE_PNG: "PNG", TILE_WEBP: "WEBP"}
-_TILE_MODES = {kind: mode for mode, kind in _TILE_KINDS.items()}
+_ALPHA_KINDS: Mapping[int, Kind] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_DEEP_PNG: "PNG"}
+_ALPHA_MODES: Mapping[Kind, int] = {"PNG": ALPHA_PNG, "WEBP": ALPHA_WEBP}
+_TILE_KINDS: Mapping[int, Kind] = {TILE_PNG: "PNG", TILE_WEBP: "WEBP", TILE_JPEG_XL: "JXL"}
+_TILE_MODES: Mapping[Kind, int] = {kind: mode for mode, kind in _TILE_KINDS.items()}
 
 
 def stored_alpha(alpha: Samples) -> tuple[int, bytes]:
-    """uint8 [H, W] -> mode and bytes of the ALPHA section."""
-    if (alpha == alpha[0, 0]).all():
+    """uint8 or uint16 [H, W] -> mode and bytes of the ALPHA section."""
+    if alpha.dtype == np.uint8 and (alpha == alpha[0, 0]).all():
         return ALPHA_CONSTANT, bytes((int(alpha[0, 0]),))
     planes = encode_lossless(alpha[:, :, np.newaxis])
+    if alpha.dtype != np.uint8:
+        return ALPHA_DEEP_PNG, planes.data
     return _ALPHA_MODES[planes.kind], planes.data
 
 
 def read_alpha(container: Container) -> Samples | None:
-    """The ALPHA section -> uint8 [H, W]."""
+    """The ALPHA section -> uint8 [H, W], or uint16 where it has 16 bits."""
     if container.alpha is None:
         return None
     mode, data = container.alpha
     width, height = container.header.width, container.header.height
     if mode == ALPHA_CONSTANT:
         return np.full((height, width), data[0], np.uint8)
-    return decode_lossless(LosslessPlanes(_ALPHA_KINDS[mode], data), width, height, 1, "the alpha plane")[:, :, 0]
+    planes, depth = LosslessPlanes(_ALPHA_KINDS[mode], data), 16 if mode == ALPHA_DEEP_PNG else 8
+    return decode_lossless(planes, width, height, 1, "the alpha plane", bit_depth=depth)[:, :, 0]
 
 
 def stored_tile(samples: Samples) -> Tile:
@@ -59,29 +65,57 @@ def stored_if_screen(samples: Samples) -> Tile | None:
     return stored_tile(np.ascontiguousarray(samples))
 
 
-def stored_picture(samples: Samples, exponent: int) -> tuple[Tile | None, dict[int, Tile]]:
-    """A picture as one tile without loss, and those of its small tiles by number, where that may be worth it.
+def smallest_tile(samples: Samples, effort: int) -> Tile:
+    """uint8 or uint16 [H, W, C] -> a tile without loss, as small as the libraries here make it."""
+    planes = encode_smallest(np.ascontiguousarray(samples), effort=effort)
+    return Tile(_TILE_MODES[planes.kind], planes.data)
 
-    Args:
-        samples: uint8 or uint16 [H, W, C].
+
+class StoredParts:
+    """What of a picture in memory may be stored without loss, made when it is first asked for.
+
+    Attributes:
         exponent: of the small tiles.
+        count: of the small tiles that there are.
+        screen: numbers of those that look like screen content; none with 16 bits.
+        share: of the picture's pixels that lie in them.
     """
-    if samples.dtype != np.uint8:
-        return None, {}
-    height, width = samples.shape[:2]
-    frame, grid = Rectangle(0, 0, width, height), tile_grid(width, height, exponent)
-    made = {number: stored_if_screen(samples[r.within(frame)]) for number, r in enumerate(grid)}
-    tiles = {number: tile for number, tile in made.items() if tile is not None}
-    # With few such tiles the whole is not small without loss; and no tile may be larger than readers take.
-    worth_it = 4 * len(tiles) >= len(grid) and height * width <= DEFAULT_LIMITS.max_tile_pixels
-    return stored_tile(samples) if worth_it else None, tiles
+
+    def __init__(self, samples: Samples, exponent: int) -> None:
+        height, width = samples.shape[:2]
+        self._samples, self._frame, self.exponent = samples, Rectangle(0, 0, width, height), exponent
+        self._grid = tile_grid(width, height, exponent)
+        self.count = len(self._grid)
+        eight = samples.dtype == np.uint8
+        self.screen = [
+            number for number, r in enumerate(self._grid) if eight and looks_like_screen_content(self._part(r))
+        ]  # fmt: skip
+        self.share = sum(self._grid[i].width * self._grid[i].height for i in self.screen) / (width * height)
+
+    def _part(self, r: Rectangle) -> Samples:
+        part: Samples = self._samples[r.within(self._frame)]
+        return part
+
+    @cached_property
+    def whole(self) -> Tile | None:
+        """The picture as one tile, where that may be worth it."""
+        # With few screen tiles the whole is not small without loss; and no tile may be larger than readers take.
+        pixels = self._frame.width * self._frame.height
+        worth_it = 4 * len(self.screen) >= self.count and pixels <= DEFAULT_LIMITS.max_tile_pixels
+        return stored_tile(self._samples) if worth_it else None
+
+    @cached_property
+    def tiles(self) -> Mapping[int, Tile]:
+        """The screen tiles, by number."""
+        return {number: stored_tile(np.ascontiguousarray(self._part(self._grid[number]))) for number in self.screen}
 
 
-def read_stored_tile(tile: Tile, r: Rectangle, channels: int) -> Samples:
-    """A tile without loss -> uint8 [h, w, C].
+def read_stored_tile(tile: Tile, r: Rectangle, channels: int, bit_depth: int) -> Samples:
+    """A tile without loss -> uint8 or uint16 [h, w, C].
 
     Raises:
         DamagedFileError: it is not what its mode says, or has another size.
     """
     planes = LosslessPlanes(_TILE_KINDS[tile.mode], tile.payload)
-    return decode_lossless(planes, r.width, r.height, channels, f"the lossless tile at ({r.left}, {r.top})")
+    what = f"the lossless tile at ({r.left}, {r.top})"
+    return decode_lossless(planes, r.width, r.height, channels, what, bit_depth=bit_depth)

@@ -138,7 +138,9 @@ def with_deep_samples(data: LinearData) -> LinearData | None:
 
 def no_deep_samples() -> UnsupportedPictureError:
     """What is raised where :func:`with_deep_samples` gave None."""
-    return UnsupportedPictureError("this model has samples of 8 bits only: use --to-8-bit, or another model")
+    return UnsupportedPictureError(
+        "this model has samples of 8 bits only: reduce the picture to 8 bits, or use another model"
+    )
 
 
 class QualityTables:

@@ -1,16 +1,15 @@
 """Pictures: files that people have on one side, sample planes and metadata on the other."""
 
-from vaecodec.picture.deep import rounded_to_8_bit
 from vaecodec.picture.lossless import LosslessPlanes, decode_lossless, encode_lossless
+from vaecodec.picture.metadata import Density, Metadata
 from vaecodec.picture.orientation import apply_orientation, exif_orientation
 from vaecodec.picture.picture import DEEP_SCALE, Picture
+from vaecodec.picture.picture_rows import PictureRows, RowWindow
 from vaecodec.picture.read import DEFAULT_MAX_PIXELS, READABLE_EXTENSIONS, PictureSource, read_picture
 from vaecodec.picture.rows import (
     DEFAULT_MAX_ROW_PIXELS,
     LARGE_PIXELS,
     ROW_FORMATS,
-    PictureRows,
-    RowWindow,
     open_rows,
     rows_hold,
     write_rows,
@@ -18,6 +17,7 @@ from vaecodec.picture.rows import (
 from vaecodec.picture.screen_content import looks_like_screen_content
 from vaecodec.picture.strip import strip_metadata
 from vaecodec.picture.transparency import fill_transparent
+from vaecodec.picture.wide_numbers import rounded_to_8_bit, to_8_bit
 from vaecodec.picture.write import (
     OUTPUT_FORMATS,
     OutputFormat,
@@ -35,7 +35,9 @@ __all__ = [
     "OUTPUT_FORMATS",
     "READABLE_EXTENSIONS",
     "ROW_FORMATS",
+    "Density",
     "LosslessPlanes",
+    "Metadata",
     "OutputFormat",
     "Picture",
     "PictureRows",
@@ -55,6 +57,7 @@ __all__ = [
     "rounded_to_8_bit",
     "rows_hold",
     "strip_metadata",
+    "to_8_bit",
     "write_picture",
     "write_rows",
 ]

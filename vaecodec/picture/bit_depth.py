@@ -7,6 +7,8 @@ import struct
 
 from PIL import Image
 
+from vaecodec.picture.jpeg_segments import segments
+
 # All headers that say a depth lie in the first bytes of their formats.
 HEADER_BYTES = 65536
 
@@ -14,7 +16,7 @@ _BITS_PER_SAMPLE_TAG = 258
 # P2, P3, P5, P6: magic, width, height, largest value, with comments anywhere between.
 _PNM_HEADER = re.compile(rb"P[2356]" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
 _JPEG_2000_START = b"\xff\x4f\xff\x51"
-_JPEG_12_BIT_FRAME = re.compile(rb"\xff[\xc0-\xc3]..([\x09-\x10])", re.DOTALL)
+_JPEG_FRAMES = (0xC0, 0xC1, 0xC2, 0xC3)
 
 
 def bits_per_sample(image: Image.Image, head: bytes) -> int:
@@ -27,6 +29,9 @@ def bits_per_sample(image: Image.Image, head: bytes) -> int:
     Returns:
         The bits of the deepest sample; 8 where the header says no more than that.
     """
+    if image.format == "JPEG2000" and head:
+        # Pillow has one mode for 9 to 16 bits.
+        return _jpeg_2000_depth(head)
     if image.mode.startswith(("I", "F")):
         return 16 if image.mode.startswith("I;16") else 32
     match image.format:
@@ -38,16 +43,20 @@ def bits_per_sample(image: Image.Image, head: bytes) -> int:
         case "PPM":
             header = _PNM_HEADER.match(head)
             return max(8, int(header[3]).bit_length()) if header else 8
-        case "JPEG2000":
-            return _jpeg_2000_depth(head)
         case "AVIF":
             return _avif_depth(head)
     return 8
 
 
-def is_deep_jpeg(head: bytes) -> bool:
-    """Tells whether a file that Pillow cannot open is a JPEG of more than 8 bits."""
-    return head.startswith(b"\xff\xd8\xff") and _JPEG_12_BIT_FRAME.search(head) is not None
+def deep_jpeg(head: bytes) -> tuple[int, tuple[int, int]] | None:
+    """Depth, width and height of a JPEG of more than 8 bits, which Pillow cannot open; None for other files."""
+    if not head.startswith(b"\xff\xd8\xff"):
+        return None
+    for marker, content in segments(head):
+        if marker in _JPEG_FRAMES and len(content) >= 5:
+            bits, height, width = struct.unpack_from(">BHH", content)
+            return (bits, (width, height)) if 8 < bits <= 16 else None
+    return None
 
 
 def _jpeg_2000_depth(head: bytes) -> int:

@@ -1,103 +1,96 @@
-"""Samples of 16 bits, which Pillow reduces to 8 in colour: read by libraries that do not."""
+"""Samples of more than 8 bits, which Pillow reduces to 8 or refuses: read by libraries that do not."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
-from vaecodec.errors import BitDepthError, LimitError, MissingExtraError
-from vaecodec.picture.picture import DEEP_SCALE, Picture, Samples
-from vaecodec.picture.rows import tiff_rows
+from vaecodec.errors import MissingExtraError, UnreadablePictureError
+from vaecodec.picture.picture import Samples
+from vaecodec.picture.picture_rows import check_size
+from vaecodec.picture.wide_numbers import scaled, sixteen_bits, split_alpha
 
-_PNM_HEADER = re.compile(rb"P([56])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
-_DEEPEST = 65535
+_PNM_HEADER = re.compile(rb"P([2356])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
+_COMMENT = re.compile(rb"#[^\n]*")
+_PFM_HEADER = re.compile(rb"P([Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)\s")
+
+Planes = tuple[Samples, Samples | None, tuple[str, ...]]
+"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
 
-def read_deep(image: Image.Image, file: BinaryIO | None, name: str) -> Picture | None:
-    """Reads samples of 16 bits without loss.
+def read_deep(format: str, file: BinaryIO, name: str, size: tuple[int, int], bits: int) -> Planes | None:
+    """Reads samples of 9 to 16 bits without loss.
 
     Args:
-        image: as Pillow has opened it; its size has been checked.
-        file: which it was opened from.
+        format: as Pillow calls it.
+        file: its bytes.
         name: in messages.
+        size: width and height as Pillow has read them; what another library says must be the same.
+        bits: of the deepest sample.
 
     Returns:
-        Samples and alpha, of TIFF with its metadata; None for formats that are not read with 16 bits.
+        None for formats that are not read with more than 8 bits.
 
     Raises:
-        BitDepthError: alpha of more than 8 bits.
-        MissingExtraError: PNG and TIFF need the extra ``formats``.
+        MissingExtraError: all but PNM need the extra ``formats``.
     """
-    if file is None:
-        # A Pillow image without a file has what its mode says.
-        return Picture(np.asarray(image)[:, :, np.newaxis].astype(np.uint16)) if image.mode.startswith("I;16") else None
     file.seek(0)
-    match image.format:
-        case "TIFF":
-            rows = tiff_rows(file, name, image.width * image.height, first_frame=True)
-            return rows.picture() if rows is not None and rows.bit_depth > 8 else None
-        case "PNG":
-            return _read_png(image, file, name)
-        case "PPM":
-            return _read_pnm(image, file.read())
-    return None
-
-
-def to_8_bit(picture: Picture) -> Picture:
-    """The same picture with samples of 8 bits, rounded to the nearest."""
-    if picture.bit_depth == 8:
-        return picture
-    samples = rounded_to_8_bit(picture.samples)
-    return Picture(samples, icc=picture.icc, exif=picture.exif, xmp=picture.xmp, alpha=picture.alpha)
-
-
-def rounded_to_8_bit(samples: Samples) -> Samples:
-    """uint16 -> uint8 of the same shape, rounded to the nearest."""
-    return ((samples.astype(np.uint32) * 255 + _DEEPEST // 2) // _DEEPEST).astype(np.uint8)
-
-
-def alpha_in_8_bit(alpha: npt.NDArray[Any], name: str) -> Samples:
-    """uint16 [H, W] -> uint8, where nothing is lost by it.
-
-    Raises:
-        BitDepthError: it has more than 8 bits.
-    """
-    if (alpha % DEEP_SCALE).any():
-        raise BitDepthError(
-            f"{name}: transparency of more than 8 bits is not supported: use --to-8-bit, or remove the transparency"
-        )
-    return (alpha // DEEP_SCALE).astype(np.uint8)
-
-
-def _read_png(image: Image.Image, file: BinaryIO, name: str) -> Picture:
+    data = file.read()
+    if format == "PPM":
+        return _read_pnm(data)
+    decoder = {"PNG": "png_decode", "JPEG2000": "jpeg2k_decode", "AVIF": "avif_decode", "JPEG": "jpeg8_decode"}.get(
+        format
+    )
+    if decoder is None:
+        return None
     try:
         import imagecodecs
     except ImportError as error:
         raise MissingExtraError(
-            f"{name}: 16 bits per sample need the packages imagecodecs and tifffile: "
-            "pip install 'vaecodec[formats]', or use --to-8-bit"
+            f"{name}: {bits} bits per sample need the packages imagecodecs and tifffile: pip install 'vaecodec[formats]'"
         ) from error
-    planes = imagecodecs.png_decode(file.read())
-    if planes.shape[:2] != (image.height, image.width):
-        raise LimitError(f"{name}: two readers disagree about its size")
-    planes = planes.reshape(image.height, image.width, -1)
-    if planes.shape[2] in (1, 3):
-        return Picture(planes)
-    alpha = planes[:, :, -1]
-    return Picture(planes[:, :, :-1], alpha=alpha_in_8_bit(alpha, name))
+    planes = getattr(imagecodecs, decoder)(data)
+    width, height = size
+    if planes.ndim == 4:
+        # Of several frames, the first.
+        planes = planes[0]
+    if planes.shape[:2] != (height, width) or planes.dtype != np.uint16:
+        raise UnreadablePictureError(f"{name}: two readers disagree about its samples")
+    planes = planes.reshape(height, width, -1)
+    if planes.shape[2] > 4:
+        return None
+    return *split_alpha(scaled(planes, 65535 if format == "PNG" else 2**bits - 1)), ()
 
 
-def _read_pnm(image: Image.Image, data: bytes) -> Picture | None:
-    """Binary PGM and PPM of any depth, scaled to 16 bits."""
+def _read_pnm(data: bytes) -> Planes | None:
+    """PGM and PPM of any depth, binary or in digits, scaled to 16 bits."""
     header = _PNM_HEADER.match(data)
     if header is None:
         return None
-    channels, deepest = {b"5": 1, b"6": 3}[header[1]], int(header[4])
-    shape = (image.height, image.width, channels)
-    count = image.height * image.width * channels
-    values = np.frombuffer(data, ">u2", count, header.end()).reshape(shape).astype(np.uint32)
-    return Picture(((np.minimum(values, deepest) * _DEEPEST + deepest // 2) // deepest).astype(np.uint16))
+    channels, deepest = {b"5": 1, b"6": 3, b"2": 1, b"3": 3}[header[1]], int(header[4])
+    width, height = int(header[2]), int(header[3])
+    count = height * width * channels
+    if header[1] in b"56":
+        values = np.frombuffer(data, ">u2", count, header.end())
+    else:
+        digits = _COMMENT.sub(b" ", data[header.end() :]).split(maxsplit=count)[:count]
+        values = np.array(digits, dtype=np.int64).astype(np.uint32)
+    return scaled(values.reshape(height, width, channels), deepest), None, ()
+
+
+def read_pfm(data: bytes, name: str, max_pixels: int) -> Planes | None:
+    """Portable float map, grey or RGB, whose rows go from the bottom up; None where it is none."""
+    header = _PFM_HEADER.match(data)
+    if header is None:
+        return None
+    channels, width, height = {b"f": 1, b"F": 3}[header[1]], int(header[2]), int(header[3])
+    check_size(width, height, max_pixels, name)
+    try:
+        order = "<" if float(header[4]) < 0 else ">"
+        values = np.frombuffer(data, f"{order}f4", height * width * channels, header.end())
+    except ValueError as error:
+        raise UnreadablePictureError(f"{name}: damaged or cut short") from error
+    samples, notes = sixteen_bits(values.reshape(height, width, channels)[::-1])
+    return samples, None, notes

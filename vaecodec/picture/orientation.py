@@ -21,8 +21,23 @@ def exif_orientation(exif: bytes | None) -> int:
     Returns:
         1..8 as in the EXIF standard (2.32, 4.6.4 A). 1, "as it lies", where the tag is absent, impossible, or the block is broken.
     """
+    found = _find(exif)
+    return 1 if found is None else found[1]
+
+
+def upright_exif(exif: bytes | None) -> bytes | None:
+    """The same block with its orientation set to 1: for samples that a decoder has turned upright."""
+    found = _find(exif)
+    if exif is None or found is None:
+        return exif
+    at, _ = found
+    return exif[:at] + struct.pack("<H" if exif[:2] == b"II" else ">H", 1) + exif[at + 2 :]
+
+
+def _find(exif: bytes | None) -> tuple[int, int] | None:
+    """Where the value of the orientation lies in a block, and the value; None where there is no possible one."""
     if exif is None or exif[:4] not in (b"II*\0", b"MM\0*"):
-        return 1
+        return None
     order = "<" if exif[:2] == b"II" else ">"
     try:
         (directory,) = struct.unpack_from(order + "I", exif, 4)
@@ -30,10 +45,10 @@ def exif_orientation(exif: bytes | None) -> int:
         for entry in range(directory + 2, directory + 2 + 12 * count, 12):
             tag, kind, _, value = struct.unpack_from(order + "HHIH", exif, entry)
             if tag == ORIENTATION_TAG:
-                return int(value) if kind == _SHORT and 1 <= value <= 8 else 1
+                return (entry + 8, int(value)) if kind == _SHORT and 1 <= value <= 8 else None
     except struct.error:
-        return 1
-    return 1
+        return None
+    return None
 
 
 def apply_orientation(samples: Samples, orientation: int) -> Samples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaecodec.errors import BitDepthError, UnsupportedPictureError
+from vaecodec.picture.metadata import Density, Metadata
 
 Samples = npt.NDArray[Any]
 """uint8 or uint16."""
@@ -30,7 +31,11 @@ class Picture:
         exif: the EXIF block from its TIFF header on (``II*\0`` or ``MM\0*``), without the
             ``Exif\0\0`` prefix that JPEG puts before it, or None.
         xmp: the XMP packet, or None.
-        alpha: uint8 [H, W], 0 transparent to 255 opaque, not premultiplied; None where all is opaque.
+        alpha: uint8 [H, W], 0 transparent to 255 opaque, not premultiplied; of samples of 16 bits uint16, 65535 opaque, where 8 bits
+            would lose something; None where all is opaque.
+        density: how many pixels are meant to be how long, or None.
+        extended_xmp: the packet that a JPEG's main XMP packet points to, or None.
+        notes: what of the source was changed or is not here, a few words each.
 
     Raises:
         UnsupportedPictureError: another dtype or shape.
@@ -41,6 +46,9 @@ class Picture:
     exif: bytes | None = None
     xmp: bytes | None = None
     alpha: Samples | None = None
+    density: Density | None = None
+    extended_xmp: bytes | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         samples = self.samples
@@ -56,14 +64,37 @@ class Picture:
             raise UnsupportedPictureError(
                 f"samples have the shape {samples.shape}: only (height, width, 1) and (height, width, 3) are supported"
             )
-        object.__setattr__(self, "samples", np.ascontiguousarray(samples))
+        # Files and other machines have their bytes the other way round.
+        native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+        object.__setattr__(self, "samples", np.ascontiguousarray(native))
         if self.alpha is not None:
-            if self.alpha.dtype != np.uint8 or self.alpha.shape != samples.shape[:2]:
+            alpha = self.alpha.astype(self.alpha.dtype.newbyteorder("="), copy=False)
+            deep = alpha.dtype == np.uint16 and samples.dtype.itemsize == 2
+            if not (deep or alpha.dtype == np.uint8) or alpha.shape != samples.shape[:2]:
                 raise UnsupportedPictureError(
-                    f"alpha is {self.alpha.dtype} of the shape {self.alpha.shape}: give uint8 (height, width) as the samples"
+                    f"alpha is {alpha.dtype} of the shape {alpha.shape}: give uint8 (height, width) as the samples"
                 )
-            opaque = bool((self.alpha == 255).all())
-            object.__setattr__(self, "alpha", None if opaque else np.ascontiguousarray(self.alpha))
+            if deep and not (alpha % DEEP_SCALE).any():
+                alpha = (alpha // DEEP_SCALE).astype(np.uint8)
+            opaque = bool((alpha == np.iinfo(alpha.dtype).max).all())
+            object.__setattr__(self, "alpha", None if opaque else np.ascontiguousarray(alpha))
+
+    @classmethod
+    def of(cls, samples: Samples, metadata: Metadata, alpha: Samples | None = None) -> Picture:
+        """A picture from samples and what was read beside them."""
+        return cls(
+            samples, metadata.icc, metadata.exif, metadata.xmp, alpha, metadata.density, metadata.extended_xmp,
+            metadata.notes,
+        )  # fmt: skip
+
+    def with_samples(self, samples: Samples, alpha: Samples | None) -> Picture:
+        """Other samples with the same metadata."""
+        return replace(self, samples=samples, alpha=alpha)
+
+    @property
+    def metadata(self) -> Metadata:
+        """All but samples and alpha."""
+        return Metadata(self.icc, self.exif, self.xmp, self.extended_xmp, self.density, self.notes)
 
     @property
     def width(self) -> int:
@@ -82,7 +113,7 @@ class Picture:
 
     @property
     def bit_depth(self) -> int:
-        """Bits per sample, 8 or 16; alpha has 8."""
+        """Bits per sample, 8 or 16."""
         return 8 * self.samples.dtype.itemsize
 
     def to_pil(self) -> Image.Image:
@@ -106,7 +137,7 @@ class Picture:
             raise ValueError(f"a picture's samples are {self.samples.dtype} without alpha: anything else needs a copy")
         planes = self.samples
         if self.alpha is not None:
-            scale = 1 if self.bit_depth == 8 else DEEP_SCALE
+            scale = DEEP_SCALE if self.alpha.dtype != self.samples.dtype else 1
             planes = np.dstack([self.samples, self.alpha.astype(self.samples.dtype) * scale])
         if dtype is not None and np.dtype(dtype) != planes.dtype:
             return planes.astype(dtype)

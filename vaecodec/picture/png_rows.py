@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from vaecodec.picture.metadata import Density, Metadata
 from vaecodec.picture.picture import Samples
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -33,9 +34,7 @@ def write_png(
     blocks: Iterable[Samples],
     *,
     channels: int,
-    icc: bytes | None = None,
-    exif: bytes | None = None,
-    xmp: bytes | None = None,
+    metadata: Metadata,
 ) -> None:
     """Writes a whole file.
 
@@ -46,18 +45,18 @@ def write_png(
         bit_depth: 8 or 16.
         blocks: [n, width, channels] from the top, ``height`` rows in all.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
-        icc: the colour profile.
-        exif: the EXIF block from its TIFF header on.
-        xmp: the XMP packet.
+        metadata: all that PNG has a place for is written.
     """
     file.write(_SIGNATURE)
     _chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, bit_depth, _COLOUR_TYPES[channels], 0, 0, 0))
-    if icc is not None:
-        _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
-    if xmp is not None:
-        _chunk(file, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
-    if exif is not None:
-        _chunk(file, b"eXIf", exif)
+    if metadata.icc is not None:
+        _chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc))
+    if metadata.density is not None and (content := density_chunk(metadata.density)) is not None:
+        _chunk(file, b"pHYs", content)
+    if metadata.xmp is not None:
+        _chunk(file, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
+    if metadata.exif is not None:
+        _chunk(file, b"eXIf", metadata.exif)
     deflate = zlib.compressobj(_LEVEL)
     pixel = channels * bit_depth // 8
     above = np.zeros(width * pixel, np.uint8)
@@ -69,6 +68,17 @@ def write_png(
         above = lines[-1].copy()
     _chunk(file, b"IDAT", deflate.flush())
     _chunk(file, b"IEND", b"")
+
+
+def density_chunk(density: Density) -> bytes | None:
+    """The content of pHYs: whole pixels per metre, or a ratio; None where it does not fit 32 bits."""
+    if density.unit == "none":
+        x, y = (value * density.x.denominator * density.y.denominator for value in (density.x, density.y))
+        unit = 0
+    else:
+        (x, y), unit = density.per("metre"), 1
+    numbers = round(x), round(y)
+    return struct.pack(">IIB", *numbers, unit) if all(0 < number < 1 << 31 for number in numbers) else None
 
 
 def _filtered(lines: Bytes, above: Bytes, pixel: int) -> Bytes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,12 +16,21 @@ from PIL import PngImagePlugin
 
 from vaecodec.atomic import write_atomically
 from vaecodec.errors import UsageError
+from vaecodec.picture.jpeg_segments import extended_xmp_segments
+from vaecodec.picture.metadata import Density
 from vaecodec.picture.picture import Picture
-from vaecodec.picture.png_rows import write_png
-from vaecodec.picture.rows import PictureRows, rows_hold, write_rows
-from vaecodec.picture.tiff_metadata import tiff_tags
+from vaecodec.picture.picture_rows import PictureRows
+from vaecodec.picture.png_rows import density_chunk, write_png
+from vaecodec.picture.tiff_metadata import exif_says_density, tiff_tags
+from vaecodec.picture.tiff_write import write_tiff
 
 _EXIF_PREFIX = b"Exif\0\0"
+
+# What one segment holds beside the names that stand before EXIF and XMP.
+_JPEG_SEGMENT = 65533 - 29
+_MOST_JFIF = 65535
+# Signature and IHDR.
+_PNG_HEAD = 33
 
 # Quality for those who ask for JPEG: no visible second loss on top of ours.
 _JPEG_QUALITY = 95
@@ -33,7 +44,7 @@ class OutputFormat:
         name: as given on the command line.
         pillow_name: as Pillow calls it.
         extensions: file name extensions, the usual one first.
-        holds: those of "icc", "exif", "xmp" that it has a place for.
+        holds: those of "icc", "exif", "xmp", "extended XMP", "density" that it has a place for.
         lossless: whether the samples come back unchanged.
         transparency: whether it holds alpha.
         options: the arguments of Pillow's ``save`` for a picture.
@@ -63,9 +74,49 @@ def _png_options(picture: Picture) -> dict[str, Any]:
 
 
 def _jpeg_options(picture: Picture) -> dict[str, Any]:
-    exif = None if picture.exif is None else _EXIF_PREFIX + picture.exif
-    quality = {"quality": _JPEG_QUALITY, "subsampling": "4:4:4", "optimize": True}
-    return quality | _given(icc_profile=picture.icc, exif=exif, xmp=picture.xmp)
+    options: dict[str, Any] = {"quality": _JPEG_QUALITY, "subsampling": "4:4:4", "optimize": True}
+    lost = _too_large_for_jpeg(picture)
+    if picture.exif is not None and "exif" not in lost:
+        options["exif"] = _EXIF_PREFIX + picture.exif
+    if picture.xmp is not None and "xmp" not in lost:
+        options["xmp"] = picture.xmp
+        if picture.extended_xmp is not None:
+            options["extra"] = extended_xmp_segments(picture.extended_xmp)
+    return options | _given(icc_profile=picture.icc)
+
+
+def _too_large_for_jpeg(picture: Picture) -> tuple[str, ...]:
+    """Those of "exif" and "xmp" that do not fit one segment."""
+    return tuple(
+        kind for kind in ("exif", "xmp") if (block := getattr(picture, kind)) is not None and len(block) > _JPEG_SEGMENT
+    )
+
+
+def _png_with_density(data: bytes, density: Density) -> bytes:
+    """A PNG with a chunk more, right behind its header."""
+    content = density_chunk(density)
+    if content is None:
+        return data
+    chunk = b"pHYs" + content
+    return (
+        data[:_PNG_HEAD]
+        + struct.pack(">I", len(content))
+        + chunk
+        + struct.pack(">I", zlib.crc32(chunk))
+        + data[_PNG_HEAD:]
+    )
+
+
+def _jpeg_with_density(data: bytes, density: Density) -> bytes:
+    """A JPEG whose JFIF header, which Pillow has written, says a density."""
+    (x, y), unit = (density.per("inch"), 1) if density.unit != "centimetre" else (density.per("centimetre"), 2)
+    if density.unit == "none":
+        ratio = (x / y).limit_denominator(_MOST_JFIF)
+        (x, y), unit = (Fraction(ratio.numerator), Fraction(ratio.denominator)), 0
+    numbers = round(x), round(y)
+    if data[6:11] != b"JFIF\0" or not all(0 < number <= _MOST_JFIF for number in numbers):
+        return data
+    return data[:13] + struct.pack(">BHH", unit, *numbers) + data[18:]
 
 
 def _webp_options(picture: Picture) -> dict[str, Any]:
@@ -73,9 +124,10 @@ def _webp_options(picture: Picture) -> dict[str, Any]:
     return {"lossless": True, "exact": True} | _given(icc_profile=picture.icc, exif=picture.exif, xmp=picture.xmp)
 
 
-def _tiff_options(picture: Picture) -> dict[str, Any]:
-    # Uncompressed: the library that compresses cannot write the directories that EXIF lies in.
-    return {"exif": tiff_tags(picture)} | _given(icc_profile=picture.icc)
+def _bmp_options(picture: Picture) -> dict[str, Any]:
+    if picture.density is None or picture.density.unit == "none":
+        return {}
+    return {"dpi": tuple(float(value) for value in picture.density.per("inch"))}
 
 
 def _no_options(_: Picture) -> dict[str, Any]:
@@ -86,16 +138,27 @@ def _given(**options: bytes | None) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-_EVERYTHING = frozenset({"icc", "exif", "xmp"})
+# Pillow knows none without a unit, and pixels per inch alone.
+_DENSITY_WRITERS = {"png": _png_with_density, "jpeg": _jpeg_with_density}
+
+_METADATA = frozenset({"icc", "exif", "xmp"})
 
 OUTPUT_FORMATS: dict[str, OutputFormat] = {
     output.name: output
     for output in (
-        OutputFormat("png", "PNG", (".png",), _EVERYTHING, True, _png_options, transparency=True),
-        OutputFormat("jpeg", "JPEG", (".jpg", ".jpeg", ".jpe"), _EVERYTHING, False, _jpeg_options, max_side=65535),
-        OutputFormat("webp", "WEBP", (".webp",), _EVERYTHING, True, _webp_options, max_side=16383, transparency=True),
-        OutputFormat("tiff", "TIFF", (".tif", ".tiff"), _EVERYTHING, True, _tiff_options, transparency=True),
-        OutputFormat("bmp", "BMP", (".bmp",), frozenset(), True, _no_options),
+        OutputFormat("png", "PNG", (".png",), _METADATA | {"density"}, True, _png_options, transparency=True),
+        OutputFormat(
+            "jpeg",
+            "JPEG",
+            (".jpg", ".jpeg", ".jpe"),
+            _METADATA | {"density", "extended XMP"},
+            False,
+            _jpeg_options,
+            max_side=65535,
+        ),
+        OutputFormat("webp", "WEBP", (".webp",), _METADATA, True, _webp_options, max_side=16383, transparency=True),
+        OutputFormat("tiff", "", (".tif", ".tiff"), _METADATA | {"density"}, True, _no_options, transparency=True),
+        OutputFormat("bmp", "BMP", (".bmp",), frozenset({"density"}), True, _bmp_options),
         OutputFormat("npy", "", (".npy",), frozenset(), True, _no_options, transparency=True),
         OutputFormat("ppm", "PPM", (".ppm", ".pgm", ".pnm"), frozenset(), True, _no_options),
     )
@@ -124,23 +187,33 @@ def output_format(path: str | Path | None = None, name: str | None = None) -> Ou
     )
 
 
-def lost_metadata(picture: Picture, output: OutputFormat) -> tuple[str, ...]:
-    """Names those of "icc", "exif", "xmp" that the picture has and the format has no place for."""
-    holds = rows_hold("tiff") if output.name == "tiff" and picture.bit_depth > 8 else output.holds
-    return tuple(kind for kind in ("icc", "exif", "xmp") if getattr(picture, kind) and kind not in holds)
+def lost_metadata(picture: Picture | PictureRows, output: OutputFormat) -> tuple[str, ...]:
+    """Names what of the picture's metadata the format has no place for: "icc", "exif", "xmp", "extended XMP", "density", parts of EXIF."""
+    had = {
+        "icc": picture.icc, "exif": picture.exif, "xmp": picture.xmp, "extended XMP": picture.extended_xmp,
+        "density": picture.density,
+    }  # fmt: skip
+    lost = [kind for kind, value in had.items() if value and kind not in output.holds]
+    if "density" in lost and "exif" not in lost and exif_says_density(picture.exif):
+        lost.remove("density")
+    if output.name == "tiff":
+        lost += tiff_tags(picture.metadata)[1]
+    if output.name == "jpeg" and isinstance(picture, Picture):
+        lost += _too_large_for_jpeg(picture)
+    return tuple(lost)
 
 
 def encode_picture(picture: Picture, output: OutputFormat) -> bytes:
     """Returns the picture as the bytes of a file.
 
-    TIFF keeps EXIF as tags of its own; all other formats keep it byte for byte.
+    TIFF keeps EXIF as tags of its own, value by value; all other formats keep it byte for byte. What a format has no place
+    for is left out; `lost_metadata` names it.
 
     Raises:
-        UsageError: the picture is too large for the format, or its metadata is, or it has transparency or 16 bits and the
-            format has not.
+        UsageError: the picture is too large for the format, or it has transparency or 16 bits and the format has not.
     """
+    buffer = io.BytesIO()
     if output.name == "npy":
-        buffer = io.BytesIO()
         np.save(buffer, np.asarray(picture))
         return buffer.getvalue()
     if picture.alpha is not None and not output.transparency:
@@ -149,39 +222,30 @@ def encode_picture(picture: Picture, output: OutputFormat) -> bytes:
         raise UsageError(
             f"{picture.width} × {picture.height} pixels: {output.name} holds at most {output.max_side} a side: use png"
         )
+    if output.name == "tiff" or (output.name == "png" and picture.bit_depth > 8):
+        planes = np.asarray(picture)
+        write = write_tiff if output.name == "tiff" else write_png
+        write(
+            buffer, picture.width, picture.height, picture.bit_depth, [planes], channels=planes.shape[2],
+            metadata=picture.metadata,
+        )  # fmt: skip
+        return buffer.getvalue()
     if picture.bit_depth > 8:
-        return _encode_deep(picture, output)
+        raise UsageError(f"{output.name} cannot hold this picture with 16 bits per sample: use png")
     image = picture.to_pil()
     # Everything that is to be written is named by the options; what a plugin takes from here by itself is not.
     image.info.clear()
-    buffer = io.BytesIO()
     try:
         image.save(buffer, format=output.pillow_name, **output.options(picture))
-    except (ValueError, TypeError, SyntaxError, KeyError, OSError, struct.error) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{output.name} cannot hold this picture or its metadata ({reason}): use png") from error
-    return buffer.getvalue()
-
-
-def _encode_deep(picture: Picture, output: OutputFormat) -> bytes:
-    """16 bits per sample."""
-    buffer = io.BytesIO()
-    height, width, channels = picture.samples.shape
-    if output.name == "png":
-        planes = np.asarray(picture)
-        write_png(
-            buffer, width, height, 16, [planes], channels=planes.shape[2],
-            icc=picture.icc, exif=picture.exif, xmp=picture.xmp,
-        )  # fmt: skip
-    elif output.name == "tiff" and picture.alpha is None:
-        write_rows(
-            PictureRows(width, height, channels, 16, [picture.samples], picture.icc, picture.exif, picture.xmp),
-            buffer,
-            "tiff",
-        )
-    else:
-        raise UsageError(f"{output.name} cannot hold this picture with 16 bits per sample: use png")
-    return buffer.getvalue()
+    data = buffer.getvalue()
+    if picture.density is not None and output.name in _DENSITY_WRITERS:
+        data = _DENSITY_WRITERS[output.name](data, picture.density)
+    return data
 
 
 def write_picture(

@@ -1,0 +1,107 @@
+"""Photographs without loss: every sample of 8 or 16 bits, hidden ones too, and what lies beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import zipfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vaecodec
+from vaecodec.api import Codec, EncodeOptions, Limits, find_codec_for, info
+from vaecodec.bitstream.container import WITHOUT_MODEL, read_container
+from vaecodec.errors import DamagedFileError, UsageError
+from vaecodec.picture import Density, Picture, PictureRows, read_picture
+
+PNG_SUITE = Path(__file__).parents[1] / "picture" / "pngsuite.zip"
+
+
+def same(ours: Picture, theirs: Picture) -> None:
+    assert ours.samples.dtype == theirs.samples.dtype
+    np.testing.assert_array_equal(ours.samples, theirs.samples)
+    np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+    assert dataclasses.replace(ours.metadata, notes=()) == dataclasses.replace(theirs.metadata, notes=())
+
+
+@pytest.mark.parametrize("without_jpeg_xl", [False, True])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("kind", ["grey", "RGB", "grey with alpha", "RGB with alpha"])
+def test_every_sample_comes_back(
+    codec: Codec, photograph: np.ndarray, kind: str, depth: int, without_jpeg_xl: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if without_jpeg_xl:
+        monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    samples = photograph[40:104, 180:276, : 1 if "grey" in kind else 3]
+    ramp = np.tile(np.linspace(0, 255, 96).astype(np.uint8), (64, 1))
+    if depth == 16:
+        samples = samples.astype(np.uint16) * 257 - (samples > 3) * np.uint16(77)
+        ramp = ramp.astype(np.uint16) * 200
+    density = Density(Fraction(300), Fraction(599, 2))
+    picture = Picture(
+        samples, b"profile", b"II*\0exif", b"<x/>", ramp if "alpha" in kind else None, density, b"<more/>"
+    )
+    encoded = codec.encode(picture, lossless=True, check=True)
+    container = read_container(encoded.data)
+    assert container.header.model_id == WITHOUT_MODEL
+    assert 1 not in container.features or not without_jpeg_xl
+    np.testing.assert_array_equal(encoded.samples, picture.samples)
+    same(vaecodec.decompress(encoded.data), picture)
+    same(codec.decompress(encoded.data), picture)
+    facts = info(encoded.data)
+    assert (facts["lossless"], facts["model"], facts["density"]) == (True, None, [300.0, 299.5, "inch"])
+    np.testing.assert_array_equal(
+        codec.decompress_region(encoded.data, (10, 20, 30, 25)).samples, picture.samples[20:45, 10:40]
+    )
+
+
+def test_the_suite_of_png_comes_back(codec: Codec) -> None:
+    with zipfile.ZipFile(PNG_SUITE) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".png") and not name.startswith("x")]
+        pictures = [read_picture(archive.read(name)) for name in names]
+    assert len(pictures) > 150
+    for picture in pictures:
+        same(codec.decompress(codec.compress(picture, lossless=True)), picture)
+
+
+def test_large_pictures_come_in_tiles_and_by_rows(
+    codec: Codec, monkeypatch: pytest.MonkeyPatch, photograph: np.ndarray
+) -> None:
+    monkeypatch.setattr("vaecodec.codec.encoder.DEFAULT_LIMITS", Limits(max_tile_pixels=100_000))
+    monkeypatch.setattr("vaecodec.codec.encoder._LOSSLESS_TILE_EXPONENT", 7)
+    monkeypatch.setattr("vaecodec.codec.encoder._LOSSLESS_EFFORT", {1: 1})
+    samples = np.ascontiguousarray(photograph[:300, :400] // 16 * 16)
+    whole = codec.compress(Picture(samples), lossless=True, check=True)
+    rows = PictureRows(400, 300, 3, 8, iter([samples[:77], samples[77:90], samples[90:]]))
+    assert codec.encode_rows(rows, lossless=True, check=True).data == whole
+    assert len(read_container(whole).tiles) == 12
+    np.testing.assert_array_equal(codec.decompress(whole).samples, samples)
+    np.testing.assert_array_equal(np.concatenate(list(codec.decode_rows(whole).blocks)), samples)
+    np.testing.assert_array_equal(codec.decompress_region(whole, (100, 90, 150, 120)).samples, samples[90:210, 100:250])
+
+
+def test_it_excludes_a_quality_and_targets() -> None:
+    for other in ({"quality": 50}, {"psnr": 40}):
+        with pytest.raises(UsageError, match=r"lossless and .* exclude each other"):
+            EncodeOptions(lossless=True).changed(**other)
+
+
+def test_damage_is_found(codec: Codec, photograph: np.ndarray) -> None:
+    data = bytearray(codec.compress(Picture(photograph[:64, :64]), lossless=True))
+    data[-5] ^= 1
+    with pytest.raises(DamagedFileError):
+        codec.decompress(bytes(data))
+    assert codec.salvage(bytes(data)).damaged
+
+
+def test_any_codec_reads_them(photograph: np.ndarray) -> None:
+    data = vaecodec.compress(Picture(photograph[:64, :64]), lossless=True)
+    np.testing.assert_array_equal(find_codec_for(data).decompress(data).samples, photograph[:64, :64])
+
+
+def test_more_effort_is_never_larger(codec: Codec, photograph: np.ndarray) -> None:
+    crop = Picture(np.ascontiguousarray(photograph[:48, 150:214]))
+    assert len(codec.compress(crop, lossless=True, effort=9)) <= len(codec.compress(crop, lossless=True, effort=0))

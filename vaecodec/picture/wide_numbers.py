@@ -1,0 +1,78 @@
+"""Samples of any type and depth become 8 or 16 bits: exactly where they fit, else by their range, and that is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vaecodec.errors import UnreadablePictureError
+from vaecodec.picture.picture import Picture, Samples
+
+DEEPEST = 65535
+_Numbers = npt.NDArray[Any]
+
+
+def sixteen_bits(values: _Numbers) -> tuple[Samples, tuple[str, ...]]:
+    """Any real numbers -> uint16 of the same shape, and a word about it where the numbers were changed.
+
+    Whole numbers of 0 to 65535 stay as they are. Others become fractions of 65535: floats of 0 to 1 by that scale,
+    all else by the range from its smallest to its largest number.
+
+    Raises:
+        UnreadablePictureError: there is no number among them.
+    """
+    if values.dtype == np.uint16:
+        return values.astype(np.uint16, copy=False), ()
+    wide = values.astype(np.float64)
+    finite = np.isfinite(wide)
+    if not finite.any():
+        raise UnreadablePictureError("its samples are no numbers")
+    low, high = float(wide[finite].min()), float(wide[finite].max())
+    if values.dtype.kind in "iub" and low >= 0 and high <= DEEPEST:
+        return values.astype(np.uint16), ()
+    notes = () if finite.all() else ("samples that are no finite numbers became the nearest that are",)
+    wide = np.nan_to_num(wide, nan=low, posinf=high, neginf=low)
+    if values.dtype.kind == "f" and low >= 0 and high <= 1:
+        return np.rint(wide * DEEPEST).astype(np.uint16), notes
+    scale = DEEPEST / (high - low) if high > low else 0.0
+    notes = (f"its samples, {low:g} to {high:g}, became 0 to {DEEPEST}", *notes)
+    return np.rint((wide - low) * scale).astype(np.uint16), notes
+
+
+def scaled(values: _Numbers, deepest: int) -> Samples:
+    """Whole numbers of 0 to ``deepest`` -> uint8 of 0 to 255 where that is no deeper, else uint16 of 0 to 65535."""
+    full = 255 if deepest <= 255 else DEEPEST
+    if deepest == full:
+        return values.astype(np.uint8 if full == 255 else np.uint16, copy=False)
+    wide = np.minimum(values.astype(np.uint32), deepest)
+    return ((wide * full + deepest // 2) // deepest).astype(np.uint8 if full == 255 else np.uint16)
+
+
+def to_8_bit(picture: Picture) -> Picture:
+    """The same picture with samples of 8 bits, rounded to the nearest."""
+    if picture.bit_depth == 8:
+        return picture
+    alpha = picture.alpha
+    if alpha is not None and alpha.dtype != np.uint8:
+        alpha = rounded_to_8_bit(alpha)
+    return picture.with_samples(rounded_to_8_bit(picture.samples), alpha)
+
+
+def rounded_to_8_bit(samples: Samples) -> Samples:
+    """uint16 -> uint8 of the same shape, rounded to the nearest."""
+    return ((samples.astype(np.uint32) * 255 + DEEPEST // 2) // DEEPEST).astype(np.uint8)
+
+
+def split_alpha(planes: Samples) -> tuple[Samples, Samples | None]:
+    """uint8 or uint16 [H, W, 1 to 4] -> samples, and alpha of the same type where there are two or four channels."""
+    return (planes, None) if planes.shape[2] in (1, 3) else (planes[:, :, :-1], planes[:, :, -1])
+
+
+def straight(colours: _Numbers, alpha: _Numbers) -> _Numbers:
+    """Colours that were multiplied by alpha -> colours, of the same whole numbers; [H, W, C] and [H, W]."""
+    full = np.iinfo(colours.dtype).max
+    weight = np.maximum(alpha, 1).astype(np.uint64)[:, :, np.newaxis]
+    divided: _Numbers = np.minimum((colours.astype(np.uint64) * full + weight // 2) // weight, full)
+    return divided.astype(colours.dtype)
