@@ -168,7 +168,7 @@ class Encoder:
         if options.target:
             coded = self._at_target(source)
         else:
-            coded = self._at_quality(source, quality16_from_percent(options.quality_or()))
+            coded = self._at_quality(source, quality16_from_percent(options.quality_for(self._model.weights.tune)))
         check = checksum_of(coded.samples) if options.check else None
         with self._watch.time("container"):
             data = coded.packed(source, check)
@@ -218,7 +218,7 @@ class Encoder:
         options, model = self._options, self._model
         header = Header(
             KIND_PICTURE, model.id, rows.width, rows.height, rows.channels, rows.bit_depth,
-            quality16_from_percent(options.quality_or()), options.tiling.exponent_for(rows.width, rows.height),
+            quality16_from_percent(options.quality_for(self._model.weights.tune)), options.tiling.exponent_for(rows.width, rows.height),
         )  # fmt: skip
         tiles, bits = [], 0.0
         for coded in self._tiles(header, self._bands(rows)):
