@@ -28,7 +28,8 @@ from vaecodec.exact.integers import LinearData, prove_linear
 from vaecodec.models.coding import decode_tile
 from vaecodec.models.decoder_data import ExactData
 from vaecodec.models.image import ImageEncoder
-from vaecodec.models.settings import DEFAULT, FAST, encoder_shapes
+from vaecodec.models.layer_list import encoder_shapes
+from vaecodec.models.settings import DEFAULT, FAST
 from vaecodec.models.weights import Weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"

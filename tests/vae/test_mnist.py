@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from vaecodec.vae.arrays import ArrayCodec, codec_for_items
+from vaecodec.vae.cards import vae_cards
 from vaecodec.vae.items import read_items
-from vaecodec.vae.weights import vae_cards
 
 MNIST = Path(os.environ.get("VAECODEC_DATA", Path(__file__).parents[3] / "shared" / "data")) / "mnist"
 TEST_SET = MNIST / "t10k-images-idx3-ubyte.gz"

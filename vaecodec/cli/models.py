@@ -11,7 +11,7 @@ from vaecodec.cli import options
 
 if TYPE_CHECKING:
     from vaecodec.installed import ModelCard
-    from vaecodec.vae.weights import VaeCard
+    from vaecodec.vae.cards import VaeCard
 
 
 @click.command("models")
@@ -20,8 +20,8 @@ def command(as_json: bool) -> None:
     """List the installed models: what they cost, and where they are."""
     from vaecodec.api import list_models
     from vaecodec.evaluation.tables import number, text_table
+    from vaecodec.vae.cards import vae_cards
     from vaecodec.vae.settings import DISCRETE
-    from vaecodec.vae.weights import vae_cards
 
     cards, of_items = list_models(), vae_cards()
     if as_json:

@@ -12,7 +12,8 @@ import numpy as np
 
 from vaecodec.errors import DamagedWeightsError, UnsupportedPictureError
 from vaecodec.exact.integers import DIGIT_SHIFT, DepthwiseData, IntArray, LinearData
-from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, ImageSettings
+from vaecodec.models.layer_list import check_integers, layer_shapes
+from vaecodec.models.settings import Z_STRIDE, ImageSettings
 
 QUALITY_UNITS = 16
 """Quality in files is the integer 16·q."""
@@ -94,34 +95,6 @@ def table_shapes(s: ImageSettings) -> dict[str, tuple[tuple[int, ...], int]]:
     }
 
 
-def layer_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
-    """Weight shape of every layer of the decoding half: [groups, out, in] or [channels, k, k]."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def block(name: str, channels: int, hidden: int, kernel: int) -> None:
-        shapes[f"{name}.depthwise"] = (channels, kernel, kernel)
-        shapes[f"{name}.expand"] = (1, hidden, channels)
-        shapes[f"{name}.project"] = (1, channels, hidden)
-
-    P, group = s.prior_width, s.latents // STEPS
-    shapes["h_s.up32"] = (1, 4 * P, s.hyper_latents)
-    block("h_s.block32", P, 2 * P, 3)
-    shapes["h_s.up16"] = (1, 4 * P, P)
-    for k in range(STEPS):
-        if k:
-            shapes[f"context.{k}.enter"] = (4, P, group)
-        for i in range(s.prior_blocks):
-            block(f"context.{k}.blocks.{i}", P, 2 * P, s.prior_kernel)
-        shapes[f"context.{k}.leave"] = (4, 2 * group, P)
-    for i in range(s.synthesis_blocks16):
-        block(f"g_s.blocks16.{i}", s.latents, s.hidden16, s.kernel16)
-    shapes["g_s.pairs"] = (1, 4 * s.features, s.latents)
-    for i in range(s.synthesis_blocks8):
-        block(f"g_s.blocks8.{i}", s.features, s.synthesis_hidden8(i), s.kernel8)
-    shapes["g_s.patches"] = (1, 3 * PATCH * PATCH, s.features)
-    return shapes
-
-
 DEEP_SHIFT = 8
 """Fractional bits that the last layer of the synthesis keeps for samples of 16 bits."""
 
@@ -173,16 +146,7 @@ def check_data(data: ExactData) -> None:
     Raises:
         DamagedWeightsError: something is missing or wrong.
     """
-    for name, shape in layer_shapes(data.settings).items():
-        layer = data.layers.get(name)
-        if layer is None or layer.weight.shape != shape:
-            raise DamagedWeightsError(f"layer {name} of the weights is missing or has another shape than {shape}")
-        if isinstance(layer, DepthwiseData) != name.endswith(".depthwise"):
-            raise DamagedWeightsError(f"layer {name} of the weights is of the wrong kind")
-    for name, (shape, largest) in table_shapes(data.settings).items():
-        table = data.tables.get(name)
-        if table is None or table.shape != shape or int(np.abs(table.astype(np.int64)).max()) > largest:
-            raise DamagedWeightsError(f"table {name} of the weights is missing, or has a wrong shape or range")
+    check_integers(data.layers, layer_shapes(data.settings), data.tables, table_shapes(data.settings))
     pairs, patches = data.layers["g_s.pairs"], data.layers["g_s.patches"]
     if max(pairs.input_limit, patches.input_limit, pairs.limit) > STREAM_LIMIT:
         raise DamagedWeightsError("the streams of the synthesis are wider than its factors allow")

@@ -31,6 +31,7 @@ from vaecodec.models.decoder_data import (
     QUALITIES,
     STREAM_LIMIT,
 )
+from vaecodec.models.layer_list import check_integers, encoder_layer_shapes
 from vaecodec.models.settings import PATCH, STRIDE, Z_STRIDE, ImageSettings
 
 SAMPLE_UNIT = 32
@@ -72,48 +73,16 @@ def encoder_table_shapes(s: ImageSettings) -> dict[str, tuple[tuple[int, ...], i
     }
 
 
-def encoder_layer_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
-    """Weight shape of every layer of the encoding half: [1, out, in] or [channels, k, k]."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def block(name: str, channels: int, hidden: int, kernel: int) -> None:
-        shapes[f"{name}.depthwise"] = (channels, kernel, kernel)
-        shapes[f"{name}.expand"] = (1, hidden, channels)
-        shapes[f"{name}.project"] = (1, channels, hidden)
-
-    P = s.prior_width
-    shapes["g_a.patches"] = (1, s.features, 3 * PATCH * PATCH)
-    for i in range(s.analysis_blocks8):
-        block(f"g_a.blocks8.{i}", s.features, s.hidden8, s.kernel8)
-    shapes["g_a.pairs"] = (1, s.latents, 4 * s.features)
-    for i in range(s.analysis_blocks16):
-        block(f"g_a.blocks16.{i}", s.latents, s.hidden16, s.kernel16)
-    shapes["h_a.enter"] = (1, P, s.latents)
-    block("h_a.block16", P, 2 * P, s.prior_kernel)
-    shapes["h_a.down32"] = (1, P, 4 * P)
-    block("h_a.block32", P, 2 * P, s.prior_kernel)
-    shapes["h_a.down64"] = (1, s.hyper_latents, 4 * P)
-    return shapes
-
-
 def check_encoder_data(data: EncoderData) -> None:
     """Checks that all layers and tables are there, their shapes and ranges; not the bound of sums.
 
     Raises:
         DamagedWeightsError: something is missing or wrong.
     """
-    for name, shape in encoder_layer_shapes(data.settings).items():
-        layer = data.layers.get(name)
-        if layer is None or layer.weight.shape != shape:
-            raise DamagedWeightsError(f"layer {name} of the weights is missing or has another shape than {shape}")
-        if isinstance(layer, DepthwiseData) != name.endswith(".depthwise"):
-            raise DamagedWeightsError(f"layer {name} of the weights is of the wrong kind")
+    check_integers(data.layers, encoder_layer_shapes(data.settings), data.tables, encoder_table_shapes(data.settings))
+    for name, layer in data.layers.items():
         if max(layer.limit, layer.input_limit) > STREAM_LIMIT:
             raise DamagedWeightsError(f"layer {name} of the weights has clamps beyond 16 bits")
-    for name, (shape, largest) in encoder_table_shapes(data.settings).items():
-        table = data.tables.get(name)
-        if table is None or table.shape != shape or int(np.abs(table.astype(np.int64)).max()) > largest:
-            raise DamagedWeightsError(f"table {name} of the weights is missing, or has a wrong shape or range")
     if int(data.tables["gain_shift"].min()) < 0 or int(data.tables["dead_zone"].min()) < V_UNIT // 2 - 1:
         raise DamagedWeightsError("a table of the encoder is out of range")
 

@@ -14,14 +14,9 @@ from vaecodec.exact.arithmetic import Arithmetic, exact_guard
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.network import LayerSet, first_exact
 from vaecodec.models.decoder_data import FEATURE_SHIFT, QualityTables
-from vaecodec.models.encoder_data import (
-    EncoderData,
-    check_encoder_data,
-    encoder_layer_shapes,
-    patches_of,
-    seen_by_hyper_analysis,
-)
+from vaecodec.models.encoder_data import EncoderData, check_encoder_data, patches_of, seen_by_hyper_analysis
 from vaecodec.models.exact_image import scaled_down
+from vaecodec.models.layer_list import encoder_layer_shapes
 from vaecodec.models.layers import space_to_depth
 
 

@@ -35,11 +35,11 @@ from vaecodec.models.decoder_data import (
     ExactData,
     QualityTables,
     check_data,
-    layer_shapes,
     no_deep_samples,
     synthesis_halo,
     with_deep_samples,
 )
+from vaecodec.models.layer_list import layer_shapes
 from vaecodec.models.layers import depth_to_space, join_cells, split_cells
 from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, coded_group
 

@@ -107,38 +107,6 @@ def log_lambdas(s: ImageSettings) -> list[float]:
     return [math.log(s.lambda_min) + i * step for i in range(s.anchors)]
 
 
-def encoder_shapes(s: ImageSettings) -> dict[str, tuple[int, ...]]:
-    """Shape of every parameter of the float encoder, by its name there."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def linear(name: str, inputs: int, outputs: int) -> None:
-        shapes[f"{name}.weight"], shapes[f"{name}.bias"] = (outputs, inputs), (outputs,)
-
-    def block(name: str, channels: int, hidden: int, kernel: int) -> None:
-        shapes[f"{name}.depthwise.weight"] = (channels, 1, kernel, kernel)
-        shapes[f"{name}.depthwise.bias"] = (channels,)
-        linear(f"{name}.expand", channels, hidden)
-        linear(f"{name}.project", hidden, channels)
-
-    P = s.prior_width
-    linear("g_a.patches", 3 * PATCH * PATCH, s.features)
-    for i in range(s.analysis_blocks8):
-        block(f"g_a.blocks8.{i}", s.features, s.hidden8, s.kernel8)
-    linear("g_a.pairs", 4 * s.features, s.latents)
-    for i in range(s.analysis_blocks16):
-        block(f"g_a.blocks16.{i}", s.latents, s.hidden16, s.kernel16)
-    shapes["g_a.log_scale"] = (s.latents,)
-    linear("h_a.enter", s.latents, P)
-    block("h_a.block16", P, 2 * P, s.prior_kernel)
-    linear("h_a.down32", 4 * P, P)
-    block("h_a.block32", P, 2 * P, s.prior_kernel)
-    linear("h_a.down64", 4 * P, s.hyper_latents)
-    shapes["log_gain"] = (s.anchors, s.latents)
-    shapes["analysis_vector"] = (s.anchors, s.features)
-    shapes["log_lambda"] = (s.anchors,)
-    return shapes
-
-
 TUNES = ("eye", "psnr")
 """What weights were trained for: how pictures look, or the squared error alone."""
 

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vaecodec.exact.integers import IntArray
-from vaecodec.models.decoder_data import QUALITY_UNITS, ExactData, layer_shapes, table_shapes
-from vaecodec.models.encoder_data import EncoderData, encoder_layer_shapes, encoder_table_shapes
-from vaecodec.models.settings import TUNES, ImageSettings, encoder_shapes, log_lambdas
+from vaecodec.models.decoder_data import QUALITY_UNITS, ExactData, table_shapes
+from vaecodec.models.encoder_data import EncoderData, encoder_table_shapes
+from vaecodec.models.layer_list import encoder_layer_shapes, encoder_shapes, layer_shapes
+from vaecodec.models.settings import TUNES, ImageSettings, log_lambdas
 from vaecodec.models.weights_file import (
     Config,
     Tensors,

@@ -53,11 +53,12 @@ from vaecodec.models.device import pick_device
 from vaecodec.models.weights_file import named_id
 from vaecodec.stopwatch import Stopwatch
 from vaecodec.vae.bits_back import WORD_BYTES, Batches, Counted, Counting, Stacks, pop_batch, push_batch, seeded
+from vaecodec.vae.cards import vae_cards
 from vaecodec.vae.exact import BANK_TABLES, PIXEL_HALF_WIDTH, ExactVae, build_vae
 from vaecodec.vae.items import Values, make_items, with_axes
 from vaecodec.vae.section import MAX_STEP, lossless_section, lossy_section, parse_array
 from vaecodec.vae.settings import DISCRETE, LATENT_LIMIT, LATENT_UNIT, VaeSettings
-from vaecodec.vae.weights import VaeWeights, load_vae, vae_cards
+from vaecodec.vae.weights import VaeWeights, load_vae
 
 DEFAULT_QUALITY: Final = 50.0
 

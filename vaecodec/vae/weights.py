@@ -9,16 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from vaecodec.errors import DamagedWeightsError
 from vaecodec.exact.integers import IntArray
-from vaecodec.installed import ITEM_MODELS
 from vaecodec.models.weights_file import (
     Config,
     Tensors,
     clamps_of,
     integers,
     load_weights_file,
-    metadata_of,
     model_id_of,
     read_layers,
     smallest,
@@ -115,31 +112,3 @@ def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> VaeWeights:
     half_widths = integers(tensors, "coder/half_widths", None)
     counts = integers(tensors, "coder/counts", None).astype(np.uint32)
     return VaeWeights(VaeData(settings, layers, tables), half_widths, counts, pixels, card)
-
-
-@dataclass(frozen=True)
-class VaeCard:
-    """One installed model of the VAE family: what ``--model`` takes, its id, its file, its sizes."""
-
-    name: str
-    id_hex: str
-    path: Path
-    settings: VaeSettings
-    size: int
-
-
-def vae_cards() -> list[VaeCard]:
-    """The installed models of the VAE family, from the files' own words.
-
-    Raises:
-        DamagedWeightsError: one of them is no weights file of the family.
-    """
-    cards = []
-    for path in ITEM_MODELS.paths():
-        metadata = metadata_of(path)
-        try:
-            settings = VaeSettings.from_dict(json.loads(metadata["decoder"])["settings"])
-        except (KeyError, ValueError, TypeError) as error:
-            raise DamagedWeightsError(f"{path}: damaged weights file ({error}); download it again") from error
-        cards.append(VaeCard(path.stem, metadata.get("id", ""), path, settings, path.stat().st_size))
-    return cards
