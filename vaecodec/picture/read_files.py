@@ -31,8 +31,12 @@ from vaecodec.errors import (
     UnreadablePictureError,
     UnsupportedPictureError,
 )
-from vaecodec.picture import coded_colour
 from vaecodec.picture.bit_depth import HEADER_BYTES, bits_per_sample, deep_jpeg
+from vaecodec.picture.coded_colour import Colour
+from vaecodec.picture.coded_colour import of_bmp as colour_of_bmp
+from vaecodec.picture.coded_colour import of_boxes as colour_of_boxes
+from vaecodec.picture.coded_colour import of_jpeg_2000 as colour_of_jpeg_2000
+from vaecodec.picture.coded_colour import of_png as colour_of_png
 from vaecodec.picture.deep import Planes, read_deep, read_pfm
 from vaecodec.picture.heif import read_heif
 from vaecodec.picture.isobmff import has_tone_map
@@ -210,7 +214,7 @@ def _metadata_of(image: Image.Image, request: _Request, planes: Planes) -> Metad
     """What Pillow has found, and what lies in the file beside it."""
     file, grey = request.file, image.mode in GREY_MODES or planes[0].shape[2] == 1
     beside = Metadata()
-    colour: coded_colour.Colour = (None, ())
+    colour: Colour = (None, ())
     match image.format:
         case "JPEG" | "MPO":
             file.seek(0)
@@ -220,15 +224,15 @@ def _metadata_of(image: Image.Image, request: _Request, planes: Planes) -> Metad
                 beside = replace(beside, notes=(*beside.notes, f"further pictures in it are not kept: {views}"))
         case "PNG":
             beside, said = png_metadata(file)
-            colour = coded_colour.of_png(replace(said, icc=said.icc or bool(beside.icc)), grey=grey)
+            colour = colour_of_png(replace(said, icc=said.icc or bool(beside.icc)), grey=grey)
         case "AVIF":
-            colour = coded_colour.of_boxes(file, grey=grey)
+            colour = colour_of_boxes(file, grey=grey)
             beside = Metadata(notes=(GAIN_MAP_NOTE,) if has_tone_map(file) else ())
         case "BMP":
-            colour = coded_colour.of_bmp(file, grey=grey)
+            colour = colour_of_bmp(file, grey=grey)
             beside = Metadata(density=_bmp_density(request.head))
         case "JPEG2000":
-            colour = coded_colour.of_jpeg_2000(file)
+            colour = colour_of_jpeg_2000(file)
         case "GIF" if image.info.get("comment"):
             beside = Metadata(notes=("a comment is not kept",))
     icc, said_of_colour = colour

@@ -7,8 +7,8 @@ from typing import BinaryIO, cast
 from PIL import Image, TiffImagePlugin
 
 from vaecodec.errors import LimitError, MissingExtraError, PictureError, UnsupportedPictureError
-from vaecodec.picture import coded_colour
 from vaecodec.picture.bit_depth import HEADER_BYTES, bits_per_sample
+from vaecodec.picture.coded_colour import of_png as colour_of_png
 from vaecodec.picture.deep import Planes
 from vaecodec.picture.metadata import Metadata
 from vaecodec.picture.picture import Picture
@@ -105,7 +105,7 @@ def _metadata_of(image: Image.Image, planes: Planes, exif: bytes | None, notes: 
         icc = None
     elif icc is None and image.format == "PNG":
         grey = image.mode in GREY_MODES or planes[0].shape[2] == 1
-        icc, said = coded_colour.of_png(png_colour_in_info(image), grey=grey)
+        icc, said = colour_of_png(png_colour_in_info(image), grey=grey)
     return Metadata(
         icc=icc,
         exif=exif,
