@@ -13,7 +13,13 @@ import numpy.typing as npt
 from vaecodec.backends.native_layers import Grid, Layers, empty_grid
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.decoder_data import FEATURE_SHIFT, QualityTables
-from vaecodec.models.encoder_data import EncoderData, check_encoder_data, patches_of, seen_by_hyper_analysis
+from vaecodec.models.encoder_data import (
+    EncoderData,
+    check_encoder_data,
+    finer_lookup,
+    patches_of,
+    seen_by_hyper_analysis,
+)
 
 
 class NativeAnalysis:
@@ -22,13 +28,13 @@ class NativeAnalysis:
     Args:
         data: the integers.
         layers: the same layers, ready to be made ready.
-        lookup: int16, the table ``asinh`` of the decoding half.
+        asinh: the table of this name of the decoding half.
     """
 
-    def __init__(self, data: EncoderData, layers: Layers, lookup: IntArray) -> None:
+    def __init__(self, data: EncoderData, layers: Layers, asinh: IntArray) -> None:
         check_encoder_data(data)
         s = self.settings = data.settings
-        self.layers, self.lookup = layers, lookup
+        self.layers, self.lookup = layers, finer_lookup(asinh)
         self.patches = layers.linear("g_a.patches")
         self.blocks8 = layers.blocks("g_a.blocks8", s.analysis_blocks8)
         self.pairs = layers.linear("g_a.pairs")

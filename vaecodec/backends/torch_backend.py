@@ -104,8 +104,7 @@ class TorchBackend:
         w = self._weights
         if w.analysis is None:
             return None
-        lookup = np.ascontiguousarray(w.data.tables["asinh"], np.int16)
-        return ExactAnalysis(w.analysis, lookup, self.device, self._asked_arithmetic)
+        return ExactAnalysis(w.analysis, w.data.tables["asinh"], self.device, self._asked_arithmetic)
 
     def analyse(self, x: IntArray, rows: Cells, columns: Cells, quality16: int, effort: int = 0) -> Analysed:
         """Samples uint8, or float32 of the same range, [H, W, 3] -> latents of the cells from ``rows[0]`` to ``rows[1]``, seen with their neighbours.

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from vaecodec.errors import DamagedWeightsError
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 from vaecodec.models.decoder_data import (
-    CONTEXT_CLAMP,
     CONTEXT_LIMIT,
     CONTEXT_UNIT,
     FEATURE_LIMIT,
@@ -143,20 +142,29 @@ def patches_of(x: npt.NDArray[Any]) -> IntArray:
     return patches
 
 
+def finer_lookup(asinh: IntArray) -> IntArray:
+    """The table ``asinh`` of the decoding half, over sixteenths of a step, as one over 256ths, linear between them.
+
+    Returns:
+        1024·asinh, int16 [2·16·16383], from −16·16383 on.
+    """
+    rest = np.arange(V_PER_MEAN)
+    wide = asinh.astype(np.int32)
+    finer: IntArray = (wide[:-1, None] * (V_PER_MEAN - rest) + wide[1:, None] * rest).reshape(-1).astype(np.int16)
+    return finer
+
+
 def seen_by_hyper_analysis(v: IntArray, lookup: IntArray) -> IntArray:
     """Latents before rounding -> what the hyper analysis sees, edges repeated to whole cells of z.
 
     Args:
         v: int32 [h, w, M] in 256ths of a step.
-        lookup: int16, the table ``asinh`` of the decoding half: 64·asinh of sixteenths of a step. Linear between them.
+        lookup: of :func:`finer_lookup`.
 
     Returns:
         1024·asinh, int16 [4·ceil(h/4), 4·ceil(w/4), M].
     """
-    reach = CONTEXT_CLAMP * V_PER_MEAN
-    at = np.clip(v, -reach, reach - 1) + reach
-    below, rest = at >> 4, (at & (V_PER_MEAN - 1)).astype(np.int16)
-    seen = lookup[below] * (V_PER_MEAN - rest) + lookup[below + 1] * rest
+    seen = lookup.take(v + np.int32(len(lookup) // 2), mode="clip")
     rows, columns = v.shape[:2]
     padded: IntArray = np.pad(seen, ((0, -rows % Z_STRIDE), (0, -columns % Z_STRIDE), (0, 0)), mode="edge")
     return padded

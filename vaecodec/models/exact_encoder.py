@@ -14,7 +14,13 @@ from vaecodec.exact.arithmetic import Arithmetic, exact_guard
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.network import LayerSet, first_exact
 from vaecodec.models.decoder_data import FEATURE_SHIFT, QualityTables
-from vaecodec.models.encoder_data import EncoderData, check_encoder_data, patches_of, seen_by_hyper_analysis
+from vaecodec.models.encoder_data import (
+    EncoderData,
+    check_encoder_data,
+    finer_lookup,
+    patches_of,
+    seen_by_hyper_analysis,
+)
 from vaecodec.models.exact_image import scaled_down
 from vaecodec.models.layer_list import encoder_layer_shapes
 from vaecodec.models.layers import space_to_depth
@@ -25,7 +31,7 @@ class ExactAnalysis:
 
     Args:
         data: the integers.
-        lookup: int16, the table ``asinh`` of the decoding half.
+        asinh: the table of this name of the decoding half.
         device: where to compute.
         arithmetic: what carries the integers; None picks the fastest that passes the self-test.
 
@@ -35,12 +41,12 @@ class ExactAnalysis:
     """
 
     def __init__(
-        self, data: EncoderData, lookup: IntArray, device: torch.device, arithmetic: Arithmetic | None = None
+        self, data: EncoderData, asinh: IntArray, device: torch.device, arithmetic: Arithmetic | None = None
     ) -> None:
         check_encoder_data(data)
         s = data.settings
         layers = first_exact(partial(LayerSet, encoder_layer_shapes(s), data.layers), device, arithmetic)
-        self.dtype, self.device, self.lookup = layers.arithmetic.dtype, layers.device, lookup
+        self.dtype, self.device, self.lookup = layers.arithmetic.dtype, layers.device, finer_lookup(asinh)
         self.patches, self.blocks8 = layers.linear("g_a.patches"), layers.blocks("g_a.blocks8", s.analysis_blocks8)
         self.pairs, self.blocks16 = layers.linear("g_a.pairs"), layers.blocks("g_a.blocks16", s.analysis_blocks16)
         self.enter, self.block16 = layers.linear("h_a.enter"), layers.block("h_a.block16")
