@@ -41,7 +41,8 @@ from vaecodec.models.encoder_data import (
     seen_samples,
     widened,
 )
-from vaecodec.models.settings import LARGEST_EXACT_EFFORT, PATCH, STEPS, STRIDE, Z_STRIDE, coded_group
+from vaecodec.models.settings import LARGEST_EXACT_EFFORT, PATCH, STEPS, STRIDE, Z_STRIDE
+from vaecodec.models.steps import coded_group
 
 HYPER_KERNEL = 3
 """Side of the depthwise kernel of ``h_s.block32``."""

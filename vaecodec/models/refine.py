@@ -46,7 +46,8 @@ from vaecodec.models.image import bound_below, gaussian_bits
 from vaecodec.models.layers import LEAK, depth_to_space, join_cells, split_cells
 from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
 from vaecodec.models.precision import has_fast_bfloat16
-from vaecodec.models.settings import PATCH, STEP_ORDER, STEPS, Z_STRIDE, coded_group
+from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE
+from vaecodec.models.steps import coded_group, coding_step
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ class RelaxedDecoder:
 
     def join(self, steps: list[Tensor], h: int, w: int) -> Tensor:
         """Four steps as [4, N, M/4] -> [1, h, w, M]."""
-        groups = [torch.stack([steps[STEP_ORDER.index(p ^ g)][p] for g in range(STEPS)], dim=1) for p in range(4)]
+        groups = [torch.stack([steps[k][p] for k in coding_step(p)], dim=1) for p in range(4)]
         cells = torch.stack(groups)
         return join_cells(cells.reshape(4, cells.shape[1], -1), 1, h, w)
 
