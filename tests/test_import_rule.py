@@ -66,9 +66,10 @@ def imported_names(path: Path) -> set[str]:
 
 
 def modules_imported(module: str) -> set[str]:
-    """Modules of the package that one of them imports."""
+    """Modules of the package that one of them imports; of ``from package import module`` the module alone."""
     names = {name.removeprefix("vaecodec.") for name in imported_names(MODULES[module])}
-    return {name for name in names if name in MODULES} - {module}
+    found = {name for name in names if name in MODULES}
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)} - {module}
 
 
 def part_of(module: str) -> str:

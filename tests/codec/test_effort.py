@@ -14,6 +14,7 @@ from vaecodec.cli import main
 from vaecodec.errors import UsageError
 from vaecodec.evaluation import psnr
 from vaecodec.models.coding import dead_zone, encode_tile
+from vaecodec.models.rectangle import Rectangle
 from vaecodec.models.refine import EFFORTS
 from vaecodec.picture import Picture
 
@@ -50,7 +51,7 @@ def test_the_default_has_a_dead_zone_and_no_search(codec: Codec, photograph: np.
     assert by_default.data == first.data
     assert len(first.data) < len(plain.data)
     backend = codec.torch
-    made = [backend.analyse(photograph[64:128, 160:256], (0, 4), (0, 6), 960, effort) for effort in (0, 1)]
+    made = [backend.analyse(photograph[64:128, 160:256], Rectangle(0, 0, 6, 4), 960, effort) for effort in (0, 1)]
     assert np.array_equal(made[0].v, made[1].v)
 
 
@@ -77,7 +78,7 @@ def test_the_relaxed_decoder_is_the_exact_one_but_for_its_floors(
 ) -> None:
     backend = codec.torch
     x = photograph[:128, :192]
-    analysed = backend.analyse(x, (0, 8), (0, 12), quality16)
+    analysed = backend.analyse(x, Rectangle(0, 0, 12, 8), quality16)
     groups: list[tuple[np.ndarray, np.ndarray]] = []
     latents = encode_tile(analysed.v, analysed.z, backend.prior, quality16, lambda s, i: groups.append((s, i)))
     exact = torch.from_numpy(backend.synthesise(latents.y16, quality16)).float()

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from vaecodec.errors import MissingExtraError, UsageError
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.coding import Prior
-from vaecodec.models.encoder_data import Analysed, Cells
+from vaecodec.models.encoder_data import Analysed
+from vaecodec.models.rectangle import Rectangle
 
 if TYPE_CHECKING:
     from vaecodec.exact.arithmetic import Arithmetic
@@ -53,13 +54,12 @@ class Backend(Prior, Protocol):
 class EncodingBackend(Backend, Protocol):
     """A backend that has the encoding half too."""
 
-    def analyse(self, x: npt.NDArray[Any], rows: Cells, columns: Cells, quality16: int, effort: int) -> Analysed:
+    def analyse(self, x: npt.NDArray[Any], cells: Rectangle, quality16: int, effort: int) -> Analysed:
         """Latents of some cells of samples, seen with their neighbours.
 
         Args:
             x: samples uint8, or float32 of 0..255 from 16 bits, [H, W, 3]; H and W are multiples of 16.
-            rows: the first row of cells, and the one after the last.
-            columns: the same.
+            cells: which.
             quality16: 16·q.
             effort: 0 to 9, what to spend on better latents.
 

@@ -34,14 +34,12 @@ from vaecodec.models.decoder_data import (
 )
 from vaecodec.models.encoder_data import (
     Analysed,
-    Cells,
     EncoderData,
     analysis_halo,
-    moved,
-    seen_samples,
-    widened,
 )
-from vaecodec.models.settings import LARGEST_EXACT_EFFORT, PATCH, STEPS, STRIDE, Z_STRIDE, coded_group
+from vaecodec.models.rectangle import Rectangle
+from vaecodec.models.settings import LARGEST_EXACT_EFFORT, PATCH, STEPS, Z_STRIDE
+from vaecodec.models.steps import coded_group
 
 HYPER_KERNEL = 3
 """Side of the depthwise kernel of ``h_s.block32``."""
@@ -266,13 +264,12 @@ class NativeBackend:
         """
         return self.synthesis.deep(y16, quality16)
 
-    def analyse(self, x: npt.NDArray[Any], rows: Cells, columns: Cells, quality16: int, effort: int) -> Analysed:
+    def analyse(self, x: npt.NDArray[Any], cells: Rectangle, quality16: int, effort: int) -> Analysed:
         """Latents of some cells, seen with their neighbours.
 
         Args:
             x: samples uint8, or float32 of 0..255 from 16 bits, [H, W, 3]; H and W are multiples of 16.
-            rows: the first row of cells, and the one after the last.
-            columns: the same.
+            cells: which.
             quality16: 16·q.
             effort: 0, or 1 for rounding with a dead zone.
 
@@ -281,9 +278,8 @@ class NativeBackend:
         """
         if self.analysis is None or effort > LARGEST_EXACT_EFFORT:
             raise UsageError(f"the native backend encodes with efforts up to {LARGEST_EXACT_EFFORT}, in integers")
-        halo = analysis_halo(self.data.settings)
-        seen = [widened(cells, halo, size // STRIDE) for cells, size in zip((rows, columns), x.shape[:2], strict=True)]
-        v = self.analysis.latents(seen_samples(x, *seen), quality16)
-        (top, bottom), (left, right) = moved(rows, seen[0]), moved(columns, seen[1])
-        cut = np.ascontiguousarray(v[top:bottom, left:right])
+        frame = Rectangle.of(x)
+        seen = cells.grown(analysis_halo(self.data.settings), frame.cells())
+        v = self.analysis.latents(x[seen.pixels().within(frame)], quality16)
+        cut = np.ascontiguousarray(v[cells.within(seen)])
         return Analysed(cut, self.analysis.hyper_symbols(cut), self.analysis.dead_zone if effort > 0 else None)

@@ -44,7 +44,8 @@ from vaecodec.models.decoder_data import (
     no_deep_samples,
     with_deep_samples,
 )
-from vaecodec.models.settings import PATCH, STEPS, coded_group
+from vaecodec.models.settings import PATCH, STEPS
+from vaecodec.models.steps import coded_group
 
 OPSET = 17
 IR_VERSION = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +15,14 @@ from vaecodec.models.analysis import hyper_symbols, in_256ths
 from vaecodec.models.coding import dead_zone_table
 from vaecodec.models.decoder_data import unit_quality
 from vaecodec.models.device import pick_device
-from vaecodec.models.encoder_data import V_UNIT, Analysed, Cells, analysis_halo, moved, seen_samples, widened
+from vaecodec.models.encoder_data import V_UNIT, Analysed, analysis_halo
 from vaecodec.models.exact_encoder import ExactAnalysis
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.image import ImageEncoder
 from vaecodec.models.memory import keep_freed_memory
 from vaecodec.models.perceptual import DISTORTIONS
+from vaecodec.models.rectangle import Rectangle
 from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine, symbol_costs
-from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights
 
 
@@ -106,49 +107,40 @@ class TorchBackend:
             return None
         return ExactAnalysis(w.analysis, w.data.tables["asinh"], self.device, self._asked_arithmetic)
 
-    def analyse(self, x: IntArray, rows: Cells, columns: Cells, quality16: int, effort: int = 0) -> Analysed:
-        """Samples uint8, or float32 of the same range, [H, W, 3] -> latents of the cells from ``rows[0]`` to ``rows[1]``, seen with their neighbours.
+    def analyse(self, x: npt.NDArray[Any], cells: Rectangle, quality16: int, effort: int = 0) -> Analysed:
+        """Samples uint8, or float32 of the same range, [H, W, 3] -> latents of some cells, seen with their neighbours.
 
         H and W are multiples of 16. ``effort``, 0 to 9: what to spend on better latents, see ``models/refine.py``.
         """
-        height, width = x.shape[0] // STRIDE, x.shape[1] // STRIDE
-        halo = analysis_halo(self._weights.settings)
-        seen_rows, seen_columns = widened(rows, halo, height), widened(columns, halo, width)
+        frame = Rectangle.of(x).cells()
+        seen = cells.grown(analysis_halo(self._weights.settings), frame)
+        rows, columns = cells.within(seen)
         passes = EFFORTS[effort]
         zeroed = self._dead_zone if passes.dead_zone else None
         if self.analysis is not None:
-            whole = self.analysis.latents(seen_samples(x, seen_rows, seen_columns), quality16)
-            (top, bottom), (left, right) = moved(rows, seen_rows), moved(columns, seen_columns)
-            cut = whole[top:bottom, left:right]
+            whole = self.analysis.latents(x[seen.pixels().within(Rectangle.of(x))], quality16)
+            cut = whole[rows, columns]
             z = self.analysis.hyper_symbols(cut)
             if not (passes.soft or passes.whole):
                 return Analysed(cut, z, zeroed)
             v = torch.from_numpy(whole).to(self.device)[None].float() / V_UNIT
-            inside = _cut(v, seen_rows, seen_columns, rows, columns)
+            inside = v[:, rows, columns]
         else:
             with torch.inference_mode():
                 q = torch.tensor([unit_quality(quality16)], device=self.device)
-                v = self.encoder.analyse(self._samples(x, seen_rows, seen_columns), q)
-                inside = _cut(v, seen_rows, seen_columns, rows, columns)
+                v = self.encoder.analyse(self._samples(x, seen), q)
+                inside = v[:, rows, columns]
                 z = hyper_symbols(self.encoder, inside)
         if passes.soft or passes.whole:
-            near_rows, near_columns = widened(rows, self.halo, height), widened(columns, self.halo, width)
-            window = Window(
-                self._samples(x, near_rows, near_columns),
-                _cut(v, seen_rows, seen_columns, near_rows, near_columns),
-                moved(rows, near_rows), moved(columns, near_columns),
-            )  # fmt: skip
+            near = cells.grown(self.halo, frame)
+            near_rows, near_columns = near.within(seen)
+            window = Window(self._samples(x, near), v[:, near_rows, near_columns], *cells.within(near))
             known = np.where(self.prior.hyper_indices(quality16, *inside.shape[1:3]) == 0, 0, z)
             lam = self._weights.lambda_at(quality16)
             distortion = DISTORTIONS[self._weights.tune]
             inside = refine(self.relaxed, window, known, quality16, lam, passes, distortion)
         return Analysed(in_256ths(inside[0]), z, zeroed)
 
-    def _samples(self, x: IntArray, rows: Cells, columns: Cells) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(seen_samples(x, rows, columns))).to(self.device)[None]
-
-
-def _cut(v: torch.Tensor, seen_rows: Cells, seen_columns: Cells, rows: Cells, columns: Cells) -> torch.Tensor:
-    """Of latents [1, h, w, M] of the seen cells, those of ``rows`` and ``columns``."""
-    (top, bottom), (left, right) = moved(rows, seen_rows), moved(columns, seen_columns)
-    return v[:, top:bottom, left:right]
+    def _samples(self, x: npt.NDArray[Any], cells: Rectangle) -> torch.Tensor:
+        piece = x[cells.pixels().within(Rectangle.of(x))]
+        return torch.from_numpy(np.ascontiguousarray(piece)).to(self.device)[None]

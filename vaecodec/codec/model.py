@@ -117,9 +117,7 @@ class LoadedModel:
         """The latents of some cells of x, uint8 [16h, 16w, 3] or float32 of the same range, seen with their neighbours."""
         encoder = self._encoder(effort)
         with watch.time("analysis"):
-            analysed = encoder.analyse(
-                x, (cells.top, cells.bottom), (cells.left, cells.right), quality16, effort
-            )  # fmt: skip
+            analysed = encoder.analyse(x, cells, quality16, effort)
         coder = SymbolEncoder(self._symbol_models)
         groups: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
         with watch.time("prior"):

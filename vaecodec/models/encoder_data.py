@@ -109,25 +109,6 @@ class Analysed(NamedTuple):
     zeroed: IntArray | None
 
 
-Cells = tuple[int, int]
-"""Rows or columns of cells: the first, and the one after the last."""
-
-
-def widened(cells: Cells, halo: int, end: int) -> Cells:
-    """The cells with ``halo`` more on both sides, as far as there are any: 0 to ``end``."""
-    return max(0, cells[0] - halo), min(end, cells[1] + halo)
-
-
-def moved(cells: Cells, origin: Cells) -> Cells:
-    """The cells as seen from the first one of ``origin``."""
-    return cells[0] - origin[0], cells[1] - origin[0]
-
-
-def seen_samples(x: npt.NDArray[Any], rows: Cells, columns: Cells) -> npt.NDArray[Any]:
-    """Of samples [H, W, 3] those of some cells."""
-    return x[rows[0] * STRIDE : rows[1] * STRIDE, columns[0] * STRIDE : columns[1] * STRIDE]
-
-
 def patches_of(x: npt.NDArray[Any]) -> IntArray:
     """Samples uint8, or float32 of 0..255 from 16 bits, [H, W, 3] -> 32·(x − 128): int16 [H/8, W/8, 192].
 

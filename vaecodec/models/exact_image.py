@@ -41,7 +41,8 @@ from vaecodec.models.decoder_data import (
 )
 from vaecodec.models.layer_list import layer_shapes
 from vaecodec.models.layers import depth_to_space, join_cells, split_cells
-from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE, coded_group
+from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE
+from vaecodec.models.steps import coded_group
 
 
 class Layers(LayerSet):

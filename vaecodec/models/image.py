@@ -29,7 +29,8 @@ from vaecodec.models.layers import (
     space_to_depth,
     split_cells,
 )
-from vaecodec.models.settings import PATCH, STEP_ORDER, STEPS, STRIDE, ImageSettings, coded_group, log_lambdas
+from vaecodec.models.settings import PATCH, STEPS, STRIDE, ImageSettings, log_lambdas
+from vaecodec.models.steps import coded_group, coding_step
 
 SAMPLE_MIDDLE = 128.0
 SAMPLE_SCALE = 64.0
@@ -272,9 +273,7 @@ class ImageModel(ImageEncoder):
 
     def join_groups(self, steps: Tensor, B: int, h: int, w: int) -> Tensor:
         """The inverse of :meth:`split_groups`."""
-        cells = torch.stack(
-            [torch.stack([steps[STEP_ORDER.index(p ^ g), p] for g in range(STEPS)], dim=1) for p in range(4)]
-        )
+        cells = torch.stack([torch.stack([steps[k, p] for k in coding_step(p)], dim=1) for p in range(4)])
         return join_cells(cells.reshape(4, cells.shape[1], -1), B, h, w)
 
     def scales(self, q: Tensor, cells: int) -> Tensor:

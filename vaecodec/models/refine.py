@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,8 @@ from vaecodec.models.image import bound_below, gaussian_bits
 from vaecodec.models.layers import LEAK, depth_to_space, join_cells, split_cells
 from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
 from vaecodec.models.precision import has_fast_bfloat16
-from vaecodec.models.settings import PATCH, STEP_ORDER, STEPS, Z_STRIDE, coded_group
+from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE
+from vaecodec.models.steps import coded_group, coding_step
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ class RelaxedDecoder:
 
     def join(self, steps: list[Tensor], h: int, w: int) -> Tensor:
         """Four steps as [4, N, M/4] -> [1, h, w, M]."""
-        groups = [torch.stack([steps[STEP_ORDER.index(p ^ g)][p] for g in range(STEPS)], dim=1) for p in range(4)]
+        groups = [torch.stack([steps[k][p] for k in coding_step(p)], dim=1) for p in range(4)]
         cells = torch.stack(groups)
         return join_cells(cells.reshape(4, cells.shape[1], -1), 1, h, w)
 
@@ -276,13 +277,13 @@ class Window:
     Attributes:
         x: uint8 [1, 16H, 16W, 3], samples.
         v: float [1, H, W, M], latents in steps before rounding.
-        rows: of the cells that are the tile's, the first and the one after the last; ``columns`` likewise.
+        rows: of the cells that are the tile's; ``columns`` likewise.
     """
 
     x: Tensor
     v: Tensor
-    rows: tuple[int, int]
-    columns: tuple[int, int]
+    rows: slice
+    columns: slice
 
 
 class _Objective:
@@ -302,7 +303,7 @@ class _Objective:
         self.weight = lam / 3
         """Bits per unit of squared error of one sample, where distortion is the MSE."""
         self.x = window.x.float()
-        h, w = window.rows[1] - window.rows[0], window.columns[1] - window.columns[0]
+        h, w = window.rows.stop - window.rows.start, window.columns.stop - window.columns.start
         self.size = (h, w)
         # z covers whole cells of 4 × 4 latents; beyond the tile nothing is coded.
         self.pad = (0, 0, 0, -w % Z_STRIDE, 0, -h % Z_STRIDE)
@@ -320,14 +321,14 @@ class _Objective:
 
     def error(self, y: Tensor) -> Tensor:
         """λ·error, in bits, of ŷ in whole cells."""
-        (top, bottom), (left, right) = self.window.rows, self.window.columns
+        rows, columns = self.window.rows, self.window.columns
         h, w = self.size
         H, W = self.window.v.shape[1:3]
         whole = y[:, :h, :w]
         if (h, w) != (H, W):
-            whole = F.pad(whole, (0, 0, left, W - right, top, H - bottom))
+            whole = F.pad(whole, (0, 0, columns.start, W - columns.stop, rows.start, H - rows.stop))
             around = self.window.v.clone()
-            around[:, top:bottom, left:right] = 0
+            around[:, rows, columns] = 0
             whole = whole + around
         samples = self.decoder.synthesise(whole, self.quality16)
         pixels = samples.shape[1] * samples.shape[2]
@@ -359,10 +360,9 @@ def refine(
     """
     half = torch.autocast(decoder.device.type, torch.bfloat16, enabled=decoder.half)
     with torch.inference_mode(False), torch.enable_grad(), half:
-        (top, bottom), (left, right) = window.rows, window.columns
-        window = Window(window.x, window.v.clone(), window.rows, window.columns)
+        window = replace(window, v=window.v.clone())
         objective = _Objective(decoder, window, z, quality16, lam, distortion)
-        given = objective.padded(window.v[:, top:bottom, left:right])
+        given = objective.padded(window.v[:, window.rows, window.columns])
         moved = _along_the_gradient(objective, given, passes)
         best = _by_whole_steps(objective, given, moved, passes.whole)
     h, w = objective.size

@@ -15,13 +15,6 @@ Z_STRIDE = 4
 """Latent cells per cell of the hyper-latent."""
 STEPS = 4
 """Passes of the context model, and groups of latent channels."""
-STEP_ORDER = (0, 3, 1, 2)
-"""Group g is coded in step k at position g xor STEP_ORDER[k] of every 2×2 cell: the diagonal neighbour comes second."""
-
-
-def coded_group(step: int) -> list[int]:
-    """The group of channels that each of the four positions of a cell codes in ``step``."""
-    return [position ^ STEP_ORDER[step] for position in range(STEPS)]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec.models.settings import STEPS, coded_group
+from vaecodec.models.settings import STEPS
 
 Array = npt.NDArray[Any]
+
+STEP_ORDER = (0, 3, 1, 2)
+"""Group g is coded in step k at position g xor STEP_ORDER[k] of every 2×2 cell: the diagonal neighbour comes second."""
+
+
+def coded_group(step: int) -> list[int]:
+    """The group of channels that each of the four positions of a cell codes in ``step``."""
+    return [position ^ STEP_ORDER[step] for position in range(STEPS)]
+
+
+def coding_step(position: int) -> list[int]:
+    """The inverse: the step that codes each of the four groups at a position of a cell."""
+    return [STEP_ORDER.index(position ^ group) for group in range(STEPS)]
 
 
 def take_step(y: Array, k: int) -> Array:

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaecodec.errors import DamagedWeightsError
 from vaecodec.exact.arithmetic import Arithmetic, exact_guard
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.layers import ExactBlock, ExactLinear
 from vaecodec.exact.network import LayerSet, first_exact
+from vaecodec.models.layer_list import check_integers
 from vaecodec.models.weights_file import LayerData
 from vaecodec.vae.networks import Flow, inside_positions, join_positions, pad, split_positions
 from vaecodec.vae.settings import (
@@ -106,10 +106,7 @@ def build_vae(data: VaeData, device: torch.device, arithmetic: Arithmetic | None
         ExactArithmeticError: none is.
         DamagedWeightsError: the bound cannot be proven, or something is missing or out of range.
     """
-    for name, (shape, largest) in table_shapes(data.settings).items():
-        table = data.tables.get(name)
-        if table is None or table.shape != shape or int(np.abs(table.astype(np.int64)).max()) > largest:
-            raise DamagedWeightsError(f"table {name} of the weights is missing, or has a wrong shape or range")
+    check_integers({}, {}, data.tables, table_shapes(data.settings))
     return first_exact(partial(VaeLayers, data), device, arithmetic)
 
 
