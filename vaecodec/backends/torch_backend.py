@@ -27,7 +27,6 @@ from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine, symb
 from vaecodec.models.settings import STRIDE
 from vaecodec.models.weights import Weights
 
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
