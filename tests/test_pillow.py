@@ -207,6 +207,25 @@ def test_a_quality_that_is_none_is_a_valueerror(photo: Image.Image, quality: obj
         saved(photo, quality=quality)
 
 
+def test_save_all_writes_the_one_frame_and_refuses_more(photo: Image.Image, tmp_path: Path) -> None:
+    photo.save(tmp_path / "a.vaec", save_all=True)
+    with Image.open(tmp_path / "a.vaec") as back:
+        assert back.size == photo.size
+    with pytest.raises(OSError, match="2 frames"):
+        photo.save(tmp_path / "b.vaec", save_all=True, append_images=[photo])
+    assert not (tmp_path / "b.vaec").exists()
+
+
+def test_density_targets_and_no_loss_are_options(photo: Image.Image) -> None:
+    assert Image.open(saved(photo, dpi=(300, 150))).info["dpi"] == (300, 150)
+    assert "dpi" not in Image.open(saved(photo)).info
+    assert len(saved(photo, size=2000).getvalue()) <= 2000
+    assert (np.array(Image.open(saved(photo, lossless=True))) == np.array(photo)).all()
+    for wrong in ({"dpi": 300}, {"dpi": (0, 1)}, {"dpi": ("x", 1)}, {"lossless": True, "quality": 5}):
+        with pytest.raises(ValueError, match=r"dpi|lossless"):
+            saved(photo, **wrong)
+
+
 def test_an_unknown_model_is_an_oserror(photo: Image.Image) -> None:
     with pytest.raises(OSError, match="no model is called 'nonesuch'"):
         saved(photo, model="nonesuch")

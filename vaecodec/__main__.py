@@ -1,7 +1,20 @@
-"""``python -m vaecodec``: the same as the command ``vaecodec``."""
+"""``python -m vaecodec`` is the command ``vaecodec``."""
+
+from __future__ import annotations
 
 import sys
 
-from vaecodec.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Runs the command line; an interrupt while it is still being imported ends it as quietly as a later one."""
+    try:
+        from vaecodec.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        print("vaecodec: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -36,6 +36,7 @@ from vaecodec.installed import IMAGE_MODELS, ModelCard, find_weights, installed_
 from vaecodec.models.weights import load_weights
 from vaecodec.models.weights_file import named_id
 from vaecodec.picture import Picture, PictureSource
+from vaecodec.sources import FileSource, bytes_of
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -83,11 +84,11 @@ def shared_codec(model: str | Path = DEFAULT_MODEL, access: Access = DEFAULT_ACC
     return _shared_codec(find_weights(model), access.changed(**given))
 
 
-def find_codec_for(data: bytes, access: Access = DEFAULT_ACCESS, **given: Any) -> Codec:
+def find_codec_for(data: FileSource, access: Access = DEFAULT_ACCESS, **given: Any) -> Codec:
     """The codec that a file needs, by the model id in its header.
 
     Args:
-        data: the file; its first bytes are enough.
+        data: the file; its first bytes are enough. A path, or an open file, which is read then.
         access: where models are looked for and what computes them.
         given: fields of it by name: ``models``, ``device``, ``backend``, ``threads``, ``limits``; see
             :class:`~vaecodec.codec.options.Access`.
@@ -98,7 +99,7 @@ def find_codec_for(data: bytes, access: Access = DEFAULT_ACCESS, **given: Any) -
         MissingExtraError: the packages of the backend are not installed.
     """
     access = access.changed(**given)
-    model_id = read_header(data, limits=access.limits).model_id
+    model_id = read_header(bytes_of(data), limits=access.limits).model_id
     if model_id == WITHOUT_MODEL:
         # What is stored without loss any codec reads.
         return shared_codec(access.model, access)
@@ -118,23 +119,24 @@ def compress(
 
 
 def decompress(
-    data: bytes, *, models: Sequence[str | Path] = (), device: str = "auto", backend: str = "auto"
+    data: FileSource, *, models: Sequence[str | Path] = (), device: str = "auto", backend: str = "auto"
 ) -> Picture:
-    """File to picture, by whatever model made it; see :meth:`Codec.decompress` and :func:`find_codec_for`."""
-    return find_codec_for(data, models=models, device=device, backend=backend).decompress(data)
+    """File (bytes, a path or a binary file) to picture, by whatever model made it; see :meth:`Codec.decompress` and :func:`find_codec_for`."""
+    whole = bytes_of(data)
+    return find_codec_for(whole, models=models, device=device, backend=backend).decompress(whole)
 
 
-def info(data: bytes, access: Access = DEFAULT_ACCESS, *, latents: bool = False, **given: Any) -> dict[str, Any]:
+def info(data: FileSource, access: Access = DEFAULT_ACCESS, *, latents: bool = False, **given: Any) -> dict[str, Any]:
     """What a file says about itself, ready for JSON; nothing is decoded unless ``latents`` asks for the digest.
 
     Args:
-        data: the file.
+        data: the file: bytes, a path or a binary file.
         access: where models are looked for and what computes them.
         latents: decode the integers too, for their digest.
         given: fields of ``access`` by name.
     """
-    access = access.changed(**given)
-    container = read_container(data, limits=access.limits)
+    access, whole = access.changed(**given), bytes_of(data)
+    container = read_container(whole, limits=access.limits)
     header = container.header
     names = {named_id(path): path.stem for path in [*map(find_weights, access.models), *installed_weights()]}
     facts: dict[str, Any] = {
@@ -142,7 +144,7 @@ def info(data: bytes, access: Access = DEFAULT_ACCESS, *, latents: bool = False,
         "kind": ("picture", "lossless array", "lossy array")[header.kind],
         "model_id": header.model_id.hex(),
         "model": names.get(header.model_id.hex()),
-        "bytes": len(data),
+        "bytes": len(whole),
     }
     if header.kind == KIND_PICTURE:
         facts |= {
@@ -151,7 +153,7 @@ def info(data: bytes, access: Access = DEFAULT_ACCESS, *, latents: bool = False,
             "channels": header.channels,
             "bit_depth": header.bit_depth,
             "quality": header.quality16 / 16,
-            "bpp": 8 * len(data) / (header.width * header.height),
+            "bpp": 8 * len(whole) / (header.width * header.height),
             "tiles": len(container.tiles),
             "tile_bytes": sum(len(tile.payload) for tile in container.tiles),
         }
@@ -164,7 +166,7 @@ def info(data: bytes, access: Access = DEFAULT_ACCESS, *, latents: bool = False,
         facts[f"{name}_bytes"] = None if metadata is None else len(metadata)
     facts["check"] = None if container.check is None else f"{container.check:08x}"
     if latents:
-        facts["latents_sha256"] = find_codec_for(data, access).latents_digest(container, limits=access.limits)
+        facts["latents_sha256"] = find_codec_for(whole, access).latents_digest(container, limits=access.limits)
     return facts
 
 

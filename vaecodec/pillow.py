@@ -56,6 +56,8 @@ MIME_TYPE = "image/x-vaec"
 # How many pixels are too many is said by Image.MAX_IMAGE_PIXELS, for this format as for the others.
 _LIMITS = Limits(max_pixels=sys.maxsize)
 _ACCESS = Access(limits=_LIMITS)
+# Those of `compress` that `save` hands on.
+_OPTIONS = ("quality", "lossless", "model", "effort", "check", "size", "bpp", "psnr", "ms_ssim", "ssimulacra2")
 _EXIF_PREFIX = b"Exif\0\0"
 _MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 
@@ -137,6 +139,7 @@ def register() -> None:
     """Makes Pillow open and write ``.vaec``; importing this module has done it already, and twice does no harm."""
     Image.register_open(FORMAT, VaecImageFile, _accept)
     Image.register_save(FORMAT, _save)
+    Image.register_save_all(FORMAT, _save_all)
     Image.register_extension(FORMAT, EXTENSION)
     Image.register_mime(FORMAT, MIME_TYPE)
 
@@ -150,7 +153,7 @@ def _accept(prefix: bytes) -> bool | str:
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Writes an image for ``Image.save``.
 
-    Options: ``quality`` (0 to 100), ``model`` (name or weights file), ``effort``, ``check``, ``icc_profile`` (by default the
+    Options: ``quality`` (0 to 100), or ``lossless=True``, or a target such as ``psnr=40``, ``model`` (name or weights file), ``effort``, ``check``, ``icc_profile`` (by default the
     image's own), ``exif`` (bytes or ``Image.Exif``), ``xmp``, ``dpi`` (across and down).
     """
     with _errors_of_pillow():
@@ -158,13 +161,24 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     file.write(data)
 
 
+def _save_all(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
+    """Writes the one frame that there is.
+
+    Raises:
+        OSError: there are several.
+    """
+    more = list(image.encoderinfo.get("append_images", ()))
+    frames = getattr(image, "n_frames", 1) + sum(getattr(other, "n_frames", 1) for other in more)
+    if frames > 1:
+        raise OSError(f"cannot write {frames} frames as {FORMAT}, which holds one picture: save them one by one")
+    _save(image, file, filename)
+
+
 def _encode(image: Image.Image, options: dict[str, Any]) -> bytes:
     from vaecodec.api import compress
     from vaecodec.errors import PictureError
     from vaecodec.picture import read_picture
 
-    if isinstance(options.get("quality", 0.0), str):
-        raise UsageError(f"quality {options['quality']!r} is not a number: it goes from 0 to 100")
     # A frame of several is written by itself, as the other formats without animation do.
     frame = image.copy() if getattr(image, "n_frames", 1) > 1 else image
     try:
@@ -181,7 +195,7 @@ def _encode(image: Image.Image, options: dict[str, Any]) -> bytes:
     )
     for note in picture.notes:
         warnings.warn(f"{FORMAT}: {note}", stacklevel=5)
-    given = {name: options[name] for name in ("quality", "model", "effort", "check") if name in options}
+    given = {name: options[name] for name in _OPTIONS if options.get(name) is not None}
     return compress(picture, **given)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,20 @@ from vaecodec.models.rectangle import Rectangle
 from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine, symbol_costs
 from vaecodec.models.weights import Weights
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _alone(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Runs as if nobody else used torch, and had set a default device."""
+
+    @functools.wraps(method)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with torch.device("cpu"):
+            return method(*args, **kwargs)
+
+    return run
+
 
 class TorchBackend:
     """Prior, synthesis and encoder of one model.
@@ -38,6 +54,7 @@ class TorchBackend:
 
     name = "torch"
 
+    @_alone
     def __init__(
         self,
         weights: Weights,
@@ -58,6 +75,7 @@ class TorchBackend:
         self.hyper_indices, self.begin = self.prior.hyper_indices, self.prior.begin
 
     @cached_property
+    @_alone
     def relaxed(self) -> RelaxedDecoder:
         """The decoder that gradients pass through; made when first asked for."""
         w = self._weights
@@ -78,11 +96,13 @@ class TorchBackend:
         """Latents around a tile that its samples depend on."""
         return self.synthesis.halo
 
+    @_alone
     def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
         samples: npt.NDArray[np.uint8] = self.synthesis(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
         return samples
 
+    @_alone
     def synthesise_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
@@ -95,11 +115,15 @@ class TorchBackend:
         return samples
 
     @cached_property
+    @_alone
     def encoder(self) -> ImageEncoder:
         """The float encoder, of weights that have no integers of it."""
-        return self._weights.build_encoder(self.device)
+        # Layers draw weights before they are given theirs; the caller's random numbers stay where they were.
+        with torch.random.fork_rng(devices=[]):
+            return self._weights.build_encoder(self.device)
 
     @cached_property
+    @_alone
     def analysis(self) -> ExactAnalysis | None:
         """The encoder in integers; None where the weights have it in floats only."""
         w = self._weights
@@ -107,6 +131,7 @@ class TorchBackend:
             return None
         return ExactAnalysis(w.analysis, w.data.tables["asinh"], self.device, self._asked_arithmetic)
 
+    @_alone
     def analyse(self, x: npt.NDArray[Any], cells: Rectangle, quality16: int, effort: int = 0) -> Analysed:
         """Samples uint8, or float32 of the same range, [H, W, 3] -> latents of some cells, seen with their neighbours.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from vaecodec.errors import FileFormatError, UnknownModelError, UsageError
 from vaecodec.installed import find_weights
 from vaecodec.picture import DEFAULT_MAX_PIXELS, Picture, PictureRows, PictureSource, read_picture, strip_metadata
 from vaecodec.picture.picture import Samples
+from vaecodec.sources import FileSource, bytes_of
 from vaecodec.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -62,8 +64,15 @@ class Codec:
             WeightsError: no such weights, damaged ones, or none that can be computed exactly here.
             MissingExtraError: the packages of the backend are not installed.
         """
+        if not isinstance(model, (str, os.PathLike)):
+            raise UsageError(f"a {type(model).__name__} is no model: give a name or the path of a weights file")
         access = DEFAULT_ACCESS.changed(device=device, backend=backend, threads=threads)
+        self._given = (model, device, backend, threads, arithmetic)
         self.model = LoadedModel(find_weights(model), access, arithmetic)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied by what it was made of: another process loads the model itself."""
+        return _codec, self._given
 
     @property
     def tables(self) -> FrozenTables:
@@ -105,11 +114,17 @@ class Codec:
         options = options.changed(**given)
         return self.encode(read_source(picture, options), options).data
 
-    def encode(self, picture: Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any) -> Encoded:
-        """Like :meth:`compress`, with what a decoder will see and what it took."""
-        return Encoder(self.model, options.changed(**given)).encode(picture)
+    def encode(
+        self, picture: PictureSource | Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any
+    ) -> Encoded:
+        """Like :meth:`compress`, with what a decoder will see and what it took; a `Picture` is taken as it is."""
+        options = options.changed(**given)
+        read = picture if isinstance(picture, Picture) else read_source(picture, options)
+        return Encoder(self.model, options).encode(read)
 
-    def encode_to(self, picture: Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any) -> Encoded:
+    def encode_to(
+        self, picture: PictureSource | Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any
+    ) -> Encoded:
         """Like :meth:`encode`, at the quality that meets one target most closely, never on its wrong side.
 
         Args:
@@ -144,18 +159,18 @@ class Codec:
 
     # --- from files --------------------------------------------------------------------------------------------------
 
-    def open(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged: bool = False) -> Container:
+    def open(self, data: FileSource, *, limits: Limits = DEFAULT_LIMITS, keep_damaged: bool = False) -> Container:
         """Reads a file without decoding it, and checks that it is one of this model's.
 
         Args:
-            data: the file.
+            data: the file: bytes, a path or a binary file.
             limits: what it may declare.
             keep_damaged: for :meth:`salvage`: take damaged tiles, marked.
 
         Raises:
             FileFormatError, UnknownModelError, LimitError: as :meth:`decompress`.
         """
-        container = read_container(data, limits=limits, keep_damaged=keep_damaged)
+        container = read_container(bytes_of(data), limits=limits, keep_damaged=keep_damaged)
         header = container.header
         if header.kind != KIND_PICTURE:
             raise FileFormatError("this file holds an array, not a picture; this version reads pictures only")
@@ -166,7 +181,9 @@ class Codec:
             )
         return container
 
-    def decompress(self, data: bytes | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    def decompress(
+        self, data: FileSource | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS
+    ) -> Picture:
         """File to picture.
 
         Args:
@@ -181,7 +198,7 @@ class Codec:
         """
         return self.decode(data, verify=verify, limits=limits).picture
 
-    def decode(self, data: bytes | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Decoded:
+    def decode(self, data: FileSource | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS) -> Decoded:
         """Like :meth:`decompress`, with the time that each stage took."""
         watch = Stopwatch()
         with watch.time("container"):
@@ -192,7 +209,7 @@ class Codec:
         return Decoded(decoder.picture(samples), watch.seconds)
 
     def decode_rows(
-        self, data: bytes | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS
+        self, data: FileSource | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS
     ) -> PictureRows:
         """File to a picture that comes in blocks of rows, so that it never lies in memory as a whole.
 
@@ -222,7 +239,7 @@ class Codec:
         )  # fmt: skip
 
     def decompress_region(
-        self, data: bytes | Container, region: tuple[int, int, int, int], *, limits: Limits = DEFAULT_LIMITS
+        self, data: FileSource | Container, region: tuple[int, int, int, int], *, limits: Limits = DEFAULT_LIMITS
     ) -> Picture:
         """A part of the picture, the same samples as in the whole, from the tiles that it needs.
 
@@ -243,7 +260,7 @@ class Codec:
             )
         return decoder.picture(decoder.samples(r), r)
 
-    def salvage(self, data: bytes | Container, *, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
+    def salvage(self, data: FileSource | Container, *, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
         """What can be had of a file with damaged tiles; those are filled with grey and named.
 
         Samples next to a damaged tile are synthesised without its latents, and differ a little from the original's.
@@ -261,12 +278,16 @@ class Codec:
             decoder.picture(samples), {number: tiles[number] for number in sorted(decoder.damaged)}, len(tiles)
         )
 
-    def latents_digest(self, data: bytes | Container, *, limits: Limits = DEFAULT_LIMITS) -> str:
+    def latents_digest(self, data: FileSource | Container, *, limits: Limits = DEFAULT_LIMITS) -> str:
         """SHA-256 over the decoded integers, hexadecimal; two readers agree when it agrees (docs/format.md)."""
         return Decoder(self.model, self._opened(data, limits)).digest()
 
-    def _opened(self, data: bytes | Container, limits: Limits, *, keep_damaged: bool = False) -> Container:
+    def _opened(self, data: FileSource | Container, limits: Limits, *, keep_damaged: bool = False) -> Container:
         return data if isinstance(data, Container) else self.open(data, limits=limits, keep_damaged=keep_damaged)
+
+
+def _codec(model: str | Path, device: str, backend: str, threads: int | None, arithmetic: Arithmetic | None) -> Codec:
+    return Codec(model, device=device, backend=backend, threads=threads, arithmetic=arithmetic)
 
 
 def read_source(source: PictureSource | Picture, options: EncodeOptions) -> Picture:

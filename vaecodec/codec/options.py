@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,17 @@ DEFAULT_QUALITY = QUALITIES_BY_TUNE[DEFAULT_MODEL]
 DEFAULT_EFFORT = 1
 """A dead zone around the prior's means, and no search."""
 MAX_EFFORT = 9
+
+
+def check_number(name: str, value: object) -> None:
+    """Raises UsageError for what is no number."""
+    if not _is_number(value):
+        raise UsageError(f"{name} {value!r} is not a number")
+
+
+def _is_number(value: object) -> bool:
+    # Numbers of numpy are numbers by their methods, not by their class.
+    return not isinstance(value, (str, bytes)) and hasattr(value, "__float__")
 
 
 @dataclass(frozen=True)
@@ -79,8 +90,12 @@ class EncodeOptions:
     def __post_init__(self) -> None:
         if self.quality is not None:
             check_quality(self.quality)
-        if self.effort not in range(MAX_EFFORT + 1):
-            raise UsageError(f"effort {self.effort} is out of range: it goes from 0 to {MAX_EFFORT}, in whole numbers")
+        for name, value in self.target.items():
+            check_number(name, value)
+        if not _is_number(self.effort) or self.effort not in range(MAX_EFFORT + 1):
+            raise UsageError(
+                f"effort {self.effort!r} is out of range: it goes from 0 to {MAX_EFFORT}, in whole numbers"
+            )
         given = [*(["lossless"] * self.lossless), *(["quality"] if self.quality is not None else []), *self.target]
         if len(given) > 1:
             raise UsageError(f"{' and '.join(given)} exclude each other: give one of them")
@@ -88,6 +103,11 @@ class EncodeOptions:
     def changed(self, **given: Any) -> EncodeOptions:
         """These options with others in their place: fields of this class, or a target by its name; None leaves one as it is."""
         given = {name: value for name, value in given.items() if value is not None}
+        known = {field.name for field in fields(self)} | set(MEASURES)
+        if unknown := sorted(set(given) - known):
+            raise UsageError(
+                f"{', '.join(unknown)}: no such option: there are {', '.join(sorted(known - {'target', 'tiling'}))}"
+            )
         target = {name: given.pop(name) for name in MEASURES if name in given}
         return replace(self, **given | ({"target": target} if target else {}))
 
@@ -135,5 +155,6 @@ DEFAULT_ACCESS: Final = Access()
 
 def check_quality(quality: float) -> None:
     """Raises UsageError for what is not in 0..100."""
+    check_number("quality", quality)
     if not 0 <= quality <= 100:
         raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,8 +30,20 @@ from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.read_files import READABLE_EXTENSIONS, read_file
 from vaecodec.picture.read_images import read_image
 from vaecodec.picture.wide_numbers import split_alpha, to_8_bit
+from vaecodec.sources import path_of
 
-PictureSource = str | Path | bytes | bytearray | memoryview | BinaryIO | Image.Image | npt.NDArray[Any] | Picture
+PictureSource = (
+    str
+    | os.PathLike[str]
+    | os.PathLike[bytes]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryIO
+    | Image.Image
+    | npt.NDArray[Any]
+    | Picture
+)
 
 # Above twice Image.MAX_IMAGE_PIXELS Pillow refuses by itself; this is that number, so that one limit is met, not two.
 DEFAULT_MAX_PIXELS = 178_956_970
@@ -87,11 +100,15 @@ def _read(source: PictureSource, max_pixels: int, first_frame: bool, reduce: boo
         return read_image(source, name, max_pixels, first_frame, reduce)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _read_file(io.BytesIO(source), "the data", max_pixels, first_frame, reduce)
-    if isinstance(source, (str, Path)):
-        return _read_path(Path(source), max_pixels, first_frame, reduce)
+    if isinstance(source, (str, os.PathLike)):
+        return _read_path(path_of(source), max_pixels, first_frame, reduce)
     if hasattr(source, "read"):
-        name = str(getattr(source, "name", "the file"))
-        return _read_file(io.BytesIO(source.read()), name, max_pixels, first_frame, reduce)
+        name, data = str(getattr(source, "name", "the file")), source.read()
+        if not isinstance(data, bytes):
+            raise UnsupportedPictureError(
+                f"{name}: a file of {type(data).__name__} is not a picture: open it as binary"
+            )
+        return _read_file(io.BytesIO(data), name, max_pixels, first_frame, reduce)
     raise UnsupportedPictureError(
         f"a {type(source).__name__} is not a picture: give a path, bytes, a binary file, a Pillow image or a uint8 array"
     )
