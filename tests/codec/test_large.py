@@ -54,6 +54,11 @@ def test_by_rows_the_file_is_the_same_byte_for_byte(codec: Codec, picture: np.nd
     np.testing.assert_array_equal(codec.decompress(by_rows.data).samples, whole.samples)
 
 
+def test_a_target_needs_the_whole_picture(codec: Codec, picture: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="whole picture"):
+        codec.encode_rows(rows_of(picture), psnr=40)
+
+
 def test_flat_tiles_are_stored_without_loss_by_rows_too(codec: Codec, picture: np.ndarray) -> None:
     samples = picture.copy()
     squares = np.random.default_rng(1).integers(0, 2, (25, 25), dtype=np.uint8) * 255

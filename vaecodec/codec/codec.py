@@ -103,7 +103,7 @@ class Codec:
         Args:
             picture: path, bytes or binary file of a picture, Pillow image, or uint8 or uint16 array (H, W[, 1 to 4]).
             options: what is asked of the file.
-            given: some of them by name: ``quality``, or a target (``size``, ``bpp``, ``psnr``, ``ms_ssim``), ``lossless``, ``effort``,
+            given: some of them by name: ``quality``, or a target (``size``, ``bpp``, ``ssimulacra2``, ``psnr``, ``ms_ssim``), ``lossless``, ``effort``,
                 ``check``, ``strip``; see :class:`~vaecodec.codec.options.EncodeOptions`.
 
         Raises:

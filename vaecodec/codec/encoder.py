@@ -35,6 +35,7 @@ from vaecodec.codec.rate_control import one_target, search
 from vaecodec.codec.rectangle import Grid, Rectangle
 from vaecodec.codec.sections import sections_of
 from vaecodec.codec.stored import StoredParts, smallest_tile, stored_alpha, stored_if_screen
+from vaecodec.errors import UsageError
 from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.settings import STRIDE
 from vaecodec.picture import DEEP_SCALE, Picture, PictureRows, RowWindow, fill_transparent
@@ -212,7 +213,15 @@ class Encoder:
         return EncodedFile(data, 100.0, bits, self._watch.seconds, 1)
 
     def encode_rows(self, rows: PictureRows) -> EncodedFile:
-        """A picture too large for memory to a file; its blocks are gone through once."""
+        """A picture too large for memory to a file; its blocks are gone through once.
+
+        Raises:
+            UsageError: a target is asked for, which takes several passes.
+        """
+        if self._options.target:
+            raise UsageError(
+                "a target needs the whole picture in memory: give a quality for pictures that come by rows"
+            )
         if self._options.lossless:
             return self._rows_lossless(rows)
         options, model = self._options, self._model
