@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vaecodec.api import Codec
 
-MODELS = ("psnr",)
+MODELS = ("psnr", "eye")
 
 
 def model_of(name: str) -> str:

@@ -62,6 +62,8 @@ INNER_MARGIN = 2.5
 """Same, inside residual blocks of the synthesis."""
 STREAM_MARGIN = 1.5
 """Same, on residual streams of the synthesis, which hold what :func:`extreme_patterns` reach besides."""
+GAIN_MARGIN = 1.02
+"""Latents may be larger than those of the calibration pictures and patterns by this factor before they are clamped."""
 RANGE_CROPS = 48
 """Crops that set the ranges; the tables are fitted to all that are given."""
 
@@ -272,6 +274,25 @@ def residual_histograms(model: ImageModel, data: ExactData, crops: Tensor) -> li
     return list(counts[1:])
 
 
+@torch.no_grad()
+def cap_gains(model: ImageModel, crops: Tensor) -> None:
+    """Makes steps of a channel coarser where its latents would leave ±LATENT_CLAMP sixteenths of a step; changes the model.
+
+    That is the mean of a bright picture at the top of the scale: 2,700 steps at λ = 3, of which 2,047 can be held.
+    """
+    model.eval()
+    largest = torch.zeros(model.settings.latents)
+    for x in torch.split(torch.cat([crops, torch.from_numpy(extreme_patterns())]), 8):
+        for quality in CALIBRATION_QUALITIES:
+            q = torch.full((len(x),), quality)
+            y = model.analyse(x, q) / model.gain(q)[:, None, None]
+            largest = torch.maximum(largest, y.abs().flatten(0, 2).amax(0))
+    highest = math.log(LATENT_CLAMP / MEAN_UNIT / GAIN_MARGIN) - largest.clamp_min(1e-6).log()
+    excess = (model.log_gain - highest).clamp_min(0)
+    model.log_gain.sub_(excess)
+    model.log_inverse_gain.add_(excess)
+
+
 def export_weights(
     model: ImageModel,
     crops: Tensor,
@@ -291,6 +312,7 @@ def export_weights(
         tune: what the model was trained for, see ``TUNES``.
         ranges: see :func:`round_model`.
     """
+    cap_gains(model, crops[:RANGE_CROPS])
     data = round_model(model, crops[:RANGE_CROPS], ranges)
     half_widths, counts = fit_tables(list(residual_histograms(model, data, crops)))
     weights = Weights.make(model, data, half_widths, counts, card, tune)
