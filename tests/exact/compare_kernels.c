@@ -4,7 +4,9 @@
  *   aarch64-linux-gnu-gcc -std=c11 -O2 -static -pthread -Ivaecodec/exact/kernels tests/exact/compare_kernels.c \
  *       $(ls vaecodec/exact/kernels/[a-z]*.c | grep -v module.c) -o /tmp/compare && qemu-aarch64 /tmp/compare
  *
- * Prints the kernels and exits with 1 where one differs. */
+ *   clang --target=wasm32-wasi --sysroot=/usr -I/usr/include/wasm32-wasi -L/usr/lib/wasm32-wasi -msimd128 -O2 -std=c11 (the rest as above)
+ *
+ * and the result under node's WASI. Prints the kernels and exits with 1 where one differs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
