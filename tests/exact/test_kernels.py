@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import ModuleType
 
 import numpy as np
@@ -260,3 +262,15 @@ def test_the_environment_names_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("VAECODEC_KERNELS", "abacus")
     with pytest.raises(UsageError, match="abacus"):
         find_kernels()
+
+
+def test_without_the_extension_numpy_computes_and_one_line_says_why() -> None:
+    code = """
+import sys
+sys.modules["vaecodec.exact.kernels._kernels"] = None
+from vaecodec.exact.kernels import find_kernels
+print(find_kernels().name, find_kernels().name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "numpy numpy\n"
+    assert done.stderr.startswith("vaecodec: slow: the core in C") and done.stderr.count("\n") == 1

@@ -69,7 +69,10 @@ def _extension() -> ModuleType | None:
     try:
         from vaecodec.exact.kernels import _kernels
     except ImportError as error:
-        _log.warning("slow: the exact core in C is not there (%s), numpy computes instead", error)
+        # Built as an optional extension: without a compiler it is not there; otherwise it is, and does not load.
+        missing = error.path is None or "cannot import name" in str(error)
+        why = "was not built, for want of a C compiler" if missing else f"does not load ({error})"
+        _log.warning("vaecodec: slow: the core in C %s; numpy computes the same", why)
         return None
     extension: ModuleType = _kernels
     return extension
