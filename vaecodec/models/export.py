@@ -282,7 +282,8 @@ def cap_gains(model: ImageModel, crops: Tensor) -> None:
     """
     model.eval()
     largest = torch.zeros(model.settings.latents)
-    for x in torch.split(torch.cat([crops, torch.from_numpy(extreme_patterns())]), 8):
+    patterns = torch.from_numpy(extreme_patterns())  # of another size than the crops, perhaps
+    for x in (*torch.split(crops, 8), *torch.split(patterns, 8)):
         for quality in CALIBRATION_QUALITIES:
             q = torch.full((len(x),), quality)
             y = model.analyse(x, q) / model.gain(q)[:, None, None]
