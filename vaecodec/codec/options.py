@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,11 +103,6 @@ class EncodeOptions:
     def changed(self, **given: Any) -> EncodeOptions:
         """These options with others in their place: fields of this class, or a target by its name; None leaves one as it is."""
         given = {name: value for name, value in given.items() if value is not None}
-        known = {field.name for field in fields(self)} | set(MEASURES)
-        if unknown := sorted(set(given) - known):
-            raise UsageError(
-                f"{', '.join(unknown)}: no such option: there are {', '.join(sorted(known - {'target', 'tiling'}))}"
-            )
         target = {name: given.pop(name) for name in MEASURES if name in given}
         return replace(self, **given | ({"target": target} if target else {}))
 
