@@ -14,7 +14,7 @@ PACKAGE = Path(vaecodec.__file__).parent
 # A part may import parts of the rows above its own, and nothing else of the package.
 LAYERS = (
     ("errors", "version"),
-    ("atomic", "stopwatch", "metrics", "sources"),
+    ("atomic", "metrics", "sources", "stopwatch"),
     ("bitstream", "picture"),
     ("exact",),
     ("models",),

@@ -44,6 +44,17 @@ from vaecodec.bitstream.header import (
     parse_header,
     tile_count,
 )
+from vaecodec.bitstream.tile_table import (
+    CRC_BYTES,
+    TILE_JPEG_XL,
+    TILE_LATENTS,
+    TILE_PNG,
+    TILE_WEBP,
+    WITHOUT_MODEL,
+    Tile,
+    read_tiles,
+    tiles_payload,
+)
 from vaecodec.bitstream.varint import MAX_BYTES, read_varint, write_varint
 from vaecodec.errors import (
     FileFormatError,
@@ -56,11 +67,11 @@ from vaecodec.errors import (
 )
 
 __all__ = [
-    "ALPHA_CONSTANT", "ALPHA_PNG", "ALPHA_WEBP", "DEFAULT_LIMITS", "EXTENSION", "KIND_LOSSLESS_ARRAY",
-    "KIND_LOSSY_ARRAY", "KIND_PICTURE", "MAGIC", "MAX_QUALITY16", "MAX_TILE_EXPONENT", "MIN_TILE_EXPONENT",
-    "MODEL_ID_BYTES", "TILE_LATENTS", "TILE_PNG", "TILE_WEBP", "VERSION", "Container", "Front", "Header",
-    "Limits", "Tile", "is_vaecodec_file", "read_container", "read_front", "read_header", "tile_count",
-    "write_container",
+    "ALPHA_CONSTANT", "ALPHA_DEEP_PNG", "ALPHA_PNG", "ALPHA_WEBP", "DEFAULT_LIMITS", "EXTENSION",
+    "KIND_LOSSLESS_ARRAY", "KIND_LOSSY_ARRAY", "KIND_PICTURE", "MAGIC", "MAX_QUALITY16", "MAX_TILE_EXPONENT",
+    "MIN_TILE_EXPONENT", "MODEL_ID_BYTES", "TILE_JPEG_XL", "TILE_LATENTS", "TILE_PNG", "TILE_WEBP", "VERSION",
+    "WITHOUT_MODEL", "Container", "Front", "Header", "Limits", "Tile", "is_vaecodec_file", "read_container",
+    "read_front", "read_header", "tile_count", "write_container",
 ]  # fmt: skip
 
 MAGIC: Final = b"\x89VAEC"
@@ -81,22 +92,11 @@ TAG_ARRAY: Final = 0x87
 TAG_FEATURES: Final = 0x89
 CRITICAL_BIT: Final = 0x80
 
-TILE_LATENTS: Final = 0
-TILE_PNG: Final = 1
-TILE_WEBP: Final = 2
-TILE_JPEG_XL: Final = 3
-
 ALPHA_PNG: Final = 1
 ALPHA_WEBP: Final = 2
 ALPHA_CONSTANT: Final = 3
 ALPHA_DEEP_PNG: Final = 4
 
-WITHOUT_MODEL: Final = bytes(MODEL_ID_BYTES)
-"""The model id of files that have no latents."""
-_TILE_MODES: Final = (TILE_LATENTS, TILE_PNG, TILE_WEBP, TILE_JPEG_XL)
-# mode(1), the shortest length(1), crc(4): what one tile takes in TILES at least.
-_MIN_TILE_ENTRY_BYTES: Final = 6
-_CRC_BYTES: Final = 4
 # A section may declare 32 GiB: so much is asked for at a time.
 _READ_BYTES: Final = 1 << 16
 
@@ -114,21 +114,6 @@ _NAMES: Final = {
     TAG_FEATURES: "FEATURES",
     TAG_DATA: "DATA",
 }
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One tile's bytes.
-
-    Attributes:
-        mode: ``TILE_LATENTS`` (a stream of the range coder), ``TILE_PNG``, ``TILE_WEBP`` or ``TILE_JPEG_XL`` (lossless).
-        payload: the bytes.
-        damaged: the checksum is wrong or bytes are missing; only ever set by ``read_container(keep_damaged=True)``.
-    """
-
-    mode: int
-    payload: bytes
-    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -232,7 +217,7 @@ def write_container(container: Container, *, limits: Limits = DEFAULT_LIMITS) ->
         if not 0 <= container.check < 2**32:
             raise ValueError(f"check {container.check} is not a CRC-32")
         sections.append((TAG_CHECK, container.check.to_bytes(4, "little")))
-    sections.append((TAG_TILES, _tiles_payload(container.tiles)))
+    sections.append((TAG_TILES, tiles_payload(container.tiles)))
 
     return b"".join(
         [
@@ -247,17 +232,7 @@ def write_container(container: Container, *, limits: Limits = DEFAULT_LIMITS) ->
 
 def _section(tag: int, payload: bytes) -> bytes:
     covered = bytes((tag,)) + write_varint(len(payload)) + payload
-    return covered + zlib.crc32(covered).to_bytes(_CRC_BYTES, "little")
-
-
-def _tiles_payload(tiles: tuple[Tile, ...]) -> bytes:
-    entries = []
-    for number, tile in enumerate(tiles):
-        if tile.mode not in _TILE_MODES:
-            raise ValueError(f"tile {number} has mode {tile.mode}")
-        crc = zlib.crc32(tile.payload).to_bytes(_CRC_BYTES, "little")
-        entries.append(bytes((tile.mode,)) + write_varint(len(tile.payload)) + crc)
-    return b"".join(entries)
+    return covered + zlib.crc32(covered).to_bytes(CRC_BYTES, "little")
 
 
 def _metadata_payload(metadata: bytes) -> bytes:
@@ -315,7 +290,7 @@ def _copy_section(file: BinaryIO, front: bytearray) -> bool:
         front += byte
         if not byte or byte[0] < 0x80 or len(front) - start == MAX_BYTES:
             break
-    missing = read_varint(bytes(front), start)[0] + _CRC_BYTES
+    missing = read_varint(bytes(front), start)[0] + CRC_BYTES
     while missing and (piece := file.read(min(missing, _READ_BYTES))):
         front += piece
         missing -= len(piece)
@@ -350,7 +325,7 @@ def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged
     _check_consistency(header, alpha, array, damaged_file)
     container = Container(
         header=header,
-        tiles=_read_tiles(header, sections[TAG_TILES], view[position:], keep_damaged),
+        tiles=read_tiles(header, sections[TAG_TILES], view[position:], keep_damaged),
         icc=_read_metadata(TAG_ICC, sections, limits),
         exif=_read_metadata(TAG_EXIF, sections, limits),
         xmp=_read_metadata(TAG_XMP, sections, limits),
@@ -391,14 +366,14 @@ def _read_section(view: memoryview, position: int) -> tuple[int, memoryview, int
     tag = view[position]
     length, start = read_varint(view, position + 1)
     end = start + length
-    if end + _CRC_BYTES > len(view):
+    if end + CRC_BYTES > len(view):
         raise TruncatedFileError(
-            f"the {_name(tag)} at byte {position} needs {end + _CRC_BYTES - len(view)} bytes more than the file has: "
+            f"the {_name(tag)} at byte {position} needs {end + CRC_BYTES - len(view)} bytes more than the file has: "
             "get the whole file"
         )
-    if zlib.crc32(view[position:end]) != int.from_bytes(view[end : end + _CRC_BYTES], "little"):
+    if zlib.crc32(view[position:end]) != int.from_bytes(view[end : end + CRC_BYTES], "little"):
         raise damaged_file(f"the {_name(tag)} at byte {position} has a wrong checksum")
-    return tag, view[start:end], end + _CRC_BYTES
+    return tag, view[start:end], end + CRC_BYTES
 
 
 def _read_header_section(view: memoryview, position: int, limits: Limits) -> tuple[Header, int]:
@@ -433,45 +408,6 @@ def _read_sections(view: memoryview, position: int) -> tuple[dict[int, memoryvie
             raise UnknownSectionError(f"the file needs {_name(tag)}, which this vaecodec does not know: update it")
 
 
-def _read_tiles(header: Header, table: memoryview, data: memoryview, keep_damaged: bool) -> tuple[Tile, ...]:
-    expected = tile_count(header.width, header.height, header.tile_exponent)
-    if expected * _MIN_TILE_ENTRY_BYTES > len(table):
-        raise damaged_file(f"the TILES section is too short for {expected} tiles")
-    entries: list[tuple[int, int, int]] = []
-    position = total = 0
-    for number in range(expected):
-        try:
-            mode = table[position]
-            length, position = read_varint(table, position + 1)
-        except (TruncatedFileError, IndexError):
-            raise damaged_file(f"the TILES section ends before tile {number} of {expected}") from None
-        crc = table[position : position + _CRC_BYTES]
-        position += _CRC_BYTES
-        if mode not in _TILE_MODES:
-            raise damaged_file(f"tile {number} has the unknown mode {mode}")
-        if mode == TILE_LATENTS and header.model_id == WITHOUT_MODEL:
-            raise damaged_file(f"tile {number} has latents, and the file names no model")
-        entries.append((mode, length, int.from_bytes(crc, "little")))
-        total += length
-    if position != len(table):
-        raise damaged_file(f"the TILES section is not the size that {expected} tiles take")
-    if total < len(data):
-        raise damaged_file(f"{len(data) - total} bytes follow the last tile")
-    if total > len(data) and not keep_damaged:
-        raise TruncatedFileError(f"the tiles need {total - len(data)} bytes more than the file has: get the whole file")
-
-    tiles = []
-    start = 0
-    for number, (mode, length, crc_declared) in enumerate(entries):
-        payload = data[start : start + length]
-        start += length
-        damaged = len(payload) != length or zlib.crc32(payload) != crc_declared
-        if damaged and not keep_damaged:
-            raise damaged_file(f"tile {number} of {expected} has a wrong checksum")
-        tiles.append(Tile(mode, bytes(payload), damaged))
-    return tuple(tiles)
-
-
 def _read_metadata(tag: int, sections: dict[int, memoryview], limits: Limits) -> bytes | None:
     if tag not in sections:
         return None
@@ -500,7 +436,7 @@ def _read_alpha(payload: memoryview) -> tuple[int, bytes]:
 
 
 def _read_check(payload: memoryview) -> int:
-    if len(payload) != _CRC_BYTES:
+    if len(payload) != CRC_BYTES:
         raise damaged_file(f"the CHECK section has {len(payload)} bytes in place of 4")
     return int.from_bytes(payload, "little")
 

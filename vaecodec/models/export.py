@@ -115,6 +115,7 @@ class RoundedLayers:
     before_scale: FloatArray
 
 
+# Long because it goes through the decoding half layer by layer, with the scales that lie between them.
 def _round_layers(model: ImageModel, maxima: ChannelMaxima, r: Ranges) -> RoundedLayers:
     s = model.settings
     rounder = Rounder(model, maxima)
