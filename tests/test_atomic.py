@@ -48,7 +48,7 @@ def test_bytes_and_writers_are_written(tmp_path: Path) -> None:
 def test_an_existing_output_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
-    with pytest.raises(OutputExistsError, match="-f"):
+    with pytest.raises(OutputExistsError, match="exists already"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     write_atomically(path, b"new", overwrite=True)

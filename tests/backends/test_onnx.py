@@ -33,7 +33,12 @@ from vaecodec.models.settings import DEFAULT, FAST
 from vaecodec.models.weights import Weights
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
+EXPECTED = {
+    name: facts
+    for name, facts in json.loads((GOLDEN / "expected.json").read_text()).items()
+    if not name.startswith("eye-")
+}
+"""Golden files of the weights `psnr`."""
 # As where torch was never installed.
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from vaecodec.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -41,7 +46,7 @@ WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from vaecodec.cli impo
 @pytest.fixture(scope="module")
 def onnx_codec() -> Codec:
     """The shipped weights."""
-    return Codec(backend="onnx")
+    return Codec("psnr", backend="onnx")
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -159,7 +164,7 @@ def test_without_torch_files_are_made_and_read_and_what_needs_it_says_so(tmp_pat
 
 def test_an_onnx_codec_says_that_it_only_decodes(onnx_codec: Codec) -> None:
     with pytest.raises(MissingExtraError, match="only decodes"):
-        onnx_codec.compress(np.zeros((8, 8, 3), np.uint8))
+        onnx_codec.compress(np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8))
 
 
 def test_backends_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

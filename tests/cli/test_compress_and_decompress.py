@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from vaecodec.cli import main
+from vaecodec.codec.options import DEFAULT_MODEL
 from vaecodec.picture import read_picture
 
 
@@ -93,7 +94,7 @@ def test_options_reach_the_codec(run: Any, api: Any, photograph: Path) -> None:
 def test_without_options_the_defaults_of_the_library_hold(run: Any, api: Any, photograph: Path) -> None:
     run("compress", photograph)
     assert api.calls == [
-        {"model": "psnr", "device": "auto"},
+        {"model": DEFAULT_MODEL, "device": "auto"},
         {"quality": 50.0, "check": False, "orientation": None},
     ]
 

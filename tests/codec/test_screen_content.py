@@ -57,8 +57,9 @@ def test_no_screenshot_comes_out_both_larger_and_worse_than_png(codec: Codec, qu
 
 
 def test_text_beside_a_photograph_is_exact_and_the_photograph_is_not_stored(
-    codec: Codec, photograph: np.ndarray
+    photograph: np.ndarray,
 ) -> None:
+    codec = Codec("psnr")
     samples = screenshot(768, 512).copy()
     samples[:, 512:] = photograph[:, 128:384]
     encoded = codec.encode(Picture(samples), quality=70, check=True)

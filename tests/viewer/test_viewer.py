@@ -68,6 +68,8 @@ def stream(name: str, half_widths: np.ndarray, counts: np.ndarray, payload: byte
 def golden_streams(codec: Codec) -> Iterator[dict[str, Any]]:
     weights = codec.model.weights
     for name in EXPECTED:
+        if name.startswith("eye-") != (codec.model.name == "eye"):
+            continue
         data = (GOLDEN / f"{name}.vaec").read_bytes()
         header, container = read_header(data), read_container(data)
         grid = tile_grid(header.width, header.height, header.tile_exponent)
