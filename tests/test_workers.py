@@ -18,7 +18,12 @@ PICTURES = 12
 
 def vaecodec(*arguments: str | Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "vaecodec", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Where the tests run in the background the shell has SIGINT ignored, and children would inherit that.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
