@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,9 @@ TINY = ImageSettings(
     features=24, latents=16, analysis_blocks16=1, prior_width=16, prior_blocks=1, hyper_latents=4, anchors=3, hidden8=48, hidden16=32,
     kernel8=3, kernel16=3, prior_kernel=3,
 )  # fmt: skip
+
+# Processes that tests start take the installed package, with its built core, not the source tree that they are started in.
+os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def smooth_noise(count: int, size: int) -> torch.Tensor:

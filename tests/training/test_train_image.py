@@ -209,13 +209,9 @@ def test_wrong_settings_are_refused(photographs: Path, tmp_path: Path) -> None:
 
 
 def plain_copy(tmp_path: Path) -> Path:
-    """Only what training needs, and none of the packages that it must do without."""
+    """The source without weights and without the built core, and none of the packages that training must do without."""
     source, copy = Path(vaecodec.__file__).parent, tmp_path / "copy" / "vaecodec"
-    copy.mkdir(parents=True)
-    for name in ("__init__.py", "errors.py", "version.py"):
-        shutil.copy(source / name, copy)
-    for name in ("exact", "models", "training"):
-        shutil.copytree(source / name, copy / name)
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("*.so", "weights", "__pycache__"))
     for forbidden in ("constriction", "click", "tqdm", "scipy", "matplotlib"):
         (copy.parent / f"{forbidden}.py").write_text("raise ImportError('not here')\n")
     return copy.parent
