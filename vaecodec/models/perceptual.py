@@ -20,9 +20,12 @@ from torch import Tensor
 
 from vaecodec.metrics.ssimulacra2 import (
     C2,
+    EXPONENT,
     LINEAR_FROM_SRGB,
     OPSIN,
     OPSIN_BIAS,
+    POLYNOMIAL,
+    RADIUS,
     SCALES,
     SHORTEST_SIDE,
     SIGMA,
@@ -31,8 +34,6 @@ from vaecodec.metrics.ssimulacra2 import (
     XYB_OFFSETS,
 )
 
-RADIUS = 5
-"""Of the Gaussian window, in pixels."""
 FOURTH_POWER_FLOOR = 1e-20
 """Under the fourth root, whose slope at 0 is infinite."""
 
@@ -124,9 +125,9 @@ def score(reference: Tensor, decoded: Tensor) -> Tensor:
 
 def score_of_error(error: Tensor) -> Tensor:
     """The metric's last polynomial: weighted error -> score."""
-    s = error
-    s = 2.326765642916932 * s - 0.020884521182843837 * s * s + 6.248496625763138e-05 * s**3
-    return 100 - 10 * s.clamp_min(1e-12) ** 0.6276336467831387
+    first, second, third = POLYNOMIAL
+    s = first * error + second * error * error + third * error**3
+    return 100 - 10 * s.clamp_min(1e-12) ** EXPONENT
 
 
 MSE_OF_ERROR = 4.74
