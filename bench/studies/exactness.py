@@ -44,7 +44,7 @@ def compare(
     x = torch.from_numpy(samples)[None]
     q = torch.tensor([quality / 100])
     v = model.analyse(x, q)
-    passed = model(x, q, hard=True)
+    output = model(x, q, quantise=True)
     groups: list[tuple[IntArray, IntArray]] = []
     z = hyper_symbols(model, v)
     latents = encode_tile(
@@ -55,7 +55,7 @@ def compare(
     exact_samples = synthesis(y16, quality16_from_percent(quality)).numpy()
     float_samples = _rounded(model.synthesise(y16[None].float() / 16, q))
     return {
-        "float_bits": float(passed.bits_y + passed.bits_z),
+        "float_bits": float(output.bits_y + output.bits_z),
         "exact_bits": exact_bits,
         "float_psnr": psnr(samples, float_samples),
         "exact_psnr": psnr(samples, exact_samples),

@@ -37,7 +37,7 @@ def main(checkpoint: Path, pictures: Path, qualities: str) -> None:
         q = torch.full((len(x),), quality / 100)
         errors = [
             ((samples.clamp(0, 255) - x.float()) ** 2).flatten(1).mean(1)
-            for samples in (model.synthesise(model.analyse(x, q), q), model(x, q, hard=True).x_hat)
+            for samples in (model.synthesise(model.analyse(x, q), q), model(x, q, quantise=True).x_hat)
         ]
         psnr = [float((10 * torch.log10(255**2 / error)).mean()) for error in errors]
         rows.append(

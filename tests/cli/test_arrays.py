@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Items, and two models trained on them by the command."""
     folder = tmp_path_factory.mktemp("arrays")
     np.save(folder / "items.npy", blobs(400, 9, 8, 3)[..., ::-1])
-    common = ["--family", "vae", "--steps", "30", "--batch", "16", "--judge-every", "15", "--latents", "3"]
+    common = ["--family", "vae", "--steps", "30", "--batch", "16", "--validate-every", "15", "--latents", "3"]
     items = str(folder / "items.npy")
     for name, options in (
         ("lossless", ["--preset", "lossless", "--widths", "8,12"]),

@@ -217,7 +217,7 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
         maxima.margin = margin
         for x in torch.split(pictures, 8):
             for quality in CALIBRATION_QUALITIES:
-                model(x, torch.full((len(x),), quality), hard=True)
+                model(x, torch.full((len(x),), quality), quantise=True)
     for handle in handles:
         handle.remove()
 
@@ -239,8 +239,8 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
     latent = inverse_gain * numpy(model.g_s.log_scale.exp()) / SAMPLE_SCALE * rounded.scale16 / MEAN_UNIT
     latent_shift = np.clip(np.floor(np.log2(LATENT_CLAMP / latent.max(axis=0))), 0, 24)
     feature = numpy(model.at_quality(model.synthesis_vector, q).exp()) * rounded.scale8 / rounded.before_scale
-    known = numpy(model.channel_std * model.gain(q))
-    mean = known * MEAN_UNIT * 2.0**MEAN_SHIFT * MEAN_LIMIT / (MEAN_LIMIT_UNITS + 1)
+    channel_scale = numpy(model.channel_std * model.gain(q))
+    mean = channel_scale * MEAN_UNIT * 2.0**MEAN_SHIFT * MEAN_LIMIT / (MEAN_LIMIT_UNITS + 1)
     sigma_z = numpy(model.at_quality(model.log_sigma_z, q))
     asinh = np.arcsinh(np.arange(-CONTEXT_CLAMP, CONTEXT_CLAMP + 1) / MEAN_UNIT) * CONTEXT_UNIT
     tables: dict[str, FloatArray] = {
@@ -248,7 +248,7 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
         "latent_shift": latent_shift,
         "feature_factor": np.minimum(feature * 2.0**FEATURE_SHIFT, FEATURE_LIMIT),
         "mean_factor": np.minimum(mean, (1 << 20) - 1),
-        "index_offset": np.log(known / SIGMA_MIN) * INDEX_UNITS_PER_NAT,
+        "index_offset": np.log(channel_scale / SIGMA_MIN) * INDEX_UNITS_PER_NAT,
         "hyper_index": np.clip((sigma_z - math.log(SIGMA_MIN)) * INDEX_UNITS_PER_NAT, 0, INDEX_LIMIT),
         "prior_vector": np.clip(numpy(model.at_quality(model.prior_vector, q)) * rounded.stream, -4095, 4095),
         "asinh": asinh,

@@ -51,7 +51,7 @@ class TrainSettings:
 
     data: str = setting(MISSING, "folder of pictures to train on")
     out: str = setting(MISSING, "weights file to write (.safetensors)")
-    validation: str = setting("", "folder of pictures to judge by; empty: every 20th picture of DATA is held out")
+    validation: str = setting("", "folder of pictures to validate on; empty: every 20th picture of DATA is held out")
     quality: float = setting(-1.0, "train for this quality alone, 0 to 100; below 0: for all")
     tilt: float = setting(1.0, "above 1 draws low qualities more often: q is u to this power, u even over 0..1")
     tune: str = setting(
@@ -70,7 +70,7 @@ class TrainSettings:
     lr_linear: float = setting(3e-4, "learning rate of the linear path, which starts out right")
     warmup: int = setting(200, "steps of linear warm-up")
     final_lr: float = setting(0.02, "learning rate at the end of the cosine, as a part of the highest")
-    ema: float = setting(0.999, "decay of the moving average that is judged and shipped")
+    ema: float = setting(0.999, "decay of the moving average that is validated and shipped")
     clip: float = setting(1.0, "largest norm of the gradient")
     seed: int = setting(1, "seed of crops, qualities and noise")
     threads: int = setting(1, "threads; two that share cores with other work are slower than one")
@@ -81,8 +81,8 @@ class TrainSettings:
         "checkpoint, or what export_checkpoint --average wrote, of this or a smaller model, to start a fresh schedule from",
     )
     save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
-    judge_every: int = setting(1000, "steps between validations")
-    judge_pictures: int = setting(16, "crops that a validation looks at, of each of the two sets")
+    validate_every: int = setting(1000, "steps between validations")
+    validation_pictures: int = setting(16, "crops that a validation looks at, of each of the two sets")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @torch.no_grad()
-def judge(
+def validate(
     model: ImageModel, crops: Tensor, distortion: Distortion, qualities: Sequence[float] = VALIDATION_QUALITIES
 ) -> dict[str, float]:
     """The loss with real rounding on fixed crops at fixed qualities (0..1), and rate and PSNR at each."""
@@ -102,7 +102,7 @@ def judge(
         parts = []
         for x in torch.split(crops, 4):
             q = torch.full((len(x),), quality, device=x.device)
-            parts.append(losses(model, x, q, distortion, hard=True))
+            parts.append(losses(model, x, q, distortion, quantise=True))
         mean_loss = float(torch.cat([p.loss for p in parts]).mean())
         total += mean_loss / len(qualities)
         name = f"q{round(100 * quality)}"
@@ -189,9 +189,9 @@ def train(settings: TrainSettings) -> None:
     if not paths or not held_out:
         raise UsageError(f"{s.data}: too few pictures to hold some out; give --validation")
     sampler = CropSampler([load_rgb(p) for p in paths], smallest=s.crop, device=device)
-    judged = {
-        "validation": fixed_crops(held_out, s.judge_pictures, s.crop).to(device),
-        "train": fixed_crops(paths, s.judge_pictures, s.crop).to(device),
+    fixed = {
+        "validation": fixed_crops(held_out, s.validation_pictures, s.crop).to(device),
+        "train": fixed_crops(paths, s.validation_pictures, s.crop).to(device),
     }
 
     # Model, its moving average, optimiser.
@@ -262,10 +262,11 @@ def train(settings: TrainSettings) -> None:
         for group, rate in zip(optimiser.param_groups, (s.lr, s.lr_linear), strict=True):
             group["lr"] = rate * factor
 
-        if rank == 0 and (finished or (step % s.judge_every == 0 and (not history or history[-1]["step"] < step))):
+        if rank == 0 and (finished or (step % s.validate_every == 0 and (not history or history[-1]["step"] < step))):
             row = {"step": step, "minutes": clock.minutes()}
-            for name, crops in judged.items():
-                row |= {f"{name}_{key}": value for key, value in judge(average, crops, distortion, qualities).items()}
+            for name, crops in fixed.items():
+                found = validate(average, crops, distortion, qualities)
+                row |= {f"{name}_{key}": value for key, value in found.items()}
             history.append(row)
             write_history(out, history, "loss")
             if row["validation_loss"] < best:
@@ -296,7 +297,7 @@ def train(settings: TrainSettings) -> None:
         if s.quality >= 0:
             q = torch.full_like(q, s.quality / 100)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            parts = losses(model, x, q, distortion, hard=False)
+            parts = losses(model, x, q, distortion, quantise=False)
         loss = parts.loss.mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -32,7 +32,7 @@ from vaecodec.vae.networks import VaeModel, loss_of
 from vaecodec.vae.settings import ACTIVE_BITS, PRESETS, VaeSettings
 
 KINDS = ("vae", "ae")
-_JUDGED_TOGETHER = 500
+_VALIDATION_BATCH = 500
 
 
 @dataclass
@@ -42,7 +42,7 @@ class VaeTrainSettings:
     data: str = setting(MISSING, "array of items: IDX (.gz or not), .npy, .npz, or a folder of small pictures")
     out: str = setting(MISSING, "weights file to write (.safetensors)")
     family: str = setting("vae", "vae, or ae for an autoencoder without a posterior")
-    validation: str = setting("", "items to judge by; empty: every 12th item of DATA is held out")
+    validation: str = setting("", "items to validate on; empty: every 12th item of DATA is held out")
     preset: str = setting("dense", f"sizes to start from: {', '.join(PRESETS)}")
     latents: int = setting(0, "dimensions of the latents; 0: as the preset has them")
     widths: str = setting("", "widths of the hidden layers, such as 512,256; empty: as the preset has them")
@@ -59,14 +59,14 @@ class VaeTrainSettings:
     lr: float = setting(2e-3, "highest learning rate (AdamW)")
     warmup: int = setting(100, "steps of linear warm-up")
     final_lr: float = setting(0.02, "learning rate at the end of the cosine, as a part of the highest")
-    ema: float = setting(0.999, "decay of the moving average that is judged and shipped")
+    ema: float = setting(0.999, "decay of the moving average that is validated and shipped")
     clip: float = setting(1.0, "largest norm of the gradient, per item's value")
     seed: int = setting(1, "seed of weights, batches and noise")
     threads: int = setting(1, "threads")
     resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
     save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
-    judge_every: int = setting(500, "steps between validations")
-    judge_items: int = setting(2000, "items that a validation looks at, of each of the two sets")
+    validate_every: int = setting(500, "steps between validations")
+    validation_items: int = setting(2000, "items that a validation looks at, of each of the two sets")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -99,7 +99,7 @@ def model_settings(s: VaeTrainSettings, shape: tuple[int, int, int]) -> VaeSetti
 
 
 def split_items(s: VaeTrainSettings) -> tuple[Values, Values]:
-    """Items to train on and items to judge by: uint8 [N, H, W, C] each."""
+    """Items to train on and items to validate on: uint8 [N, H, W, C] each."""
     values = read_items(s.data).values
     if s.validation:
         held_out = read_items(s.validation).values
@@ -114,12 +114,12 @@ def split_items(s: VaeTrainSettings) -> tuple[Values, Values]:
 
 
 @torch.no_grad()
-def judge(model: VaeModel, items: Tensor, beta: float, seed: int) -> dict[str, float]:
+def validate(model: VaeModel, items: Tensor, beta: float, seed: int) -> dict[str, float]:
     """The loss on fixed items with fixed noise, in bits per dimension, its parts, and how many dimensions are in use."""
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     reconstruction, kl = [], []
-    for x in torch.split(items, _JUDGED_TOGETHER):
+    for x in torch.split(items, _VALIDATION_BATCH):
         terms = model.terms(x, generator)
         reconstruction.append(terms.reconstruction)
         kl.append(terms.kl)
@@ -140,7 +140,7 @@ def judge(model: VaeModel, items: Tensor, beta: float, seed: int) -> dict[str, f
 def kl_per_dimension(model: VaeModel, items: Tensor) -> list[float]:
     """Mean KL of every dimension over items, in bits."""
     parts = []
-    for x in torch.split(items, _JUDGED_TOGETHER):
+    for x in torch.split(items, _VALIDATION_BATCH):
         parts.append(model.terms(x, torch.Generator().manual_seed(1)).kl)
     return [float(value) / math.log(2) for value in torch.cat(parts).mean(0)]
 
@@ -157,9 +157,9 @@ def train_vae(settings: VaeTrainSettings) -> None:
     # Data: all of it in memory, as uint8.
     values, held_out = split_items(s)
     items = torch.from_numpy(np.ascontiguousarray(values))
-    judged = {
-        "validation": torch.from_numpy(held_out[: s.judge_items].copy()),
-        "train": items[:: max(1, len(items) // s.judge_items)][: s.judge_items],
+    fixed = {
+        "validation": torch.from_numpy(held_out[: s.validation_items].copy()),
+        "train": items[:: max(1, len(items) // s.validation_items)][: s.validation_items],
     }
 
     # Model, its moving average, optimiser.
@@ -203,10 +203,11 @@ def train_vae(settings: VaeTrainSettings) -> None:
         for group in optimiser.param_groups:
             group["lr"] = s.lr * learning_rate_factor(step, s.warmup, done, s.final_lr)
 
-        if finished or (step % s.judge_every == 0 and (not history or history[-1]["step"] < step)):
+        if finished or (step % s.validate_every == 0 and (not history or history[-1]["step"] < step)):
             row: dict[str, float] = {"step": step, "minutes": clock.minutes()}
-            for name, part in judged.items():
-                row |= {f"{name}_{key}": value for key, value in judge(average, part, s.beta, s.seed).items()}
+            for name, part in fixed.items():
+                found = validate(average, part, s.beta, s.seed)
+                row |= {f"{name}_{key}": value for key, value in found.items()}
             history.append(row)
             write_history(out, history, "loss")
             worse = 0 if row["validation_loss"] < best else worse + 1
@@ -258,7 +259,7 @@ def train_vae(settings: VaeTrainSettings) -> None:
             )  # fmt: skip
             shown_at = now
     print(file=sys.stderr)
-    finish(s, out, items, judged["validation"])
+    finish(s, out, items, fixed["validation"])
 
 
 def finish(s: VaeTrainSettings, out: Path, items: Tensor, held_out: Tensor) -> None:
