@@ -79,7 +79,7 @@ def expected(path: Path, picture: Picture) -> Planes | None:
     data = path.read_bytes()
     try:
         if picture.bit_depth == 16:
-            return _deep(path, data, picture)
+            return _high_bit_depth(path, data, picture)
         if path.suffix.lower() in (".heic", ".heif", ".hif"):
             import pillow_heif
 
@@ -98,7 +98,7 @@ def expected(path: Path, picture: Picture) -> Planes | None:
         return None
 
 
-def _deep(path: Path, data: bytes, picture: Picture) -> Planes | None:
+def _high_bit_depth(path: Path, data: bytes, picture: Picture) -> Planes | None:
     import imagecodecs
     import tifffile
 

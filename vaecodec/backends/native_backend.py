@@ -135,29 +135,28 @@ class NativeSynthesis:
         self.limit8 = layers.linear_data("g_s.patches").input_limit
 
     @cached_property
-    def patches_deep(self) -> Layer | None:
+    def patches_16_bit(self) -> Layer | None:
         """The last layer with the bits that samples of 16 bits need; None if it has not got them."""
-        deep = with_deep_samples(self.layers.linear_data("g_s.patches"))
-        if deep is None or int(np.abs(deep.bias).max()) >= 1 << 31:
+        layer = with_deep_samples(self.layers.linear_data("g_s.patches"))
+        if layer is None or int(np.abs(layer.bias).max()) >= 1 << 31:
             return None
-        whole = LinearData(
-            deep.weight, deep.bias.astype(np.int32), deep.shift.astype(np.int32), deep.limit, deep.input_limit, False
-        )
+        bias, shift = layer.bias.astype(np.int32), layer.shift.astype(np.int32)
+        whole = LinearData(layer.weight, bias, shift, layer.limit, layer.input_limit, False)
         return self.layers.kernels.linear("g_s.patches of 16 bits", whole)
 
     def __call__(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
         return self._samples(self.patches, self._features(y16, quality16), np.uint8)
 
-    def deep(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
+    def samples_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
         Raises:
             UnsupportedPictureError: this model's last layer has too few fractional bits.
         """
-        if self.patches_deep is None:
+        if self.patches_16_bit is None:
             raise no_deep_samples()
-        x = self._samples(self.patches_deep, self._features(y16, quality16), np.int32)
+        x = self._samples(self.patches_16_bit, self._features(y16, quality16), np.int32)
         np.clip(x + (128 << DEEP_SHIFT), 0, 255 << DEEP_SHIFT, out=x)
         x *= 257
         x += 1 << (DEEP_SHIFT - 1)
@@ -262,7 +261,7 @@ class NativeBackend:
         Raises:
             UnsupportedPictureError: the model has samples of 8 bits only.
         """
-        return self.synthesis.deep(y16, quality16)
+        return self.synthesis.samples_16_bit(y16, quality16)
 
     def analyse(self, x: npt.NDArray[Any], cells: Rectangle, quality16: int, effort: int) -> Analysed:
         """Latents of some cells, seen with their neighbours.

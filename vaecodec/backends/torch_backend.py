@@ -110,7 +110,7 @@ class TorchBackend:
             UnsupportedPictureError: the model has samples of 8 bits only.
         """
         samples: npt.NDArray[np.int32] = (
-            self.synthesis.deep(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
+            self.synthesis.samples_16_bit(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
         )
         return samples
 

@@ -291,7 +291,7 @@ def _codec(model: str | Path, device: str, backend: str, threads: int | None, ar
 
 
 def read_source(source: PictureSource | Picture, options: EncodeOptions) -> Picture:
-    """Reads a picture as the options ask: how large, which frame, how deep, with or without metadata; a `Picture` is not reduced.
+    """Reads a picture as the options ask: how large, which frame, how many bits, with or without metadata; a `Picture` is not reduced.
 
     Raises:
         PictureError, LimitError: as :func:`vaecodec.read_picture`.

@@ -38,7 +38,7 @@ from vaecodec.codec.stored import StoredParts, smallest_tile, stored_alpha, stor
 from vaecodec.errors import UsageError
 from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.settings import STRIDE
-from vaecodec.picture import DEEP_SCALE, Picture, PictureRows, RowWindow, fill_transparent
+from vaecodec.picture import SCALE_8_TO_16, Picture, PictureRows, RowWindow, fill_transparent
 from vaecodec.picture.picture import Samples
 from vaecodec.stopwatch import Stopwatch
 
@@ -396,5 +396,5 @@ def network_input(samples: Samples) -> Samples:
     rgb = np.broadcast_to(samples, (height, width, 3))
     padded = np.pad(rgb, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
     if padded.dtype != np.uint8:
-        padded = padded.astype(np.float32) / np.float32(DEEP_SCALE)
+        padded = padded.astype(np.float32) / np.float32(SCALE_8_TO_16)
     return padded

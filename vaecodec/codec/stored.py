@@ -9,8 +9,8 @@ import numpy as np
 
 from vaecodec.bitstream.container import (
     ALPHA_CONSTANT,
-    ALPHA_DEEP_PNG,
     ALPHA_PNG,
+    ALPHA_PNG_16_BIT,
     ALPHA_WEBP,
     DEFAULT_LIMITS,
     TILE_JPEG_XL,
@@ -24,7 +24,7 @@ from vaecodec.picture import LosslessPlanes, decode_lossless, encode_lossless, l
 from vaecodec.picture.lossless import Kind, encode_smallest
 from vaecodec.picture.picture import Samples
 
-_ALPHA_KINDS: Mapping[int, Kind] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_DEEP_PNG: "PNG"}
+_ALPHA_KINDS: Mapping[int, Kind] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_PNG_16_BIT: "PNG"}
 _ALPHA_MODES: Mapping[Kind, int] = {"PNG": ALPHA_PNG, "WEBP": ALPHA_WEBP}
 _TILE_KINDS: Mapping[int, Kind] = {TILE_PNG: "PNG", TILE_WEBP: "WEBP", TILE_JPEG_XL: "JXL"}
 _TILE_MODES: Mapping[Kind, int] = {kind: mode for mode, kind in _TILE_KINDS.items()}
@@ -36,7 +36,7 @@ def stored_alpha(alpha: Samples) -> tuple[int, bytes]:
         return ALPHA_CONSTANT, bytes((int(alpha[0, 0]),))
     planes = encode_lossless(alpha[:, :, np.newaxis])
     if alpha.dtype != np.uint8:
-        return ALPHA_DEEP_PNG, planes.data
+        return ALPHA_PNG_16_BIT, planes.data
     return _ALPHA_MODES[planes.kind], planes.data
 
 
@@ -48,7 +48,7 @@ def read_alpha(container: Container) -> Samples | None:
     width, height = container.header.width, container.header.height
     if mode == ALPHA_CONSTANT:
         return np.full((height, width), data[0], np.uint8)
-    planes, depth = LosslessPlanes(_ALPHA_KINDS[mode], data), 16 if mode == ALPHA_DEEP_PNG else 8
+    planes, depth = LosslessPlanes(_ALPHA_KINDS[mode], data), 16 if mode == ALPHA_PNG_16_BIT else 8
     return decode_lossless(planes, width, height, 1, "the alpha plane", bit_depth=depth)[:, :, 0]
 
 

@@ -169,9 +169,9 @@ class ExactSynthesis:
         self.pairs = layers.linear("g_s.pairs")
         self.blocks8 = layers.blocks("g_s.blocks8", s.synthesis_blocks8)
         self.patches = layers.linear("g_s.patches")
-        deep = with_deep_samples(self.patches.data)
-        self.patches_deep = (
-            None if deep is None else ExactLinear("g_s.patches of 16 bits", deep, self.arithmetic, self.device)
+        layer = with_deep_samples(self.patches.data)
+        self.patches_16_bit = (
+            None if layer is None else ExactLinear("g_s.patches of 16 bits", layer, self.arithmetic, self.device)
         )
         self.quality = QualityTables(layers.data.tables)
         self.shift = torch.from_numpy(np.asarray(layers.data.tables["latent_shift"], np.int32)).to(self.device)
@@ -190,7 +190,7 @@ class ExactSynthesis:
             x = self.patches(self._features(y16, quality16)).add_(128).clamp_(0, 255).to(torch.uint8)
             return depth_to_space(x, PATCH)[0]
 
-    def deep(self, y16: Tensor, quality16: int) -> Tensor:
+    def samples_16_bit(self, y16: Tensor, quality16: int) -> Tensor:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
         The same network: its last layer keeps DEEP_SHIFT more bits of the same sums.
@@ -198,10 +198,10 @@ class ExactSynthesis:
         Raises:
             UnsupportedPictureError: this model's last layer has too few fractional bits.
         """
-        if self.patches_deep is None:
+        if self.patches_16_bit is None:
             raise no_deep_samples()
         with exact_guard():
-            x = depth_to_space(self.patches_deep(self._features(y16, quality16)), PATCH)[0].to(torch.int32)
+            x = depth_to_space(self.patches_16_bit(self._features(y16, quality16)), PATCH)[0].to(torch.int32)
             x = (x + (128 << DEEP_SHIFT)).clamp_(0, 255 << DEEP_SHIFT)
             return (x * 257 + (1 << (DEEP_SHIFT - 1))) >> DEEP_SHIFT
 

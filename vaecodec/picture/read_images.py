@@ -1,4 +1,4 @@
-"""Reads Pillow images that a caller has: untouched ones may be deeper in their file, of all others memory counts."""
+"""Reads Pillow images that a caller has: untouched ones may have more bits in their file, of all others memory counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, TiffImagePlugin
 from vaecodec.errors import LimitError, MissingExtraError, PictureError, UnsupportedPictureError
 from vaecodec.picture.bit_depth import HEADER_BYTES, bits_per_sample
 from vaecodec.picture.coded_colour import of_png as colour_of_png
-from vaecodec.picture.deep import Planes
+from vaecodec.picture.high_bit_depth import Planes
 from vaecodec.picture.metadata import Metadata
 from vaecodec.picture.picture import Picture
 from vaecodec.picture.picture_rows import check_size
@@ -40,14 +40,14 @@ def read_image(image: Image.Image, name: str, max_pixels: int, first_frame: bool
         if first_frame and getattr(image, "n_frames", 1) > 1:
             image.seek(0)
         check_frames(image, name, first_frame)
-        deep = _deeper_in_its_file(image, name, max_pixels, first_frame, reduce) if is_untouched(image) else None
+        wide = _planes_of_its_file(image, name, max_pixels, first_frame, reduce) if is_untouched(image) else None
         exif, notes = _exif_of(image)
-        if deep is None:
+        if wide is None:
             check_mode(image, name)
             exif, notes = _load(image, exif, notes)
             planes = planes_in_memory(image)
         else:
-            planes = deep
+            planes = wide
         return Picture.of(planes[0], _metadata_of(image, planes, exif, notes), planes[1])
     except UnsupportedPictureError as error:
         raise error if name in str(error) else type(error)(f"{name}: {error}") from error
@@ -58,7 +58,7 @@ def read_image(image: Image.Image, name: str, max_pixels: int, first_frame: bool
         raise unreadable(name, error) from error
 
 
-def _deeper_in_its_file(
+def _planes_of_its_file(
     image: Image.Image, name: str, max_pixels: int, first_frame: bool, reduce: bool
 ) -> Planes | None:
     """The samples of an untouched image with more bits than Pillow would load; None where Pillow loads them all."""

@@ -3,7 +3,7 @@
 ::
 
     directories ─► depth, kind, pages ─┬─► 8 bits or fewer: Pillow, samples as they lie ─┐
-                                       └─► what it refuses, and deeper ones: tifffile ───┴─► samples, alpha
+                                       └─► what it refuses, and more bits: tifffile ─────┴─► samples, alpha
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _tifffile(name: str) -> Any:
         import tifffile
     except ImportError as error:
         raise MissingExtraError(
-            f"{name}: large, deep and rare TIFF files need the packages tifffile and imagecodecs: pip install 'vaecodec[formats]'"
+            f"{name}: large, 16-bit and rare TIFF files need the packages tifffile and imagecodecs: pip install 'vaecodec[formats]'"
         ) from error
     # It logs what is odd about tags; without a handler Python would print that.
     logger = logging.getLogger("tifffile")
@@ -173,9 +173,9 @@ def _from_inks(page: Any, inks: Samples, name: str) -> tuple[Samples, tuple[str,
         raise UnsupportedPictureError(
             f"{name}: CMYK without an ICC profile, so its colours are not known: convert it to RGB first"
         )
-    deep = inks.dtype == np.uint16
-    image = Image.fromarray(rounded_to_8_bit(inks) if deep else inks, "CMYK")
-    return to_srgb(image, bytes(tag.value)), ("inks of 16 bits were converted with 8",) if deep else ()
+    is_16_bit = inks.dtype == np.uint16
+    image = Image.fromarray(rounded_to_8_bit(inks) if is_16_bit else inks, "CMYK")
+    return to_srgb(image, bytes(tag.value)), ("inks of 16 bits were converted with 8",) if is_16_bit else ()
 
 
 def tiff_rows(file: BinaryIO, name: str, max_pixels: int, first_frame: bool = False) -> PictureRows | None:

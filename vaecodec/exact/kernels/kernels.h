@@ -122,7 +122,7 @@ typedef struct {
 
 int vk_unfold(const vk_linear *layer, const vk_grid *x, vk_grid *y, int side, const vk_after *after, int threads);
 int vk_fold(const vk_linear *layer, const vk_grid *x, vk_grid *y, int side, const vk_after *after, int threads);
-int vk_samples(const vk_linear *layer, const vk_grid *x, uint8_t *samples, int32_t *deep, int side, int threads);
+int vk_samples(const vk_linear *layer, const vk_grid *x, uint8_t *samples, int32_t *raw, int side, int threads);
 
 int vk_enter(const vk_linear *layer, const int32_t *planes, int height, int width, const int16_t *lookup, int reach,
              vk_grid *f, int32_t limit, int threads);

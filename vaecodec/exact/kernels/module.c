@@ -337,17 +337,17 @@ static PyObject *fold(PyObject *module, PyObject *args) {
 static PyObject *samples(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *capsule, *from, *to;
-    int border, side, deep, threads, done;
-    if (!PyArg_ParseTuple(args, "OOiOipi", &capsule, &from, &border, &to, &side, &deep, &threads)) {
+    int border, side, raw, threads, done;
+    if (!PyArg_ParseTuple(args, "OOiOipi", &capsule, &from, &border, &to, &side, &raw, &threads)) {
         return NULL;
     }
     held all = {.count = 0};
     vk_grid x;
-    const vk_linear *layer = linear_of(capsule, 1, deep ? 1 << 20 : VK_MAX_LIMIT);
+    const vk_linear *layer = linear_of(capsule, 1, raw ? 1 << 20 : VK_MAX_LIMIT);
     if (!layer || !hold_grid(&all, from, "x", border, layer->inputs, 0, &x)) {
         return failed(&all);
     }
-    const Py_buffer *out = hold(&all, to, "samples", deep ? 's' : 'u', deep ? 4 : 1, 3, 1);
+    const Py_buffer *out = hold(&all, to, "samples", raw ? 's' : 'u', raw ? 4 : 1, 3, 1);
     if (!out) {
         return failed(&all);
     }
@@ -356,7 +356,7 @@ static PyObject *samples(PyObject *module, PyObject *args) {
         return refuse(&all, "samples are [side · rows, side · columns, outputs / side²]");
     }
     Py_BEGIN_ALLOW_THREADS
-    done = vk_samples(layer, &x, deep ? NULL : out->buf, deep ? out->buf : NULL, side, threads);
+    done = vk_samples(layer, &x, raw ? NULL : out->buf, raw ? out->buf : NULL, side, threads);
     Py_END_ALLOW_THREADS
     return done_or_no_memory(&all, done);
 }

@@ -200,7 +200,7 @@ typedef struct {
     const vk_linear *layer;
     const vk_grid *x;
     uint8_t *samples;
-    int32_t *deep;
+    int32_t *raw;
     int side;
     char *buffers;
     ptrdiff_t in, out;
@@ -217,15 +217,15 @@ static void samples_band(void *data, int worker, int item) {
         memcpy(in + i * job->in, cell(x, (b.first + i) / x->columns, (b.first + i) % x->columns),
                sizeof(int16_t) * (size_t)job->in);
     }
-    linear(job->layer, 0, b.count, in, job->in, job->deep ? NULL : out16, job->deep ? out32 : NULL, job->out);
+    linear(job->layer, 0, b.count, in, job->in, job->raw ? NULL : out16, job->raw ? out32 : NULL, job->out);
     const int side = job->side, channels = job->layer->outputs / (side * side), line = side * channels;
     for (int i = 0; i < b.count; i++) {
         const ptrdiff_t r = (b.first + i) / x->columns, c = (b.first + i) % x->columns;
         for (int part = 0; part < side; part++) {
             const ptrdiff_t to = ((r * side + part) * x->columns + c) * line, from = i * job->out + part * line;
             for (int n = 0; n < line; n++) {
-                if (job->deep) {
-                    job->deep[to + n] = out32[from + n];
+                if (job->raw) {
+                    job->raw[to + n] = out32[from + n];
                 } else {
                     const int32_t t = out16[from + n] + 128;
                     job->samples[to + n] = (uint8_t)(t > 255 ? 255 : t < 0 ? 0 : t);
@@ -235,9 +235,9 @@ static void samples_band(void *data, int worker, int item) {
     }
 }
 
-/* The last layer of a synthesis, unfolded by side: samples 0..255, or with deep the integers as they are. */
-int vk_samples(const vk_linear *layer, const vk_grid *x, uint8_t *samples, int32_t *deep, int side, int threads) {
-    samples_job job = {layer, x, samples, deep, side, NULL, x->stride, padded(layer->outputs), 0};
+/* The last layer of a synthesis, unfolded by side: samples 0..255, or with raw the integers as they are. */
+int vk_samples(const vk_linear *layer, const vk_grid *x, uint8_t *samples, int32_t *raw, int side, int threads) {
+    samples_job job = {layer, x, samples, raw, side, NULL, x->stride, padded(layer->outputs), 0};
     job.bytes = VK_BAND * (sizeof(int16_t) * (size_t)job.in + sizeof(int32_t) * (size_t)job.out);
     job.buffers = buffers(threads, job.bytes);
     if (!job.buffers) {

@@ -228,23 +228,23 @@ def fold(
     _inside(y, y_border)[:, :, : t.shape[2]] = _after(t, factor, shift, offset, limit)
 
 
-def samples(layer: Linear, x: IntArray, border: int, out: IntArray, side: int, deep: bool, threads: int) -> None:
+def samples(layer: Linear, x: IntArray, border: int, out: IntArray, side: int, raw: bool, threads: int) -> None:
     """The last layer of a synthesis, unfolded by ``side``.
 
     Args:
         layer: one matrix.
         x: a grid with ``border``.
         border: see there.
-        out: [side · rows, side · columns, C]: uint8, 128 added and limited to 0..255; with ``deep`` int32, as they are.
+        out: [side · rows, side · columns, C]: uint8, 128 added and limited to 0..255; with ``raw`` int32, as they are.
         side: 1 to 16.
-        deep: see ``out``.
+        raw: see ``out``.
         threads: at most so many compute.
     """
     cells = _inside(x, border)
     rows, columns, _ = cells.shape
     t = layer(cells[:, :, : layer.weight.shape[1]].reshape(rows * columns, -1))
     t = t.reshape(rows, columns, side, side, -1).swapaxes(1, 2).reshape(out.shape)
-    out[:] = t if deep else np.clip(t + 128, 0, 255)
+    out[:] = t if raw else np.clip(t + 128, 0, 255)
 
 
 def enter(

@@ -42,10 +42,10 @@ def tiff(samples: np.ndarray, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def pnm(samples: np.ndarray, deepest: int = 65535) -> bytes:
+def pnm(samples: np.ndarray, maxval: int = 65535) -> bytes:
     height, width, channels = samples.shape
     return (
-        f"P{5 if channels == 1 else 6}\n# comment\n{width} {height}\n{deepest}\n".encode()
+        f"P{5 if channels == 1 else 6}\n# comment\n{width} {height}\n{maxval}\n".encode()
         + samples.astype(">u2").tobytes()
     )
 
@@ -119,7 +119,7 @@ def test_a_colour_declared_transparent_becomes_alpha() -> None:
     assert picture.alpha.ravel().tolist() == [255, 0, 255]
 
 
-def deep_files() -> dict[str, tuple[bytes, np.ndarray]]:
+def high_bit_depth_files() -> dict[str, tuple[bytes, np.ndarray]]:
     ten = RGB >> 6
     scaled = ((ten.astype(np.uint32) * 65535 + 511) // 1023).astype(np.uint16)
     assert scaled.max() > 65000
@@ -150,13 +150,13 @@ def deep_files() -> dict[str, tuple[bytes, np.ndarray]]:
     }
 
 
-@pytest.mark.parametrize("name", deep_files())
+@pytest.mark.parametrize("name", high_bit_depth_files())
 def test_rarer_files_of_16_bits_are_read_too(name: str) -> None:
-    data, expected = deep_files()[name]
+    data, expected = high_bit_depth_files()[name]
     np.testing.assert_array_equal(read_picture(data).samples, expected)
 
 
-def test_deep_avif_and_jpeg_are_read() -> None:
+def test_avif_and_jpeg_of_high_bit_depth_are_read() -> None:
     ten = np.full((16, 24, 3), 700, np.uint16)
     avif = read_picture(imagecodecs.avif_encode(ten, bitspersample=10, level=100))
     jpeg = read_picture(imagecodecs.jpeg8_encode(ten * 4, bitspersample=12, level=99))
