@@ -21,6 +21,7 @@ from vaecodec.errors import UsageError
 from vaecodec.models.image import ImageModel
 from vaecodec.models.perceptual import Distortion
 from vaecodec.models.settings import ImageSettings
+from vaecodec.models.tunes import DistortionWeights
 from vaecodec.models.weights import load_weights
 from vaecodec.models.weights_file import named_id
 from vaecodec.training import export_checkpoint
@@ -82,9 +83,11 @@ def test_a_run_writes_weights_that_code_pictures_and_a_curve(photographs: Path, 
 
 def test_a_checkpoint_has_one_id_whoever_exports_it(photographs: Path, tmp_path: Path) -> None:
     out, again = tmp_path / "mine.safetensors", tmp_path / "again.safetensors"
-    train(settings(photographs, out, steps=2, validate_every=2))
+    train(settings(photographs, out, steps=2, validate_every=2, squared=0.3, colour=0.1))
     export_checkpoint.main([str(out.with_suffix(".best")), str(photographs), "-o", str(again)])
     assert named_id(again) == named_id(out)
+    for path in (out, again):
+        assert load_weights(path).distortion == DistortionWeights(squared=0.3, colour=0.1)
 
 
 def test_training_lowers_the_loss(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def choose_backend(name: str, device: str) -> str:
     """``native``, ``torch`` or ``onnx``.
 
     Args:
-        name: one of BACKENDS; ``auto`` is native, or torch on a GPU.
+        name: one of BACKENDS; ``auto`` is native, or torch where the device is ``cuda``.
         device: ``auto``, ``cpu`` or ``cuda``; only torch knows ``cuda``.
 
     Raises:

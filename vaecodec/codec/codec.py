@@ -56,7 +56,7 @@ class Codec:
         Args:
             model: name of installed weights, or path of a weights file.
             device: ``auto``, ``cpu`` or ``cuda``.
-            backend: ``auto`` (native, or torch on a GPU), ``native``, ``torch``, or ``onnx``, which only decodes.
+            backend: ``auto`` (native, or torch where the device is ``cuda``), ``native``, ``torch``, or ``onnx``, which only decodes.
             threads: to compute with; None leaves the number to the backend.
             arithmetic: what carries the integers of the decoder in torch; None picks the fastest that passes the self-test.
 
@@ -173,7 +173,9 @@ class Codec:
         container = read_container(bytes_of(data), limits=limits, keep_damaged=keep_damaged)
         header = container.header
         if header.kind != KIND_PICTURE:
-            raise FileFormatError("this file holds an array, not a picture; this version reads pictures only")
+            raise FileFormatError(
+                "this file holds an array, not a picture: use vaecodec.arrays.find_array_codec_for(data)"
+            )
         if header.model_id not in (self.model.id, WITHOUT_MODEL):
             raise UnknownModelError(
                 f"the file was made by model {header.model_id.hex()}, this codec has {self.model.id_hex} "

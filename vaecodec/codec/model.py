@@ -90,7 +90,7 @@ class LoadedModel:
         if self.backend.name == "torch":
             return cast("TorchBackend", self.backend)
         if self.backend.name == "onnx":
-            raise MissingExtraError("the onnx backend only decodes; compressing needs torch")
+            raise MissingExtraError("the onnx backend only decodes: compress with the backend native or torch")
         return cast("TorchBackend", open_backend(self.weights, backend="torch", device="cpu", threads=self._threads))
 
     @property

@@ -20,7 +20,7 @@ from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 from vaecodec.exact.rounding import FloatArray
 from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN, fit_tables
 from vaecodec.models.analysis import hyper_symbols, in_256ths
-from vaecodec.models.coding import encode_tile
+from vaecodec.models.coding import dead_zone_table, encode_tile
 from vaecodec.models.decoder_data import (
     CONTEXT_CLAMP,
     CONTEXT_LIMIT,
@@ -42,8 +42,9 @@ from vaecodec.models.decoder_data import (
     unit_quality,
 )
 from vaecodec.models.exact_image import ExactPrior, build_layers
-from vaecodec.models.export_encoder import with_integer_encoder
+from vaecodec.models.export_encoder import round_encoder
 from vaecodec.models.image import MEAN_LIMIT, SAMPLE_SCALE, ImageModel
+from vaecodec.models.refine import symbol_costs
 from vaecodec.models.rounding import (
     CALIBRATION_QUALITIES,
     WIDENINGS,
@@ -54,6 +55,7 @@ from vaecodec.models.rounding import (
     numpy,
 )
 from vaecodec.models.settings import STEPS
+from vaecodec.models.tunes import DistortionWeights
 from vaecodec.models.weights import Weights, save_weights
 
 PRIOR_MARGIN = 1.25
@@ -302,6 +304,7 @@ def export_weights(
     *,
     card: Mapping[str, object],
     tune: str = "psnr",
+    trained_for: DistortionWeights | None = None,
     ranges: Ranges | None = None,
 ) -> Weights:
     """Rounds the model, fits the coder's tables and writes the weights file; returns what was written.
@@ -311,13 +314,16 @@ def export_weights(
         crops: uint8 [N, 256, 256, 3] of training pictures.
         path: file to write, replaced whole.
         card: what the weights' card says besides: steps, hours, data.
-        tune: what the model was trained for, see ``TUNES``.
+        tune: what the model was trained for, a name in ``TUNES``.
+        trained_for: the distortion that training minimised, where it is not the tune's own.
         ranges: see :func:`round_model`.
     """
     cap_gains(model, crops[:RANGE_CROPS])
     data = round_model(model, crops[:RANGE_CROPS], ranges)
     half_widths, counts = fit_tables(list(residual_histograms(model, data, crops)))
-    weights = Weights.make(model, data, half_widths, counts, card, tune)
-    weights = with_integer_encoder(weights, model, crops[:RANGE_CROPS])
+    zeroed = dead_zone_table(symbol_costs(half_widths, counts), tune)
+    analysis = round_encoder(model, crops[:RANGE_CROPS], zeroed)
+    floats = {"log_lambda": model.log_lambda.numpy()}
+    weights = Weights(data, half_widths, counts, floats, card, tune, analysis, trained_for)
     save_weights(weights, path)
     return weights

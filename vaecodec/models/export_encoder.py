@@ -1,18 +1,15 @@
 """From the float encoder to integers: ranges from training pictures, rounding, the dead zone; what ``export`` does for the decoder.
 
-The model id does not cover the encoder: weights that have one in floats only can be given integers, and keep their id.
+The model id does not cover the encoder: another one for the same decoder keeps it.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from vaecodec.exact.integers import IntArray
-from vaecodec.models.coding import dead_zone_table
 from vaecodec.models.decoder_data import (
     FEATURE_LIMIT,
     FEATURE_SHIFT,
@@ -23,7 +20,6 @@ from vaecodec.models.decoder_data import (
 from vaecodec.models.encoder_data import SAMPLE_INPUT_LIMIT, SAMPLE_UNIT, SEEN_LIMIT, SEEN_UNIT, V_UNIT, EncoderData
 from vaecodec.models.image import SAMPLE_SCALE, ImageEncoder
 from vaecodec.models.layers import ResidualBlock
-from vaecodec.models.refine import symbol_costs
 from vaecodec.models.rounding import (
     CALIBRATION_QUALITIES,
     WIDENINGS,
@@ -33,7 +29,6 @@ from vaecodec.models.rounding import (
     extreme_patterns,
     numpy,
 )
-from vaecodec.models.weights import Weights
 
 STREAM, INNER = 16383, 2047
 """Clamps of the analysis: its residual streams, and what is inside its blocks, as in the synthesis."""
@@ -202,10 +197,3 @@ def round_encoder(encoder: ImageEncoder, crops: Tensor, zeroed: IntArray) -> Enc
     return EncoderData(
         encoder.settings, rounder.layers, {name: np.rint(t).astype(np.int32) for name, t in tables.items()}
     )
-
-
-def with_integer_encoder(weights: Weights, encoder: ImageEncoder, crops: Tensor) -> Weights:
-    """The same weights with the encoder's integers in place of its floats; encoder and crops as :func:`round_encoder` takes them."""
-    costs = symbol_costs(weights.half_widths, weights.counts)
-    analysis = round_encoder(encoder, crops, dead_zone_table(costs, weights.tune))
-    return replace(weights, analysis=analysis, encoder={"log_lambda": weights.encoder["log_lambda"]})

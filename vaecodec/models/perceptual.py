@@ -10,7 +10,6 @@ Source: J. Sneyers, SSIMULACRA 2.1, 2023 (constants and weights in ``vaecodec.me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -33,6 +32,7 @@ from vaecodec.metrics.ssimulacra2 import (
     WEIGHTS,
     XYB_OFFSETS,
 )
+from vaecodec.models.tunes import DistortionWeights
 
 FOURTH_POWER_FLOOR = 1e-20
 """Under the fourth root, whose slope at 0 is infinite."""
@@ -137,20 +137,13 @@ TYPICAL_MSE = 106.0, 0.0007, -0.535
 """MSE of photographs at λ: 106 at 0.0007, falling as λ^−0.535 (weights trained for squared error, on the validation crops)."""
 
 
-@dataclass(frozen=True)
-class Distortion:
-    """What an encoder weighs against bits, in units of MSE over samples 0..255.
+class Distortion(DistortionWeights):
+    """The distortion that some weights of its parts make."""
 
-    Attributes:
-        squared: share of the squared error; 1: nothing else.
-        power: the metric's weighted error counts as e^power. The score is nearly linear in e^0.63: at 0.63 bits go where they raise the mean
-            score most, above it to the worst pictures.
-        colour: weight of the squared error of colour at 1/8 and 1/32, which eyes see on large grounds and SSIMULACRA2 weighs little.
-    """
-
-    squared: float = 0.15
-    power: float = 0.815
-    colour: float = 0.0
+    @classmethod
+    def of(cls, weights: DistortionWeights) -> Distortion:
+        """With these weights."""
+        return cls(weights.squared, weights.power, weights.colour)
 
     def __call__(self, x: Tensor, x_hat: Tensor, lam: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Compares pictures.
@@ -180,8 +173,6 @@ class Distortion:
 
 
 SQUARED_ERROR = Distortion(squared=1.0)
-DISTORTIONS = {"eye": Distortion(), "psnr": SQUARED_ERROR}
-"""By what weights are tuned for: what an encoder weighs against bits."""
 
 
 def _coarse_colour_error(x: Tensor, x_hat: Tensor) -> Tensor:

@@ -100,9 +100,6 @@ def log_lambdas(s: ImageSettings) -> list[float]:
     return [math.log(s.lambda_min) + i * step for i in range(s.anchors)]
 
 
-TUNES = ("eye", "psnr")
-"""What weights were trained for: how pictures look, or the squared error alone."""
-
 FAST = ImageSettings()
 """At most 10 kMAC per pixel to decode."""
 

@@ -29,16 +29,17 @@ from vaecodec.errors import UsageError
 from vaecodec.models.device import pick_device
 from vaecodec.models.image import ImageModel
 from vaecodec.models.memory import keep_all_freed_memory
-from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
+from vaecodec.models.perceptual import Distortion
 from vaecodec.models.precision import has_fast_bfloat16
-from vaecodec.models.settings import PRESETS, TUNES, ImageSettings
+from vaecodec.models.settings import PRESETS, ImageSettings
+from vaecodec.models.tunes import TUNES
 from vaecodec.training.checkpoints import read_checkpoint, save_checkpoint, unpack, update_ema
 from vaecodec.training.clock import Clock, learning_rate_factor
 from vaecodec.training.curves import write_history
 from vaecodec.training.graphics import draw_graphics
 from vaecodec.training.grow import fit_new_latents, grow, lay_out_qualities
 from vaecodec.training.klt import initialise_with_klt, linear_path
-from vaecodec.training.losses import losses
+from vaecodec.training.losses import distortion_of, losses
 from vaecodec.training.options import parse_settings, setting
 from vaecodec.training.pictures import CropSampler, calibration_crops, find_pictures, load_rgb
 
@@ -169,7 +170,7 @@ def train(settings: TrainSettings) -> None:
         raise UsageError(f"--tune is one of {', '.join(TUNES)}")
     if s.quality > 100:
         raise UsageError("--quality is 0 to 100, or below 0 for all of them")
-    distortion = Distortion(s.squared, s.power, s.colour) if s.tune == "eye" else SQUARED_ERROR
+    distortion = Distortion.of(distortion_of(asdict(s)))
     qualities = VALIDATION_QUALITIES if s.quality < 0 else (s.quality / 100,)
     torch.set_num_threads(s.threads)
     keep_all_freed_memory()
@@ -341,7 +342,8 @@ def finish(s: TrainSettings, out: Path, average: ImageModel) -> None:
     model = average.cpu()
     model.load_state_dict(best["average"])
     card = {"steps": best["step"], "minutes": round(best["minutes"], 1)}
-    export_weights(model, calibration_crops(Path(s.data)), out, tune=s.tune, card=card)
+    crops = calibration_crops(Path(s.data))
+    export_weights(model, crops, out, tune=s.tune, trained_for=distortion_of(asdict(s)), card=card)
 
 
 def read_average(path: Path) -> tuple[dict[str, Tensor], ImageSettings | None]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vaecodec.models.image import ImageModel
 from vaecodec.models.perceptual import Distortion, score_of_error
+from vaecodec.models.tunes import TUNES, DistortionWeights
 
 
 @dataclass
@@ -22,6 +25,14 @@ class Losses:
     mse: Tensor
     score: Tensor
     """SSIMULACRA2; NaN where the squared error alone is minimised."""
+
+
+def distortion_of(settings: Mapping[str, Any]) -> DistortionWeights:
+    """What a run minimises beside bits, by its settings as a checkpoint has them; those from before ``tune`` are for squared error."""
+    own = TUNES[settings.get("tune", "psnr")].distortion
+    if own.squared == 1:
+        return own
+    return replace(own, **{part.name: settings[part.name] for part in fields(own) if part.name in settings})
 
 
 def loss_weight(lam: Tensor) -> Tensor:
