@@ -21,7 +21,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaecodec.errors import VaecodecError
-from vaecodec.picture import READABLE_EXTENSIONS, Picture, read_picture
+from vaecodec.picture import Picture, read_picture
+from vaecodec.picture_files import READABLE_EXTENSIONS
 
 _MORE_EXTENSIONS = frozenset(
     {

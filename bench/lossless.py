@@ -21,7 +21,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaecodec.api import Codec
-from vaecodec.picture import READABLE_EXTENSIONS, Picture, read_picture
+from vaecodec.picture import Picture, read_picture
+from vaecodec.picture_files import READABLE_EXTENSIONS
 
 Planes = npt.NDArray[Any]
 

@@ -14,6 +14,7 @@ from vaecodec.bitstream.container import (
     TILE_LATENTS,
     VERSION,
     WITHOUT_MODEL,
+    Container,
     Limits,
     read_container,
     read_header,
@@ -60,6 +61,7 @@ __all__ = [
     "info",
     "installed_weights",
     "list_models",
+    "read_container",
     "shared_codec",
 ]
 
@@ -84,11 +86,11 @@ def shared_codec(model: str | Path = DEFAULT_MODEL, access: Access = DEFAULT_ACC
     return _shared_codec(find_weights(model), access.changed(**given))
 
 
-def find_codec_for(data: FileSource, access: Access = DEFAULT_ACCESS, **given: Any) -> Codec:
+def find_codec_for(data: FileSource | Container, access: Access = DEFAULT_ACCESS, **given: Any) -> Codec:
     """The codec that a file needs, by the model id in its header.
 
     Args:
-        data: the file; its first bytes are enough. A path, or an open file, which is read then.
+        data: the file; its first bytes are enough. A path, or an open file, which is read then. Or the container that was read.
         access: where models are looked for and what computes them.
         given: fields of it by name: ``models``, ``device``, ``backend``, ``threads``, ``limits``; see
             :class:`~vaecodec.codec.options.Access`.
@@ -99,7 +101,8 @@ def find_codec_for(data: FileSource, access: Access = DEFAULT_ACCESS, **given: A
         MissingExtraError: the packages of the backend are not installed.
     """
     access = access.changed(**given)
-    model_id = read_header(bytes_of(data), limits=access.limits).model_id
+    header = data.header if isinstance(data, Container) else read_header(bytes_of(data), limits=access.limits)
+    model_id = header.model_id
     if model_id == WITHOUT_MODEL:
         # What is stored without loss any codec reads.
         return shared_codec(access.model, access)
@@ -122,8 +125,8 @@ def decompress(
     data: FileSource, *, models: Sequence[str | Path] = (), device: str = "auto", backend: str = "auto"
 ) -> Picture:
     """File (bytes, a path or a binary file) to picture, by whatever model made it; see :meth:`Codec.decompress` and :func:`find_codec_for`."""
-    whole = bytes_of(data)
-    return find_codec_for(whole, models=models, device=device, backend=backend).decompress(whole)
+    container = read_container(bytes_of(data))
+    return find_codec_for(container, models=models, device=device, backend=backend).decompress(container)
 
 
 def info(data: FileSource, access: Access = DEFAULT_ACCESS, *, latents: bool = False, **given: Any) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def info(data: FileSource, access: Access = DEFAULT_ACCESS, *, latents: bool = F
         facts[f"{name}_bytes"] = None if metadata is None else len(metadata)
     facts["check"] = None if container.check is None else f"{container.check:08x}"
     if latents:
-        facts["latents_sha256"] = find_codec_for(whole, access).latents_digest(container, limits=access.limits)
+        facts["latents_sha256"] = find_codec_for(container, access).latents_digest(container)
     return facts
 
 

@@ -109,9 +109,9 @@ class Vaecodec(Codec):
         return shared_codec(self.model).encode(samples, self._options).data
 
     def _decompress(self, data: bytes) -> Chunk:
-        from vaecodec.api import find_codec_for
+        from vaecodec.api import decompress
 
-        return find_codec_for(data, models=[self.model]).decompress(data).samples
+        return decompress(data, models=[self.model]).samples
 
 
 def check_target_names(target: Mapping[str, object]) -> None:

@@ -27,8 +27,8 @@ from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings
 from vaecodec.models.weights import load_weights
 from vaecodec.picture import read_picture
+from vaecodec.picture_files import find_plain_pictures
 from vaecodec.training.checkpoints import read_checkpoint
-from vaecodec.training.pictures import find_pictures
 
 
 @torch.inference_mode()
@@ -84,7 +84,7 @@ def main(checkpoint: Path, weights: Path, folder: Path, qualities: str) -> None:
     for quality in map(float, qualities.split(",")):
         rows = [
             compare(model, prior, synthesis, tables, samples[: h // 64 * 64, : w // 64 * 64], quality)
-            for samples in (read_picture(path).samples for path in find_pictures(folder))
+            for samples in (read_picture(path).samples for path in find_plain_pictures(folder))
             for h, w in [samples.shape[:2]]
         ]
         mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

@@ -19,7 +19,7 @@ import click
 from bench.studies.browser import Browser, open_browser
 from vaecodec.api import Codec
 from vaecodec.picture import read_picture
-from vaecodec.training.pictures import find_pictures
+from vaecodec.picture_files import find_plain_pictures
 
 
 class Reader(Protocol):
@@ -57,7 +57,7 @@ class CodecReader:
 def main(folder: Path, qualities: str, chromium: bool) -> None:
     """Compress the pictures in FOLDER, decode them everywhere, and count what differs."""
     torch = CodecReader("torch")
-    pictures = find_pictures(folder)
+    pictures = find_plain_pictures(folder)
     wrong = 0
     with ExitStack() as stack:
         readers: dict[str, Reader] = {"torch": torch, "onnx": CodecReader("onnx")}

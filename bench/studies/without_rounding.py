@@ -16,9 +16,9 @@ import torch
 from vaecodec.evaluation.tables import text_table
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings
+from vaecodec.picture_files import find_plain_pictures
 from vaecodec.training.checkpoints import read_checkpoint
 from vaecodec.training.image import fixed_crops
-from vaecodec.training.pictures import find_pictures
 
 
 @click.command()
@@ -31,7 +31,7 @@ def main(checkpoint: Path, pictures: Path, qualities: str) -> None:
     state = read_checkpoint(checkpoint, torch.device("cpu"))
     model = ImageModel(ImageSettings.from_dict(state["sizes"])).eval()
     model.load_state_dict(state["average"])
-    x = fixed_crops(find_pictures(pictures), 20, 192)
+    x = fixed_crops(find_plain_pictures(pictures), 20, 192)
     rows = []
     for quality in map(float, qualities.split(",")):
         q = torch.full((len(x),), quality / 100)

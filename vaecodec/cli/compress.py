@@ -103,7 +103,7 @@ def command(
     from vaecodec.cli.arrays import compress_arrays, names_arrays
     from vaecodec.cli.batch import run
     from vaecodec.errors import UsageError
-    from vaecodec.picture import READABLE_EXTENSIONS
+    from vaecodec.picture_files import READABLE_EXTENSIONS
 
     targets = [f"--{name.replace('_', '-')}" for name in MEASURES]
     if sum(request[name] is not None for name in ("quality", *MEASURES)) + request["lossless"] > 1:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Codec:
     """One model, loaded once; may be used from many threads at the same time.
 
-    Where a file is asked for, a container that :meth:`open` gave does as well, and is not read again.
+    Where a file is asked for, a container that :meth:`open` or ``read_container`` gave does as well, and is not read again.
     """
 
     def __init__(
@@ -170,7 +170,9 @@ class Codec:
         Raises:
             FileFormatError, UnknownModelError, LimitError: as :meth:`decompress`.
         """
-        container = read_container(bytes_of(data), limits=limits, keep_damaged=keep_damaged)
+        return self._checked(read_container(bytes_of(data), limits=limits, keep_damaged=keep_damaged))
+
+    def _checked(self, container: Container) -> Container:
         header = container.header
         if header.kind != KIND_PICTURE:
             raise FileFormatError(
@@ -285,7 +287,9 @@ class Codec:
         return Decoder(self.model, self._opened(data, limits)).digest()
 
     def _opened(self, data: FileSource | Container, limits: Limits, *, keep_damaged: bool = False) -> Container:
-        return data if isinstance(data, Container) else self.open(data, limits=limits, keep_damaged=keep_damaged)
+        if isinstance(data, Container):
+            return self._checked(data)
+        return self.open(data, limits=limits, keep_damaged=keep_damaged)
 
 
 def _codec(model: str | Path, device: str, backend: str, threads: int | None, arithmetic: Arithmetic | None) -> Codec:

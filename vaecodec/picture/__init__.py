@@ -5,7 +5,7 @@ from vaecodec.picture.metadata import Density, Metadata
 from vaecodec.picture.orientation import apply_orientation, exif_orientation
 from vaecodec.picture.picture import SCALE_8_TO_16, Picture
 from vaecodec.picture.picture_rows import PictureRows, RowWindow
-from vaecodec.picture.read import DEFAULT_MAX_PIXELS, READABLE_EXTENSIONS, PictureSource, read_picture
+from vaecodec.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
 from vaecodec.picture.rows import (
     DEFAULT_MAX_ROW_PIXELS,
     LARGE_PIXELS,
@@ -32,7 +32,6 @@ __all__ = [
     "DEFAULT_MAX_ROW_PIXELS",
     "LARGE_PIXELS",
     "OUTPUT_FORMATS",
-    "READABLE_EXTENSIONS",
     "ROW_FORMATS",
     "SCALE_8_TO_16",
     "Density",

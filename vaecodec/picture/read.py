@@ -27,7 +27,7 @@ from vaecodec.errors import (
 )
 from vaecodec.picture.picture import Picture
 from vaecodec.picture.picture_rows import check_size
-from vaecodec.picture.read_files import READABLE_EXTENSIONS, read_file
+from vaecodec.picture.read_files import read_file
 from vaecodec.picture.read_images import read_image
 from vaecodec.picture.wide_numbers import split_alpha, to_8_bit
 from vaecodec.sources import path_of
@@ -48,7 +48,7 @@ PictureSource = (
 # Above twice Image.MAX_IMAGE_PIXELS Pillow refuses by itself; this is that number, so that one limit is met, not two.
 DEFAULT_MAX_PIXELS = 178_956_970
 
-__all__ = ["DEFAULT_MAX_PIXELS", "READABLE_EXTENSIONS", "PictureSource", "read_picture"]
+__all__ = ["DEFAULT_MAX_PIXELS", "PictureSource", "read_picture"]
 
 
 def read_picture(

@@ -94,12 +94,6 @@ _OUR_MAGICS = (
     b"P5", b"P6",
 )  # fmt: skip
 
-# File name extensions of the formats that are read, for those who look for pictures in a folder.
-READABLE_EXTENSIONS = frozenset(
-    {".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".mpo"}
-    | {".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
-
 # Python's warning filters are one per process; two threads that change them at once would leave them changed.
 _WARNING_FILTERS = threading.Lock()
 

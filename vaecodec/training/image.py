@@ -33,6 +33,7 @@ from vaecodec.models.perceptual import Distortion
 from vaecodec.models.precision import has_fast_bfloat16
 from vaecodec.models.settings import PRESETS, ImageSettings
 from vaecodec.models.tunes import TUNES
+from vaecodec.picture_files import find_plain_pictures
 from vaecodec.training.checkpoints import read_checkpoint, save_checkpoint, unpack, update_ema
 from vaecodec.training.clock import Clock, learning_rate_factor
 from vaecodec.training.curves import write_history
@@ -41,7 +42,7 @@ from vaecodec.training.grow import fit_new_latents, grow, lay_out_qualities
 from vaecodec.training.klt import initialise_with_klt, linear_path
 from vaecodec.training.losses import distortion_of, losses
 from vaecodec.training.options import parse_settings, setting
-from vaecodec.training.pictures import CropSampler, calibration_crops, find_pictures, load_rgb
+from vaecodec.training.pictures import CropSampler, calibration_crops, load_rgb
 
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -182,10 +183,10 @@ def train(settings: TrainSettings) -> None:
     out = Path(s.out)
 
     # Data: everything decoded once, held on the device.
-    paths = find_pictures(Path(s.data))
+    paths = find_plain_pictures(Path(s.data))
     if not paths:
         raise UsageError(f"{s.data}: no pictures here")
-    held_out = find_pictures(Path(s.validation)) if s.validation else paths[10::20]
+    held_out = find_plain_pictures(Path(s.validation)) if s.validation else paths[10::20]
     paths = [p for p in paths if p not in set(held_out)]
     if not paths or not held_out:
         raise UsageError(f"{s.data}: too few pictures to hold some out; give --validation")
