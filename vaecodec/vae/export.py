@@ -15,11 +15,11 @@ from vaecodec.exact.rounding import FloatArray
 from vaecodec.exact.tables import SIGMA_MAX, blend_weight, gaussian_tables, quantise_counts
 from vaecodec.models.layers import ResidualBlock
 from vaecodec.models.rounding import (
-    WIDENINGS,
     ChannelMaxima,
-    RangeTooNarrowError,
     Rounder,
+    Stream,
     numpy,
+    until_wide_enough,
 )
 from vaecodec.vae.exact import (
     BANK_TABLES,
@@ -149,16 +149,7 @@ def round_vae(model: VaeModel, items: Tensor) -> VaeData:
     torch.manual_seed(1)
     for x in torch.split(items, _TOGETHER):
         _Watching(model, maxima).watch(x)
-    for _ in range(WIDENINGS):
-        try:
-            rounder = _round_layers(model, maxima)
-            break
-        except RangeTooNarrowError as error:
-            if not error.name:
-                raise
-            maxima.widen(error.name, error.rows)
-    else:
-        raise ValueError(f"after {WIDENINGS} doublings of ranges the bound of exact sums still does not hold")
+    rounder = until_wide_enough(maxima, lambda: _round_layers(model, maxima))
     layers = {name.removeprefix("net.").replace("/", "."): data for name, data in rounder.layers.items()}
     layers = {name.removesuffix(".linear"): data for name, data in layers.items()}
     return VaeData(model.settings, layers, _tables(model, items))
@@ -167,35 +158,24 @@ def round_vae(model: VaeModel, items: Tensor) -> VaeData:
 def _round_layers(model: VaeModel, maxima: ChannelMaxima) -> Rounder:
     s, streams = model.settings, model.settings.streams()
 
-    def scale(name: str) -> FloatArray:
-        stream = streams[name]
+    def stream(name: str) -> Stream:
+        found = streams[name]
         if name == "embedding":
-            return np.tile(_embedding_scale(model), s.channels)
-        if stream.scale is not None:
-            return np.full(stream.channels, stream.scale)
-        return maxima.scale(stream.limit, name)
+            return Stream(np.tile(_embedding_scale(model), s.channels), found.limit)
+        if found.scale is not None:
+            return Stream(np.full(found.channels, found.scale), found.limit)
+        return Stream(maxima.scale(found.limit, name), found.limit, name)
 
     rounder = Rounder(model, maxima)
     for layer in s.layers():
         if isinstance(layer, Block):
-            name, stream = f"net.{key(layer.name)}", layer.stream
-            between = maxima.scale(STREAM_LIMIT, f"{key(layer.name)}.depthwise")
-            hidden = maxima.scale(STREAM_LIMIT, f"{key(layer.name)}.expand")
-            rounder.block(
-                name, scale(stream), between, hidden, stream=streams[stream].limit, inner=STREAM_LIMIT,
-                ranged_by=(f"{key(layer.name)}.depthwise", f"{key(layer.name)}.expand", stream),
-            )  # fmt: skip
-            continue
-        source, target = streams[layer.source], streams[layer.target]
-        rounder.linear(
-            f"net.{key(layer.name)}.linear",
-            ranged_by=layer.target if target.scale is None else "",
-            input_scale=np.tile(scale(layer.source), layer.source_repeat),
-            output_scale=np.tile(scale(layer.target), layer.target_repeat),
-            input_limit=source.limit,
-            limit=target.limit,
-            leaky=layer.leaky,
-        )
+            places = f"{key(layer.name)}.depthwise", f"{key(layer.name)}.expand"
+            between, hidden = (Stream(maxima.scale(STREAM_LIMIT, place), STREAM_LIMIT, place) for place in places)
+            rounder.block(f"net.{key(layer.name)}", stream(layer.stream), between, hidden)
+        else:
+            rounder.linear(
+                f"net.{key(layer.name)}.linear", stream(layer.source), stream(layer.target), leaky=layer.leaky
+            )
     return rounder
 
 
