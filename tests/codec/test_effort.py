@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from vaecodec.api import MAX_EFFORT, Codec, Encoded, Tiling, shared_codec
 from vaecodec.backends import torch_backend
@@ -23,7 +24,7 @@ from vaecodec.models.rectangle import Rectangle
 from vaecodec.models.refine import EFFORTS
 from vaecodec.models.tunes import TUNES, DistortionWeights
 from vaecodec.models.weights import FORMAT, Weights, load_weights, save_weights
-from vaecodec.models.weights_file import open_weights_file, write_weights_file
+from vaecodec.models.weights_file import open_weights_file
 from vaecodec.picture import Picture
 
 
@@ -137,7 +138,7 @@ def test_a_distortion_that_no_training_has_is_damage(tmp_path: Path, tiny_weight
     save_weights(tiny_weights, path)
     opened = open_weights_file(path, FORMAT)
     encoder = json.loads(opened.metadata["encoder"]) | {"distortion": wrong}
-    write_weights_file(path, opened.tensors, {**opened.metadata, "encoder": json.dumps(encoder)})
+    save_file(opened.tensors, path, {**opened.metadata, "encoder": json.dumps(encoder)})
     with pytest.raises(DamagedWeightsError, match="damaged weights file"):
         load_weights(path)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from vaecodec.bitstream.tables import TABLES
 from vaecodec.errors import DamagedWeightsError, UnsupportedPictureError
 from vaecodec.exact.integers import DIGIT_SHIFT, DepthwiseData, IntArray, LinearData
 from vaecodec.models.layer_list import check_integers, layer_shapes
@@ -27,7 +28,7 @@ MEAN_SHIFT = 12
 MEAN_LIMIT_UNITS = 1023
 INDEX_SHIFT = 5
 """Table indices are computed in 32nds of a level."""
-INDEX_LEVELS = 64
+INDEX_LEVELS = TABLES + 1
 CERTAIN_BELOW = 3
 """Levels below this (σ < 0.114) are certain: the symbol is 0 and is not coded, index 0."""
 INDEX_LIMIT = 4095

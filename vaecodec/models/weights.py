@@ -29,8 +29,7 @@ from vaecodec.models.weights_file import (
     integers,
     load_weights_file,
     model_id_of,
-    read_layers,
-    smallest,
+    read_half,
     tensors_of,
     write_weights_file,
 )
@@ -100,14 +99,13 @@ class Weights:
         """All integers of the encoding half by name, as stored; none where it is in floats only."""
         if self.analysis is None:
             return {}
-        tables = {f"exact/table/{name}": table for name, table in self.analysis.tables.items()}
-        return {f"encoder/{name}": tensor for name, tensor in tensors_of(self.analysis.layers, tables).items()}
+        tensors = tensors_of(self.analysis.layers, self.analysis.tables, {})
+        return {f"encoder/{name}": tensor for name, tensor in tensors.items()}
 
     def decoding_tensors(self) -> dict[str, IntArray]:
         """All integers of the decoding half by name, as stored."""
-        tables = {f"exact/table/{name}": table for name, table in self.data.tables.items()}
         coder = {"coder/half_widths": self.half_widths, "coder/counts": self.counts}
-        return tensors_of(self.data.layers, tables | coder)
+        return tensors_of(self.data.layers, self.data.tables, coder)
 
     def model_id(self) -> bytes:
         """First 8 bytes of SHA-256 over the decoding half: see :func:`vaecodec.models.weights_file.model_id_of`."""
@@ -137,19 +135,11 @@ class Weights:
 
 def save_weights(weights: Weights, path: Path) -> None:
     """Writes a weights file; it appears whole or not at all."""
-    tensors: Tensors = {
-        name: smallest(tensor) for name, tensor in (weights.decoding_tensors() | weights.encoding_tensors()).items()
-    }
-    for name, value in weights.encoder.items():
-        tensors[f"encoder/{name}"] = np.ascontiguousarray(value)
-    metadata = {
-        "format": FORMAT,
-        "decoder": weights.decoder_config(),
-        "encoder": weights.encoder_config(),
-        "card": json.dumps(dict(weights.card), sort_keys=True),
-        "id": weights.model_id().hex(),
-    }
-    write_weights_file(path, tensors, metadata)
+    floats = {f"encoder/{name}": np.ascontiguousarray(value) for name, value in weights.encoder.items()}
+    write_weights_file(
+        path, weights.decoding_tensors() | weights.encoding_tensors() | floats, format_name=FORMAT,
+        decoder=weights.decoder_config(), encoder=weights.encoder_config(), card=weights.card, model_id=weights.model_id(),
+    )  # fmt: skip
 
 
 def load_weights(path: Path) -> Weights:
@@ -175,10 +165,7 @@ def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
         trained_for.check()
     settings = ImageSettings.from_dict({**config["settings"], **analysis})
     settings.check()
-    layers = read_layers(layer_shapes(settings), config["layers"], tensors)
-    tables = {
-        name: integers(tensors, f"exact/table/{name}", shape) for name, (shape, _) in table_shapes(settings).items()
-    }
+    layers, tables = read_half(tensors, config["layers"], layer_shapes(settings), table_shapes(settings))
     encoder = {}
     # Same: λ was log-linear in quality.
     tensors = {"encoder/log_lambda": np.array(log_lambdas(settings), np.float32), **tensors}
@@ -201,8 +188,6 @@ def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
 def _encoder_data(settings: ImageSettings, clamps: Mapping[str, Mapping[str, int]], tensors: Tensors) -> EncoderData:
     prefix = "encoder/"
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    layers = read_layers(encoder_layer_shapes(settings), clamps, own)
-    tables = {
-        name: integers(own, f"exact/table/{name}", shape) for name, (shape, _) in encoder_table_shapes(settings).items()
-    }
-    return EncoderData(settings, layers, tables)
+    return EncoderData(
+        settings, *read_half(own, clamps, encoder_layer_shapes(settings), encoder_table_shapes(settings))
+    )

@@ -54,7 +54,7 @@ from vaecodec.models.weights_file import named_id
 from vaecodec.stopwatch import Stopwatch
 from vaecodec.vae.bits_back import WORD_BYTES, Batches, Counted, Counting, Stacks, pop_batch, push_batch, seeded
 from vaecodec.vae.cards import vae_cards
-from vaecodec.vae.exact import BANK_TABLES, PIXEL_HALF_WIDTH, ExactVae, build_vae
+from vaecodec.vae.exact import PIXEL_HALF_WIDTH, ExactVae, build_vae
 from vaecodec.vae.items import Values, make_items, with_axes
 from vaecodec.vae.section import MAX_STEP, lossless_section, lossy_section, parse_array
 from vaecodec.vae.settings import DISCRETE, LATENT_LIMIT, LATENT_UNIT, VaeSettings
@@ -115,7 +115,7 @@ class ArrayCodec:
         self._latent_models = SymbolModels(self.tables)
         self.pixel_tables: tuple[FrozenTables, ...] = ()
         if self.weights.pixel_counts is not None:
-            half_widths = np.full(BANK_TABLES, PIXEL_HALF_WIDTH, np.int32)
+            half_widths = np.full(TABLES, PIXEL_HALF_WIDTH, np.int32)
             self.pixel_tables = tuple(FrozenTables(half_widths, list(bank)) for bank in self.weights.pixel_counts)
         self._pixel_models = tuple(SymbolModels(tables) for tables in self.pixel_tables)
 

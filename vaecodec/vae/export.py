@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaecodec.bitstream.tables import TABLES
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.rounding import FloatArray
 from vaecodec.exact.tables import SIGMA_MAX, blend_weight, gaussian_tables, quantise_counts
@@ -22,7 +23,6 @@ from vaecodec.models.rounding import (
     until_wide_enough,
 )
 from vaecodec.vae.exact import (
-    BANK_TABLES,
     BANKS,
     NODES,
     PIXEL_HALF_WIDTH,
@@ -227,7 +227,7 @@ def latent_tables() -> tuple[IntArray, IntArray]:
     tables = np.split(counts, np.cumsum(2 * half_widths.astype(np.int64) + 2)[:-1])
     highest = POSTERIOR_LEVELS[1]
     minimal = quantise_counts(np.array([1.0, 1.0]))
-    tables[highest:] = [minimal] * (BANK_TABLES - highest)
+    tables[highest:] = [minimal] * (TABLES - highest)
     return np.array([len(table) // 2 - 1 for table in tables], np.int32), np.concatenate(tables)
 
 
@@ -265,4 +265,4 @@ def pixel_tables(model: VaeModel, histograms: IntArray) -> IntArray:
             trust = blend_weight(observed[seen], smooth[node][seen])
         blended = (observed + trust * smooth[node]) / (observed.sum() + trust)
         tables[node] = quantise_counts(np.append(blended, [0.0, 0.0]))
-    return tables.reshape(BANKS, BANK_TABLES, -1)
+    return tables.reshape(BANKS, TABLES, -1)
