@@ -230,16 +230,6 @@ def scaled_down(x: Tensor, shift: int) -> Tensor:
 
 
 def build_layers(data: ExactData, device: torch.device, arithmetic: Arithmetic | None = None) -> Layers:
-    """Builds the layers in the first arithmetic that passes the self-test: float32, float64, then int64 on the processor.
-
-    Args:
-        data: the integers.
-        device: where to compute.
-        arithmetic: only this one, for tests.
-
-    Raises:
-        ExactArithmeticError: none passed.
-        DamagedWeightsError: the bound cannot be proven, or layers are missing.
-    """
+    """Builds the layers as :func:`vaecodec.exact.network.first_exact` does, and raises what that raises."""
     check_data(data)
     return first_exact(partial(Layers, data), device, arithmetic)

@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 from vaecodec.errors import UnsupportedPictureError
 from vaecodec.picture.colour import to_srgb
 from vaecodec.picture.metadata import Density, density
-from vaecodec.picture.picture import Samples
+from vaecodec.picture.picture import Planes
 from vaecodec.picture.png_chunks import PngColour
 from vaecodec.picture.wide_numbers import sixteen_bits
 
@@ -23,9 +23,6 @@ SHALLOW_MODES = (*GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa")
 WIDE_MODES = ("I", "F")
 _PNG_DEPTH_BYTE = 24
 _EXIF_PREFIX = b"Exif\0\0"
-
-Planes = tuple[Samples, Samples | None, tuple[str, ...]]
-"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
 
 def is_untouched(image: Image.Image) -> bool:

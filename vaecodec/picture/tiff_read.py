@@ -26,7 +26,7 @@ from vaecodec.errors import (
     UnsupportedPictureError,
 )
 from vaecodec.picture.colour import to_srgb
-from vaecodec.picture.picture import Samples
+from vaecodec.picture.picture import Planes, Samples
 from vaecodec.picture.picture_rows import PictureRows, check_size, plain_blocks
 from vaecodec.picture.recognise import CAMERA_RAW, is_camera_raw
 from vaecodec.picture.tiff_directories import Directories, read_directories
@@ -44,9 +44,6 @@ _LARGEST_SEGMENT = 1 << 26
 _MOST_SAMPLES = 16
 """Samples per pixel; more is a measurement, not a picture."""
 _PREMULTIPLIED, _STRAIGHT = 1, 2
-
-Planes = tuple[Samples, Samples | None, tuple[str, ...]]
-"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
 
 class TiffAsItLies(TiffImagePlugin.TiffImageFile):
