@@ -208,7 +208,9 @@ def test_files_that_the_page_makes_are_those_of_the_package(
 
 
 @pytest.mark.chromium
-def test_a_picture_that_is_dropped_becomes_a_file(codec: Codec, page: Any, photograph: np.ndarray, tmp_path: Path) -> None:
+def test_a_picture_that_is_dropped_becomes_a_file(
+    codec: Codec, page: Any, photograph: np.ndarray, tmp_path: Path
+) -> None:
     from PIL import Image
 
     samples = np.ascontiguousarray(photograph[:200, :333])
@@ -228,7 +230,9 @@ def test_a_picture_that_is_dropped_becomes_a_file(codec: Codec, page: Any, photo
 
 
 @pytest.mark.chromium
-def test_pictures_keep_grey_transparency_and_are_upright(codec: Codec, page: Any, photograph: np.ndarray, tmp_path: Path) -> None:
+def test_pictures_keep_grey_transparency_and_are_upright(
+    codec: Codec, page: Any, photograph: np.ndarray, tmp_path: Path
+) -> None:
     from PIL import Image
 
     samples = np.ascontiguousarray(photograph[:100, :150])

@@ -124,13 +124,17 @@ class Display {
   }
 
   paint({ samples, alpha, header: { width, channels, bitDepth } }, r) {
-    const scale = bitDepth === 16 ? 257 : 1;
+    const deep = bitDepth === 16;
     const image = new ImageData(r.width, r.height);
+    const { data } = image;
     for (let i = 0, to = 0; i < r.height; i++) {
       for (let j = 0; j < r.width; j++, to += 4) {
         const n = (r.top + i) * width + r.left + j;
-        for (let c = 0; c < 3; c++) image.data[to + c] = Math.round(samples[n * channels + (channels === 3 ? c : 0)] / scale);
-        image.data[to + 3] = alpha ? alpha[n] : 255;
+        for (let c = 0; c < 3; c++) {
+          const sample = samples[channels === 3 ? 3 * n + c : n];
+          data[to + c] = deep ? Math.round(sample / 257) : sample;
+        }
+        data[to + 3] = alpha ? alpha[n] : 255;
       }
     }
     const piece = new OffscreenCanvas(r.width, r.height);
@@ -165,9 +169,10 @@ function showFacts({ name, sourceBytes, encodedIn }, bytes, picture, seconds) {
 /** The source of a file that is made here, for its JPEG. */
 function canvasOf({ width, height, channels, samples, alpha }) {
   const image = new ImageData(width, height);
+  const { data } = image;
   for (let n = 0; n < width * height; n++) {
-    for (let c = 0; c < 3; c++) image.data[4 * n + c] = samples[channels === 3 ? 3 * n + c : n];
-    image.data[4 * n + 3] = alpha ? alpha[n] : 255;
+    for (let c = 0; c < 3; c++) data[4 * n + c] = samples[channels === 3 ? 3 * n + c : n];
+    data[4 * n + 3] = alpha ? alpha[n] : 255;
   }
   const canvas = new OffscreenCanvas(width, height);
   canvas.getContext("2d").putImageData(image, 0, 0);
