@@ -100,7 +100,9 @@ def main() -> None:
         sizes = {name: Path(path).stat().st_size for name, path in files.items() if name in found}
     bare = min(seconds for seconds, _ in measured[next(iter(found))][1:])
     print(f"{options.picture.name}, {processor()}, one thread, {options.rounds} rounds\n")
-    print("| program | processor time, least | median | of the bare imports | peak memory | bytes |\n|---|---:|---:|---:|---:|---:|")
+    print(
+        "| program | processor time, least | median | of the bare imports | peak memory | bytes |\n|---|---:|---:|---:|---:|---:|"
+    )
     for name, runs in measured.items():
         seconds = [seconds for seconds, _ in runs[1:]]
         peak = max(megabytes for _, megabytes in runs)

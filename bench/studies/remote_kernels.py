@@ -46,7 +46,11 @@ class RemoteKernels:
         self._to.flush()
 
     def _call(
-        self, operation: int, numbers: Sequence[int], arrays: Sequence[IntArray | None], written: Sequence[IntArray] = ()
+        self,
+        operation: int,
+        numbers: Sequence[int],
+        arrays: Sequence[IntArray | None],
+        written: Sequence[IntArray] = (),
     ) -> int:
         self._send(operation, numbers, arrays)
         status = int.from_bytes(self._from.read(4), "little")
@@ -124,7 +128,9 @@ def neon_under_qemu() -> Iterator[RemoteKernels]:
         MissingExtraError: the compiler or qemu is not there.
     """
     if shutil.which(COMPILER) is None or shutil.which(EMULATOR) is None:
-        raise MissingExtraError(f"this needs {COMPILER} and {EMULATOR}: apt-get install gcc-aarch64-linux-gnu qemu-user")
+        raise MissingExtraError(
+            f"this needs {COMPILER} and {EMULATOR}: apt-get install gcc-aarch64-linux-gnu qemu-user"
+        )
     sources = [str(path) for path in sorted(KERNELS.glob("*.c")) if path.name != "module.c"]
     with TemporaryDirectory() as folder:
         program = f"{folder}/kernels"
