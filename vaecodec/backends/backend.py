@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vaecodec.models.weights import Weights
 
 DEVICES = ("auto", "cpu", "cuda")
-BACKENDS = ("auto", "native", "torch", "onnx")
+BACKENDS = ("auto", "native", "torch")
 
 
 class Backend(Prior, Protocol):
@@ -34,7 +34,7 @@ class Backend(Prior, Protocol):
 
     @property
     def name(self) -> str:
-        """``native``, ``torch`` or ``onnx``."""
+        """``native`` or ``torch``."""
 
     @property
     def halo(self) -> int:
@@ -69,7 +69,7 @@ class EncodingBackend(Backend, Protocol):
 
 
 def choose_backend(name: str, device: str) -> str:
-    """``native``, ``torch`` or ``onnx``.
+    """``native`` or ``torch``.
 
     Args:
         name: one of BACKENDS; ``auto`` is native, or torch where the device is ``cuda``.
@@ -89,11 +89,6 @@ def choose_backend(name: str, device: str) -> str:
         return "torch"
     if device == "cuda":
         raise UsageError(f"the {name} backend runs on the processor only: choose the device cpu, or the backend torch")
-    if name == "onnx":
-        missing = [package for package in ("onnxruntime", "onnx") if find_spec(package) is None]
-        if missing:
-            raise MissingExtraError(f"this needs {' and '.join(missing)}: pip install 'vaecodec[onnx]'")
-        return "onnx"
     return "native"
 
 
@@ -125,10 +120,6 @@ def open_backend(
         return TorchBackend(weights, device, arithmetic=arithmetic, threads=threads)
     if arithmetic is not None:
         raise UsageError(f"only torch takes an arithmetic: leave it out with the {chosen} backend")
-    if chosen == "native":
-        from vaecodec.backends.native_backend import NativeBackend
+    from vaecodec.backends.native_backend import NativeBackend
 
-        return NativeBackend(weights.data, weights.analysis, threads=threads)
-    from vaecodec.backends.onnx_backend import OnnxBackend
-
-    return OnnxBackend(weights.data, threads=threads)
+    return NativeBackend(weights.data, weights.analysis, threads=threads)

@@ -23,7 +23,7 @@ from vaecodec.version import __version__
 
 # In the order in which the help names them.
 COMMANDS = (
-    "compress", "decompress", "info", "evaluate", "train", "sample", "latents", "models", "export-onnx", "demo",
+    "compress", "decompress", "info", "evaluate", "train", "sample", "latents", "models", "demo",
 )  # fmt: skip
 
 # As shells have it: 128 and the number of the signal.

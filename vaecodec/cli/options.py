@@ -35,7 +35,7 @@ device = click.option(
 )
 backend = click.option(
     "--backend",
-    type=click.Choice(["auto", "native", "torch", "onnx"]),
+    type=click.Choice(["auto", "native", "torch"]),
     default="auto",
     help="Compute backend; the output is identical. auto is native, or torch with --device cuda.  [auto]",
 )

@@ -85,12 +85,10 @@ class LoadedModel:
         """The model in torch, encoder included; loaded when it is first asked for.
 
         Raises:
-            MissingExtraError: this codec decodes with onnxruntime, or torch is not installed.
+            MissingExtraError: torch is not installed.
         """
         if self.backend.name == "torch":
             return cast("TorchBackend", self.backend)
-        if self.backend.name == "onnx":
-            raise MissingExtraError("the onnx backend only decodes: compress with the backend native or torch")
         return cast("TorchBackend", open_backend(self.weights, backend="torch", device="cpu", threads=self._threads))
 
     @property

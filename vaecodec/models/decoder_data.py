@@ -1,6 +1,6 @@
 """What the decoding half of the image model consists of: its integers, their shapes and ranges, tables over quality; without torch.
 
-``exact_image`` computes with it in torch, ``onnx_graphs`` writes it as graphs for onnxruntime.
+``exact_image`` computes with it in torch, ``vaecodec.backends.native_backend`` in C.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 import { crc32 } from "./crc32.js";
 import { FileError, damaged } from "./errors.js";
-import { readVarint } from "./varint.js";
+import { readVarint, writeVarint } from "./varint.js";
 
 const MAGIC = [0x89, 0x56, 0x41, 0x45, 0x43];
 const VERSION = 1;
@@ -44,7 +44,7 @@ const tagName = (tag) => tag.toString(16).padStart(2, "0");
  * @throws {FileError}
  */
 export function readContainer(bytes) {
-  if (MAGIC.some((byte, i) => bytes[i] !== byte)) throw new FileError("This is not a .vaec file.");
+  if (MAGIC.some((byte, i) => bytes[i] !== byte)) throw new FileError("This is neither a .vaec file nor a PNG or JPEG.");
   if (bytes.length < 6) throw damaged("it ends after its first bytes");
   if (bytes[5] > VERSION) throw new FileError(`This file is of version ${bytes[5]}; this page reads version ${VERSION}. Get a newer page.`);
   if (bytes[5] === 0) throw damaged("there is no version 0");
@@ -199,4 +199,44 @@ async function inflate(bytes, limit) {
     pieces.push(value);
   }
   return new Uint8Array(await new Blob(pieces).arrayBuffer());
+}
+
+/** One file of pieces. @param {...ArrayLike<number>} pieces @returns {Uint8Array} */
+function joined(...pieces) {
+  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+const littleEndian = (n) => [n & 255, (n >>> 8) & 255, (n >>> 16) & 255, n >>> 24];
+
+function section(tag, payload) {
+  const bytes = joined([tag], writeVarint(payload.length), payload);
+  return joined(bytes, littleEndian(crc32(bytes)));
+}
+
+/**
+ * A file of tiles in latents, with the sections in the order of vaecodec/bitstream/container.py.
+ * @param {Header} header
+ * @param {Uint8Array[]} payloads of the tiles, in raster order
+ * @param {{mode: number, data: Uint8Array} | null} alpha
+ * @returns {Uint8Array}
+ */
+export function writeContainer(header, payloads, alpha) {
+  const id = header.modelId.match(/../g).map((digits) => parseInt(digits, 16));
+  const sizes = [...writeVarint(header.width), ...writeVarint(header.height)];
+  const rest = [header.channels, header.bitDepth, ...writeVarint(header.quality16), header.tileExponent];
+  const entries = payloads.flatMap((payload) => [LATENTS, ...writeVarint(payload.length), ...littleEndian(crc32(payload))]);
+  return joined(
+    [...MAGIC, VERSION],
+    section(HEADER, Uint8Array.from([0, ...id, ...sizes, ...rest])),
+    ...(alpha ? [section(ALPHA, joined([alpha.mode], alpha.data))] : []),
+    section(TILES, Uint8Array.from(entries)),
+    [DATA],
+    ...payloads,
+  );
 }

@@ -74,7 +74,7 @@ test("a golden file with any byte changed, or cut anywhere, is refused with a se
 
 test("what the format forbids is refused", () => {
   assert.equal(readContainer(file()).tiles[0].payload.length, 4);
-  refused(file({ magic: [1, 2, 3, 4, 5, 6] }), /not a \.vaec/);
+  refused(file({ magic: [1, 2, 3, 4, 5, 6] }), /neither a \.vaec/);
   refused(file({ magic: [...MAGIC.slice(0, 5), 2] }), /version 2/);
   refused(file({ magic: [...MAGIC.slice(0, 5), 0] }), /version 0/);
   refused(file({ head: section(0x82, [0]) }), /header/);
