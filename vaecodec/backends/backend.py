@@ -30,11 +30,15 @@ BACKENDS = ("auto", "native", "torch")
 
 
 class Backend(Prior, Protocol):
-    """The exact decoding half of one model, ready to run; may be used from many threads at the same time."""
+    """One model, ready to run; may be used from many threads at the same time."""
 
     @property
     def name(self) -> str:
         """``native`` or ``torch``."""
+
+    @property
+    def largest_effort(self) -> int:
+        """Up to which effort it encodes; −1 where it only decodes."""
 
     @property
     def halo(self) -> int:
@@ -49,10 +53,6 @@ class Backend(Prior, Protocol):
         Raises:
             UnsupportedPictureError: the model has samples of 8 bits only.
         """
-
-
-class EncodingBackend(Backend, Protocol):
-    """A backend that has the encoding half too."""
 
     def analyse(self, x: npt.NDArray[Any], cells: Rectangle, quality16: int, effort: int) -> Analysed:
         """Latents of some cells of samples, seen with their neighbours.
