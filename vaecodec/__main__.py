@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
@@ -10,7 +11,10 @@ def main() -> int:
     try:
         from vaecodec.cli import main as run
 
-        return run()
+        code = run()
+        # All is done and said: nothing that comes while the interpreter closes changes that.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return code
     except KeyboardInterrupt:
         print("vaecodec: interrupted", file=sys.stderr)
         return 130
