@@ -195,8 +195,8 @@ def _compare_words(
         if err.count("worker process died") != lost:
             faults.append(f"{lost} missing, and standard error: {err.strip()}")
     elif kind in _CODES:
-        # Before the command's own handlers are there the system ends it.
-        if code != _CODES[kind] and not (code == -kind and not there):
+        # Before the command's own handlers are there, and after all is done and said, the system ends it.
+        if code != _CODES[kind] and not (code == -kind and (not there or not lost)):
             faults.append(f"ended with {code}")
         if there and lost and stopped is None and summary is None:
             faults.append("nothing said about what was not done")

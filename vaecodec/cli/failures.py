@@ -14,6 +14,7 @@ from vaecodec.errors import (
     LimitError,
     OutputExistsError,
     PictureError,
+    PictureNotFoundError,
     UnknownModelError,
     VaecodecError,
 )
@@ -68,11 +69,14 @@ def for_each(inputs: Sequence[str], job: Callable[[str], None], *, progress: Pro
 
 def message_about(source: str, error: BaseException, target: str = "") -> str:
     """Returns one line about an error that names the input where the error does not, and the option that helps."""
+    where = f"{source} -> {target}" if target and target != "-" else source
+    if isinstance(error, PictureNotFoundError) and str(error).startswith(f"{source}: "):
+        # What is not there, or no longer, is said as what cannot be written is.
+        return _line(f"{where}{str(error).removeprefix(source)}")
     if isinstance(error, _ABOUT_THE_INPUT) and source not in str(error):
         return _line(f"{source}: {str(error).removeprefix('the data: ')}{_option_for(error)}")
     if isinstance(error, VaecodecError):
         return _line(error)
-    where = f"{source} -> {target}" if target and target != "-" else source
     if isinstance(error, OSError) and error.strerror:
         return f"{where}: {error.strerror.lower()}"
     if isinstance(error, (OSError, MemoryError)):

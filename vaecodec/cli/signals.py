@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -23,6 +24,8 @@ TERMINATED = 128 + signal.SIGTERM
 
 # One that comes so much later than the first is from somebody who waits: it is not held back.
 _PATIENCE_S = 1.0
+# After which an exception that could not be raised is tried again.
+_AGAIN_S = 0.01
 
 
 class _State(threading.local):
@@ -55,18 +58,31 @@ def _raise_what_came() -> None:
 def as_exceptions() -> Iterator[None]:
     """Within, SIGINT is a KeyboardInterrupt and SIGTERM a SystemExit, so that the stack is unwound and temporary files are removed.
 
-    In another thread than the main one, and where SIGINT is ignored or somebody else's, nothing changes.
+    One that comes in a destructor or in a callback, where Python prints and drops it, comes again. In another thread than the main one,
+    and where SIGINT is ignored or somebody else's, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     _state.held, _state.came = False, None
     before: dict[int, Any] = {signal.SIGTERM: signal.signal(signal.SIGTERM, _handle)}
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL):
         before[signal.SIGINT] = signal.signal(signal.SIGINT, _handle)
+    hook = sys.unraisablehook
+
+    def raise_again(dropped: sys.UnraisableHookArgs) -> None:
+        if _state.came is None or not issubclass(dropped.exc_type, (KeyboardInterrupt, SystemExit)):
+            hook(dropped)
+            return
+        again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), _state.came))
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = raise_again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
         _state.came = None
