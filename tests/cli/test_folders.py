@@ -150,7 +150,9 @@ def test_a_source_that_vanishes_is_named_with_its_output(
     assert result.err == f"vaecodec: {album / 'trip/b.JPG'} -> {packed / 'trip/b.vaec'}: no such file\n"
 
 
-@pytest.mark.parametrize(("function", "number"), [("os.fsync", errno.ENOSPC), ("vaecodec.atomic._scratch", errno.EROFS)])
+@pytest.mark.parametrize(
+    ("function", "number"), [("os.fsync", errno.ENOSPC), ("vaecodec.atomic._scratch", errno.EROFS)]
+)
 def test_a_full_disk_and_one_that_takes_nothing_are_said_once_for_each_picture(
     run: Any, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: int
 ) -> None:

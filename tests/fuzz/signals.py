@@ -10,6 +10,8 @@ one worker, or to the command where there are none. Each is sent at random momen
 - the count in the last line, or the exit code, is another than what happened;
 - a file was written more than 0.5 s after the signal, by the kernel's clock;
 - a second run makes a finished file again, or leaves one out.
+
+An interrupt of the interpreter's own start, before the first line of ours, ends in Python's traceback, or is swallowed by its import system: counted, not a fault.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ class Run:
     Attributes:
         late: seconds from the signal to the last file after it; 0 where there was none.
         gone: seconds from the signal until all its processes were gone.
+        hit: it was still running.
+        early: what the signal met was the start of the interpreter.
         faults: what was wrong, in words.
     """
 
@@ -60,6 +64,7 @@ class Run:
     late: float = 0.0
     gone: float = 0.0
     hit: bool = False
+    early: bool = False
     faults: list[str] = field(default_factory=list)
 
 
@@ -145,12 +150,15 @@ def disturbed(
     found.gone = time.time() - at
     there = outputs(packed)
     found.written = len(there)
-    if not alone:
+    found.early = "KeyboardInterrupt" in err and "vaecodec" not in err
+    if not alone and not found.early:
         found.late = max([0.0, *(status.st_ctime - at for status in there.values())])
         if found.late > LATEST_S:
             found.faults.append(f"a file {found.late:.2f} s after the signal")
     said = [match[2] for line in out.splitlines() if (match := _SAID.match(line))]
-    _compare_words(found, run.returncode, [str(Path(path).relative_to(packed)) for path in said], there, out, err, sources)
+    _compare_words(
+        found, run.returncode, [str(Path(path).relative_to(packed)) for path in said], there, out, err, sources
+    )
     return found
 
 
@@ -180,6 +188,8 @@ def _compare_words(
     unsaid = set(there) & sources - set(said)
     if len(unsaid) > (kind == signal.SIGKILL and found.jobs == 1):
         faults.append(f"not said: {', '.join(sorted(unsaid))}")
+    if found.early:
+        return
     if "Traceback" in err or "Exception ignored" in err or "Error" in err:
         faults.append(f"on standard error: {err.strip()[-600:]}")
     stopped = _STOPPED.search(err)
@@ -243,7 +253,11 @@ def runs(moments: int, pictures: int, seed: int, *, kinds: list[str], all_jobs: 
                     second_run(album, packed, found, codec)
                     done.append(found)
                     if found.faults:
-                        print(f"{kind} -j {jobs} {moment:.3f} s after {'its first file' if writing else 'the start'}: " + "; ".join(found.faults), flush=True)
+                        print(
+                            f"{kind} -j {jobs} {moment:.3f} s after {'its first file' if writing else 'the start'}: "
+                            + "; ".join(found.faults),
+                            flush=True,
+                        )
     return done
 
 
@@ -265,6 +279,7 @@ def row(kind: str, jobs: int, found: list[Run]) -> dict[str, Any]:
         "jobs": jobs,
         "runs": len(found),
         "while running": sum(run.hit for run in found),
+        "of the interpreter's start": sum(run.early for run in found),
         "with files there": sum(run.hit and run.written > 0 for run in found),
         "latest file after": round(max(run.late for run in found if run.hit), 3),
         "last process after": round(max(run.gone for run in found if run.hit), 3),
