@@ -41,6 +41,7 @@ LATEST_S = 0.5
 KINDS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 _SAID = re.compile(r"^(.+) -> (.+\.vaec): ")
+_OURS = re.compile(r"""File ".*[/\\]vaecodec[/\\](?!__init__|__main__)""")
 _STOPPED = re.compile(r"stopped: (\d+) done, (\d+) not")
 _SUMMARY = re.compile(r"^(\d+) compressed(?:, (\d+) finished before and skipped)?(?:, (\d+) failed:)?$")
 
@@ -150,7 +151,7 @@ def disturbed(
     found.gone = time.time() - at
     there = outputs(packed)
     found.written = len(there)
-    found.early = "KeyboardInterrupt" in err and "vaecodec" not in err
+    found.early = "KeyboardInterrupt" in err and _OURS.search(err) is None
     if not alone and not found.early:
         found.late = max([0.0, *(status.st_ctime - at for status in there.values())])
         if found.late > LATEST_S:

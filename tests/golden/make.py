@@ -82,7 +82,7 @@ def added(codec: Codec) -> None:
     with_jpeg_xl = {
         "jpeg-xl": Picture(photograph, alpha=ramp),
         "jpeg-xl-grey": Picture(photograph[:, :, :1]),
-        "jpeg-xl-deep": Picture(deep, alpha=deep_alpha),
+        "jpeg-xl-deep": Picture(deep, alpha=photograph[:, :, 1].astype(np.uint16) * 201),
         "jpeg-xl-deep-grey": Picture(deep[:, :, :1]),
     }
     without_jpeg_xl = {

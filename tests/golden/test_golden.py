@@ -20,6 +20,7 @@ from vaecodec.api import Codec, find_weights
 from vaecodec.bitstream.coder import SymbolDecoder
 from vaecodec.bitstream.container import (
     ALPHA_DEEP_PNG,
+    ALPHA_JPEG_XL,
     TILE_JPEG_XL,
     TILE_LATENTS,
     TILE_PNG,
@@ -127,9 +128,9 @@ def test_every_golden_file_of_what_was_added_later_is_there() -> None:
         for mode, depth in ((TILE_JPEG_XL, 8), (TILE_JPEG_XL, 16), (TILE_PNG, 16))
         for channels in (1, 3)
     } | {(TILE_WEBP, 8, 3), (TILE_LATENTS, 16, 3)}
-    assert {feature for c in containers for feature in c.features} == {1, 2, 3, 4}
+    assert {feature for c in containers for feature in c.features} == {1, 2, 3, 4, 5}
     assert {(c.alpha[0], c.header.model_id == WITHOUT_MODEL) for c in containers if c.alpha is not None} >= {
-        (ALPHA_DEEP_PNG, True), (ALPHA_DEEP_PNG, False),
+        (ALPHA_DEEP_PNG, True), (ALPHA_DEEP_PNG, False), (ALPHA_JPEG_XL, True),
     }  # fmt: skip
     assert any(len(c.tiles) > 1 for c in containers)
 

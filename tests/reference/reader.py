@@ -197,13 +197,15 @@ def stored_tile(payload: bytes, mode: int, h: int, w: int, channels: int, depth:
     return np.asarray(image).astype(np.uint16).reshape(channels, h, w).transpose(1, 2, 0)
 
 
-def read_alpha(section: bytes | None, width: int, height: int) -> Array | None:
+def read_alpha(section: bytes | None, width: int, height: int, depth: int) -> Array | None:
     """Section 2, ALPHA: uint8 or uint16 [height, width]."""
     if section is None:
         return None
     mode, content = section[0], section[1:]
     if mode == 3:
         return np.full((height, width), content[0], np.uint8)
+    if mode == 5:
+        return stored_tile(content, 3, height, width, 1, depth)[:, :, 0]
     image = Image.open(io.BytesIO(content), formats=["WEBP" if mode == 2 else "PNG"])
     assert image.size == (width, height)
     if mode == 4:
@@ -240,6 +242,8 @@ def read(data: bytes, weights: Weights | None, range_decoder: Any) -> tuple[Arra
     if 0x86 in sections and sections[0x86][0] == 4:
         assert depth == 16
         needed.add(3)
+    if 0x86 in sections and sections[0x86][0] == 5:
+        needed.add(5)
 
     latents = 0 if weights is None else len(weights.tensors["exact/table/latent_shift"])
     y = np.zeros((latents, -(-height // 16), -(-width // 16)), np.int64)
@@ -274,5 +278,5 @@ def read(data: bytes, weights: Weights | None, range_decoder: Any) -> tuple[Arra
     for top, left, payload, mode in stored:
         h, w = min(side, height - top), min(side, width - left)
         samples[top : top + h, left : left + w] = stored_tile(payload, mode, h, w, channels, depth)
-    alpha = read_alpha(sections.get(0x86), width, height)
+    alpha = read_alpha(sections.get(0x86), width, height, depth)
     return samples.astype(np.uint8 if depth == 8 else "<u2"), alpha, digest.hexdigest()

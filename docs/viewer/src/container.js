@@ -17,7 +17,7 @@ const CHECK = 0x08;
 const ARRAY = 0x87;
 const FEATURES = 0x89;
 /** What was added to the format later and this page has not got, by the number in the section FEATURES. */
-const ADDED = { 1: "JPEG XL tiles", 2: "pixels of 16 bits without loss", 3: "transparency of 16 bits", 4: "pixels without loss" };
+const ADDED = { 1: "JPEG XL tiles", 2: "pixels of 16 bits without loss", 3: "transparency of 16 bits", 4: "pixels without loss", 5: "JPEG XL transparency" };
 const KNOWN = new Set([HEADER, TILES, ICC, EXIF, XMP, ALPHA, CHECK, ARRAY]);
 
 export const LATENTS = 0;
