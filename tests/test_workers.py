@@ -184,3 +184,12 @@ def test_missing_weights_are_said_once_before_any_worker_starts(album: Path, tmp
     run = vaecodec("compress", "-r", album, "-o", tmp_path / "packed", "-j", "2", "--model", "nonesuch")
     out, err = run.communicate()
     assert (run.returncode, out, err.count("\n")) == (4, "", 1)
+
+
+def test_a_damaged_tiff_is_one_line_whatever_its_library_prints(tmp_path: Path, photograph: np.ndarray) -> None:
+    source = tmp_path / "cut.tif"
+    Image.fromarray(photograph[:200, :200]).save(source, compression="tiff_lzw")
+    source.write_bytes(source.read_bytes()[:-20_000])
+    out, err = (run := vaecodec("compress", source)).communicate()
+    assert (run.returncode, out, err.count("\n")) == (3, "", 1)
+    assert err.startswith(f"vaecodec: {source}: damaged or cut short")

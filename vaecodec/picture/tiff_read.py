@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -39,6 +40,7 @@ _NEW_SUBFILE_TYPE, _BITS, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 254, 258, 338, 339
 _SMALLER_COPY, _MASK = 1, 4
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _INKS, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEG_COMPRESSIONS = (7, 33007)
+_UNCOMPRESSED = 1
 _LARGEST_SEGMENT = 1 << 26
 """Pixels of a tile or strip that are always taken: tiles may be larger than their picture."""
 _MOST_SAMPLES = 16
@@ -116,6 +118,7 @@ def tiff_planes(file: BinaryIO, name: str, max_pixels: int, page_number: int = 0
             raise UnsupportedPictureError(f"{name}: {samples} samples per pixel are no picture: choose three of them")
         segment = int(page.tilewidth) * int(page.tilelength) if page.is_tiled else 1
         check_size(segment, 1, max(max_pixels, _LARGEST_SEGMENT), f"{name}: a tile")
+        _check_segments(page, file, name)
         decoded = page.asarray()
         planes = decoded.reshape(samples, height, width) if page.planarconfig == 2 else None
         planes = decoded.reshape(height, width, samples) if planes is None else np.moveaxis(planes, 0, -1)
@@ -124,6 +127,14 @@ def tiff_planes(file: BinaryIO, name: str, max_pixels: int, page_number: int = 0
         raise
     except Exception as error:
         raise unreadable(name, error) from error
+
+
+def _check_segments(page: Any, file: BinaryIO, name: str) -> None:
+    """Refuses a page of which a compressed strip or tile is not all there: decoders fill in what they miss, without a word."""
+    size = file.seek(0, io.SEEK_END)
+    ends = (at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=False) if count)
+    if page.compression != _UNCOMPRESSED and max(ends, default=0) > size:
+        raise UnreadablePictureError(f"{name}: damaged or cut short: its samples end after the file")
 
 
 def _planes_of(page: Any, planes: npt.NDArray[Any], name: str) -> Planes:
@@ -202,6 +213,7 @@ def tiff_rows(file: BinaryIO, name: str, max_pixels: int, first_frame: bool = Fa
             blocks = plain_blocks(file, name, page.dataoffsets[0], (height, width, channels), dtype)
         else:
             check_size(segment, 1, max(max_pixels, _LARGEST_SEGMENT), f"{name}: a tile or strip")
+            _check_segments(page, file, name)
             blocks = _segment_blocks(page, name)
         if page.photometric == _WHITE_IS_ZERO:
             blocks = (~block for block in blocks)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec.errors import UnreadablePictureError
+from vaecodec.errors import UnreadablePictureError, UnsupportedPictureError
 from vaecodec.picture.picture import Picture, Samples
 
 DEEPEST = 65535
@@ -22,7 +22,10 @@ def sixteen_bits(values: _Numbers) -> tuple[Samples, tuple[str, ...]]:
 
     Raises:
         UnreadablePictureError: there is no number among them.
+        UnsupportedPictureError: complex numbers.
     """
+    if values.dtype.kind == "c":
+        raise UnsupportedPictureError("its samples are complex numbers: save their magnitude, or their phase")
     if values.dtype == np.uint16:
         return values.astype(np.uint16, copy=False), ()
     wide = values.astype(np.float64)
