@@ -187,6 +187,30 @@ def test_a_folder_that_cannot_be_made_costs_what_would_go_into_it(run: Any, albu
     assert (len(lines), tree(packed)) == (2, ["a.vaec", "trip"])
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_in_a_folder_is_not_waited_for(run: Any, album: Path, tmp_path: Path) -> None:
+    (album / "trip/broken.png").unlink()
+    os.mkfifo(album / "trip/pipe.png")
+    result = run("compress", "-r", album, "-o", tmp_path / "packed")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[-1] == "3 compressed, 3 other files left alone"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_names_are_printed_so_that_a_terminal_obeys_none_of_them(run: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in ("two\nlines", "red\x1b[31m", "bell\x07"):
+        Image.new("L", (3, 3)).save(folder / f"{name}.png")
+    (folder / "broken\x1b[31m.png").write_bytes(b"no picture")
+    result = run("compress", "-r", folder, "-o", tmp_path / "packed")
+    assert tree(tmp_path / "packed") == ["bell\x07.vaec", "red\x1b[31m.vaec", "two\nlines.vaec"]
+    assert (len(result.out.splitlines()), len(result.err.splitlines())) == (4, 1)
+    assert "two\\nlines.png -> " in result.out
+    assert "red\\x1b[31m.png -> " in result.out
+    assert not set(map(chr, range(32))) & set((result.out + result.err).replace("\n", ""))
+
+
 def test_an_empty_folder_is_done_at_once(run: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = run("compress", "-r", tmp_path / "empty")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import click
@@ -21,6 +22,8 @@ from vaecodec.errors import (
 
 SOME_FAILED = 1
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 # Errors about what is in an input. The library may have seen only its bytes, and then cannot name it.
 _ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError)
 
@@ -35,7 +38,12 @@ _OPTIONS: tuple[tuple[type[VaecodecError], str], ...] = (
 
 def say(message: object) -> None:
     """Prints one line on standard error."""
-    click.echo(f"vaecodec: {_line(message)}", err=True)
+    click.echo(f"vaecodec: {printable(_line(message))}", err=True)
+
+
+def printable(text: str) -> str:
+    """The text with its control characters as escapes: names of files may hold line breaks and what terminals obey."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def exit_code(error: BaseException) -> int:

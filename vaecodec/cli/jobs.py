@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 
 import click
 
-from vaecodec.cli.failures import SOME_FAILED, say
+from vaecodec.cli.failures import SOME_FAILED, printable, say
 from vaecodec.cli.outcomes import Job, Line, Outcome, Task, Trace, run_job
 from vaecodec.cli.progress import Progress
 from vaecodec.cli.signals import held, let_through
@@ -51,7 +51,7 @@ def run_all(
         outcomes.append(outcome)
         progress.clear()
         for line in outcome.lines:
-            click.echo(line.text, err=line.to_stderr)
+            click.echo(printable(line.text), err=line.to_stderr)
         if outcome.failure is not None and not failures_last:
             say(outcome.failure)
 
