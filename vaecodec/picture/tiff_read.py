@@ -26,13 +26,13 @@ from vaecodec.errors import (
     UnreadablePictureError,
     UnsupportedPictureError,
 )
-from vaecodec.picture.colour import to_srgb
+from vaecodec.picture.colour import INKS_CONVERTED, to_srgb
 from vaecodec.picture.picture import Samples
 from vaecodec.picture.picture_rows import PictureRows, check_size, plain_blocks
 from vaecodec.picture.recognise import CAMERA_RAW, is_camera_raw
 from vaecodec.picture.tiff_directories import Directories, read_directories
 from vaecodec.picture.tiff_metadata import ICC_TAG, tiff_metadata
-from vaecodec.picture.wide_numbers import rounded_to_8_bit, scaled, sixteen_bits, straight
+from vaecodec.picture.wide_numbers import DIVIDED, rounded_to_8_bit, scaled, sixteen_bits, straight
 
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -163,6 +163,7 @@ def _planes_of(page: Any, planes: npt.NDArray[Any], name: str) -> Planes:
         notes = (*notes, *said)
         alpha = None if alpha is None else sixteen_bits(alpha)[0]
     if alpha is not None and kinds[at or 0] == _PREMULTIPLIED:
+        notes = (*notes, DIVIDED) if alpha.min() < np.iinfo(alpha.dtype).max else notes
         colour = straight(colour, alpha)
     if int(page.photometric) == _WHITE_IS_ZERO:
         colour = ~colour
@@ -186,7 +187,8 @@ def _from_inks(page: Any, inks: Samples, name: str) -> tuple[Samples, tuple[str,
         )
     deep = inks.dtype == np.uint16
     image = Image.fromarray(rounded_to_8_bit(inks) if deep else inks, "CMYK")
-    return to_srgb(image, bytes(tag.value)), ("inks of 16 bits were converted with 8",) if deep else ()
+    notes = (INKS_CONVERTED, "inks of 16 bits were converted with 8") if deep else (INKS_CONVERTED,)
+    return to_srgb(image, bytes(tag.value)), notes
 
 
 def tiff_rows(file: BinaryIO, name: str, max_pixels: int, first_frame: bool = False) -> PictureRows | None:

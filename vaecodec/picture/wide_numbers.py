@@ -11,6 +11,8 @@ from vaecodec.errors import UnreadablePictureError, UnsupportedPictureError
 from vaecodec.picture.picture import Picture, Samples
 
 DEEPEST = 65535
+DIVIDED = "its colours were divided by their alpha"
+"""What is said about a picture whose colours were multiplied by it."""
 _Numbers = npt.NDArray[Any]
 
 
@@ -38,7 +40,10 @@ def sixteen_bits(values: _Numbers) -> tuple[Samples, tuple[str, ...]]:
     notes = () if finite.all() else ("samples that are no finite numbers became the nearest that are",)
     wide = np.nan_to_num(wide, nan=low, posinf=high, neginf=low)
     if values.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.rint(wide * DEEPEST).astype(np.uint16), notes
+        whole = np.rint(wide * DEEPEST).astype(np.uint16)
+        if not np.array_equal((whole / DEEPEST).astype(values.dtype)[finite], values[finite]):
+            notes = ("its floats were rounded to 16 bits", *notes)
+        return whole, notes
     scale = DEEPEST / (high - low) if high > low else 0.0
     notes = (f"its samples, {low:g} to {high:g}, became 0 to {DEEPEST}", *notes)
     return np.rint((wide - low) * scale).astype(np.uint16), notes
