@@ -184,10 +184,20 @@ class Encoder:
         rows = PictureRows(
             width, height, picture.channels, picture.bit_depth, [picture.samples], **vars(picture.metadata)
         )  # fmt: skip
-        alpha = None if picture.alpha is None else stored_alpha(picture.alpha)
+        with self._watch.time("lossless"):
+            alpha = (
+                None
+                if picture.alpha is None
+                else stored_alpha(picture.alpha, bit_depth=picture.bit_depth, effort=self._lossless_effort)
+            )
         made = self._rows_lossless(rows, alpha)
         samples = picture.samples
         return Encoded(made.data, made.quality, made.estimated_bits, made.seconds, 1, samples, lambda: samples)
+
+    @property
+    def _lossless_effort(self) -> int:
+        """Of JPEG XL."""
+        return _LOSSLESS_EFFORT.get(self._options.effort, 9)
 
     def _rows_lossless(self, rows: PictureRows, alpha: tuple[int, bytes] | None = None) -> EncodedFile:
         pixels = rows.width * rows.height
@@ -203,8 +213,9 @@ class Encoder:
             if self._options.check:
                 checksum = checksum_of(samples, checksum)
             with self._watch.time("lossless"):
-                effort = _LOSSLESS_EFFORT.get(self._options.effort, 9)
-                tiles += [smallest_tile(samples[grid.tiles[i].within(band)], effort) for i in grid.row(row)]
+                tiles += [
+                    smallest_tile(samples[grid.tiles[i].within(band)], self._lossless_effort) for i in grid.row(row)
+                ]
         with self._watch.time("container"):
             check = checksum if self._options.check else None
             container = Container(header, tuple(tiles), alpha=alpha, check=check, **sections_of(rows.metadata))

@@ -9,6 +9,7 @@ import numpy as np
 
 from vaecodec.bitstream.container import (
     ALPHA_CONSTANT,
+    ALPHA_JPEG_XL,
     ALPHA_PNG,
     ALPHA_PNG_16_BIT,
     ALPHA_WEBP,
@@ -24,18 +25,28 @@ from vaecodec.picture import LosslessPlanes, decode_lossless, encode_lossless, l
 from vaecodec.picture.lossless import Kind, encode_smallest
 from vaecodec.picture.picture import Samples
 
-_ALPHA_KINDS: Mapping[int, Kind] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_PNG_16_BIT: "PNG"}
-_ALPHA_MODES: Mapping[Kind, int] = {"PNG": ALPHA_PNG, "WEBP": ALPHA_WEBP}
+_ALPHA_KINDS: Mapping[int, Kind] = {
+    ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_PNG_16_BIT: "PNG", ALPHA_JPEG_XL: "JXL",
+}  # fmt: skip
+_ALPHA_MODES: Mapping[Kind, int] = {"PNG": ALPHA_PNG, "WEBP": ALPHA_WEBP, "JXL": ALPHA_JPEG_XL}
 _TILE_KINDS: Mapping[int, Kind] = {TILE_PNG: "PNG", TILE_WEBP: "WEBP", TILE_JPEG_XL: "JXL"}
 _TILE_MODES: Mapping[Kind, int] = {kind: mode for mode, kind in _TILE_KINDS.items()}
 
 
-def stored_alpha(alpha: Samples) -> tuple[int, bytes]:
-    """uint8 or uint16 [H, W] -> mode and bytes of the ALPHA section."""
+def stored_alpha(alpha: Samples, *, bit_depth: int = 8, effort: int | None = None) -> tuple[int, bytes]:
+    """uint8 or uint16 [H, W] -> mode and bytes of the ALPHA section.
+
+    Args:
+        alpha: the plane.
+        bit_depth: of the samples beside it: JPEG XL has no other.
+        effort: of JPEG XL, for the smallest that the libraries here make; None: PNG or WebP, quickly.
+    """
     if alpha.dtype == np.uint8 and (alpha == alpha[0, 0]).all():
         return ALPHA_CONSTANT, bytes((int(alpha[0, 0]),))
-    planes = encode_lossless(alpha[:, :, np.newaxis])
-    if alpha.dtype != np.uint8:
+    plane = np.ascontiguousarray(alpha[:, :, np.newaxis])
+    smallest = effort is not None and bit_depth == 8 * alpha.itemsize and alpha.size <= DEFAULT_LIMITS.max_tile_pixels
+    planes = encode_smallest(plane, effort=effort or 0) if smallest else encode_lossless(plane)
+    if planes.kind == "PNG" and alpha.dtype != np.uint8:
         return ALPHA_PNG_16_BIT, planes.data
     return _ALPHA_MODES[planes.kind], planes.data
 
@@ -49,6 +60,8 @@ def read_alpha(container: Container) -> Samples | None:
     if mode == ALPHA_CONSTANT:
         return np.full((height, width), data[0], np.uint8)
     planes, depth = LosslessPlanes(_ALPHA_KINDS[mode], data), 16 if mode == ALPHA_PNG_16_BIT else 8
+    if mode == ALPHA_JPEG_XL:
+        depth = container.header.bit_depth
     return decode_lossless(planes, width, height, 1, "the alpha plane", bit_depth=depth)[:, :, 0]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from vaecodec.errors import UnsupportedPictureError
-from vaecodec.picture.colour import to_srgb
+from vaecodec.picture.colour import INKS_CONVERTED, to_srgb
 from vaecodec.picture.metadata import Density, density
 from vaecodec.picture.picture import Planes
 from vaecodec.picture.png_chunks import PngColour
@@ -51,7 +51,7 @@ def check_mode(image: Image.Image, name: str) -> None:
 def planes_in_memory(image: Image.Image) -> Planes:
     """The samples of a loaded image, of any mode that `check_mode` lets through."""
     if image.mode == "CMYK":
-        return to_srgb(image, image.info["icc_profile"]), None, ()
+        return to_srgb(image, image.info["icc_profile"]), None, (INKS_CONVERTED,)
     if image.mode.startswith("I;16") or image.mode in WIDE_MODES:
         return _wide_planes(image)
     grey = image.mode in GREY_MODES

@@ -162,7 +162,7 @@ def _read_with_pillow(request: _Request) -> Picture:
             request.file.seek(0)
             image = Image.open(request.file, formats=_PILLOW_FORMATS)
     except Image.DecompressionBombError as error:
-        raise LimitError(f"{name}: more pixels than Pillow takes: {error}") from error
+        raise LimitError(f"{name}: more pixels than the limit: scale it down, or raise the limit") from error
     except MemoryError:
         raise
     except Exception as error:

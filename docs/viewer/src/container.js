@@ -15,6 +15,9 @@ const XMP = 0x05;
 const ALPHA = 0x86;
 const CHECK = 0x08;
 const ARRAY = 0x87;
+const FEATURES = 0x89;
+/** What was added to the format later and this page has not got, by the number in the section FEATURES. */
+const ADDED = { 1: "JPEG XL tiles", 2: "pixels of 16 bits without loss", 3: "transparency of 16 bits", 4: "pixels without loss", 5: "JPEG XL transparency" };
 const KNOWN = new Set([HEADER, TILES, ICC, EXIF, XMP, ALPHA, CHECK, ARRAY]);
 
 export const LATENTS = 0;
@@ -62,6 +65,7 @@ export function readContainer(bytes) {
     if (end + 4 > bytes.length) throw damaged("it is cut off");
     if (crc32(bytes.subarray(at, end)) !== uint32(bytes, end)) throw damaged(`section ${tagName(tag)} has a wrong checksum`);
     if (sections.has(tag)) throw damaged(`section ${tagName(tag)} is there twice`);
+    if (tag === FEATURES) throw new FileError(needs(bytes.subarray(start, end)));
     if (tag >= 0x80 && !KNOWN.has(tag)) {
       throw new FileError(`This file needs something that this page does not know (section ${tagName(tag)}). Get a newer page.`);
     }
@@ -83,6 +87,15 @@ export function readContainer(bytes) {
     check: check ? uint32(check, 0) : null,
     packed: { icc: sections.get(ICC), exif: sections.get(EXIF), xmp: sections.get(XMP) },
   };
+}
+
+/** @param {Uint8Array} features @returns {string} */
+function needs(features) {
+  const unknown = features.find((number) => !ADDED[number]);
+  if (features.length === 0) throw damaged("its list of features is empty");
+  if (unknown !== undefined) return `This file needs something that this page does not know (feature ${unknown}). Get a newer page.`;
+  const what = [...features].map((number) => ADDED[number]).join(", ");
+  return `This file has ${what}, which this page cannot show: turn it into a PNG with "vaecodec decompress".`;
 }
 
 /** @param {Uint8Array} payload @returns {Header} */
