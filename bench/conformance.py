@@ -21,7 +21,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaecodec.errors import VaecodecError
-from vaecodec.picture import READABLE_EXTENSIONS, Picture, read_picture
+from vaecodec.picture import Picture, read_picture
+from vaecodec.picture_files import READABLE_EXTENSIONS
 
 _MORE_EXTENSIONS = frozenset(
     {
@@ -79,7 +80,7 @@ def expected(path: Path, picture: Picture) -> Planes | None:
     data = path.read_bytes()
     try:
         if picture.bit_depth == 16:
-            return _deep(path, data, picture)
+            return _high_bit_depth(path, data, picture)
         if path.suffix.lower() in (".heic", ".heif", ".hif"):
             import pillow_heif
 
@@ -98,7 +99,7 @@ def expected(path: Path, picture: Picture) -> Planes | None:
         return None
 
 
-def _deep(path: Path, data: bytes, picture: Picture) -> Planes | None:
+def _high_bit_depth(path: Path, data: bytes, picture: Picture) -> Planes | None:
     import imagecodecs
     import tifffile
 

@@ -85,11 +85,11 @@ def test_modes_come_back_as_they_went(photo: Image.Image, mode: str, tmp_path: P
 
 
 def test_16_bits_are_kept_in_grey_and_opened_as_8_in_colour(codec: Codec, photograph: np.ndarray) -> None:
-    deep = photograph[:40, 160:200].astype(np.uint16) * 257
-    back = Image.open(saved(Image.fromarray(deep[:, :, 1]), quality=95))
+    wide = photograph[:40, 160:200].astype(np.uint16) * 257
+    back = Image.open(saved(Image.fromarray(wide[:, :, 1]), quality=95))
     assert back.mode == "I;16"
-    assert np.abs(np.array(back, int) - deep[:, :, 1]).mean() < 3 * 257
-    colour = Image.open(io.BytesIO(codec.compress(deep, quality=95)))
+    assert np.abs(np.array(back, int) - wide[:, :, 1]).mean() < 3 * 257
+    colour = Image.open(io.BytesIO(codec.compress(wide, quality=95)))
     assert colour.mode == "RGB"
     assert np.abs(np.array(colour, int) - photograph[:40, 160:200]).mean() < 3
 

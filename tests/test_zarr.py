@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vaecodec.codec.rate_control import MEASURES
 from vaecodec.errors import DamagedFileError, UsageError
 from vaecodec.evaluation import psnr
+from vaecodec.metrics import ssimulacra2
 
 numcodecs = pytest.importorskip("numcodecs", reason="numcodecs is not installed")
 zarr = pytest.importorskip("zarr", reason="zarr is not installed")
@@ -72,9 +74,28 @@ def test_effort_is_spent_on_chunks(pictures: np.ndarray) -> None:
 
 
 def test_settings_that_contradict_are_refused() -> None:
-    for wrong in ({"quality": 50, "psnr": 40}, {"quality": 101}):
+    for wrong in ({"quality": 50, "psnr": 40}, {"psnr": 40, "ssimulacra2": 80}, {"quality": 101}, {"butteraugli": 1}):
         with pytest.raises(UsageError):
             numcodecs.get_codec({"id": "vaecodec"} | wrong)
+
+
+def test_chunks_take_every_target(pictures: np.ndarray) -> None:
+    codec = numcodecs.get_codec({"id": "vaecodec", "ssimulacra2": 75})
+    back = codec.decode(codec.encode(pictures))
+    assert all(ssimulacra2(original, picture) >= 75 for original, picture in zip(pictures, back, strict=True))
+    for target in MEASURES:
+        config = numcodecs.get_codec({"id": "vaecodec", target: 0.9}).get_config()
+        assert config[target] == 0.9 and not (MEASURES.keys() - {target, "psnr"}) & config.keys()
+
+
+@pytest.mark.skipif(not ZARR_3, reason="needs zarr 3")
+@pytest.mark.parametrize("target", MEASURES)
+def test_the_serializer_keeps_every_target(target: str) -> None:
+    from vaecodec.zarr import Vaecodec
+
+    codec = Vaecodec(**{target: 0.9})
+    assert codec.to_dict()["configuration"] == {target: 0.9, "model": "eye"}
+    assert Vaecodec.from_dict(codec.to_dict()) == codec
 
 
 def test_damaged_chunks_are_refused(pictures: np.ndarray) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vaecodec.atomic import check_output, write_atomically
 from vaecodec.bitstream.container import (
     KIND_PICTURE,
     TILE_LATENTS,
     VERSION,
     WITHOUT_MODEL,
+    Container,
     Limits,
     read_container,
     read_header,
@@ -31,9 +30,7 @@ from vaecodec.codec.options import (
     Tiling,
 )
 from vaecodec.codec.sections import metadata_of
-from vaecodec.errors import MissingExtraError, UsageError
 from vaecodec.installed import IMAGE_MODELS, ModelCard, find_weights, installed_weights, model_cards
-from vaecodec.models.weights import load_weights
 from vaecodec.models.weights_file import named_id
 from vaecodec.picture import Picture, PictureSource
 from vaecodec.sources import FileSource, bytes_of
@@ -54,12 +51,12 @@ __all__ = [
     "Tiling",
     "compress",
     "decompress",
-    "export_onnx",
     "find_codec_for",
     "find_weights",
     "info",
     "installed_weights",
     "list_models",
+    "read_container",
     "shared_codec",
 ]
 
@@ -84,11 +81,11 @@ def shared_codec(model: str | Path = DEFAULT_MODEL, access: Access = DEFAULT_ACC
     return _shared_codec(find_weights(model), access.changed(**given))
 
 
-def find_codec_for(data: FileSource, access: Access = DEFAULT_ACCESS, **given: Any) -> Codec:
+def find_codec_for(data: FileSource | Container, access: Access = DEFAULT_ACCESS, **given: Any) -> Codec:
     """The codec that a file needs, by the model id in its header.
 
     Args:
-        data: the file; its first bytes are enough. A path, or an open file, which is read then.
+        data: the file; its first bytes are enough. A path, or an open file, which is read then. Or the container that was read.
         access: where models are looked for and what computes them.
         given: fields of it by name: ``models``, ``device``, ``backend``, ``threads``, ``limits``; see
             :class:`~vaecodec.codec.options.Access`.
@@ -99,7 +96,8 @@ def find_codec_for(data: FileSource, access: Access = DEFAULT_ACCESS, **given: A
         MissingExtraError: the packages of the backend are not installed.
     """
     access = access.changed(**given)
-    model_id = read_header(bytes_of(data), limits=access.limits).model_id
+    header = data.header if isinstance(data, Container) else read_header(bytes_of(data), limits=access.limits)
+    model_id = header.model_id
     if model_id == WITHOUT_MODEL:
         # What is stored without loss any codec reads.
         return shared_codec(access.model, access)
@@ -122,8 +120,8 @@ def decompress(
     data: FileSource, *, models: Sequence[str | Path] = (), device: str = "auto", backend: str = "auto"
 ) -> Picture:
     """File (bytes, a path or a binary file) to picture, by whatever model made it; see :meth:`Codec.decompress` and :func:`find_codec_for`."""
-    whole = bytes_of(data)
-    return find_codec_for(whole, models=models, device=device, backend=backend).decompress(whole)
+    container = read_container(bytes_of(data))
+    return find_codec_for(container, models=models, device=device, backend=backend).decompress(container)
 
 
 def info(data: FileSource, access: Access = DEFAULT_ACCESS, *, latents: bool = False, **given: Any) -> dict[str, Any]:
@@ -166,42 +164,10 @@ def info(data: FileSource, access: Access = DEFAULT_ACCESS, *, latents: bool = F
         facts[f"{name}_bytes"] = None if metadata is None else len(metadata)
     facts["check"] = None if container.check is None else f"{container.check:08x}"
     if latents:
-        facts["latents_sha256"] = find_codec_for(whole, access).latents_digest(container, limits=access.limits)
+        facts["latents_sha256"] = find_codec_for(container, access).latents_digest(container)
     return facts
 
 
 def list_models() -> list[ModelCard]:
     """The installed models."""
     return model_cards()
-
-
-def export_onnx(model: str | Path, folder: Path, *, overwrite: bool = False) -> list[Path]:
-    """Writes the decoding half of a model as ONNX graphs and tables; docs/onnx.md says what is in the files.
-
-    Args:
-        model: name of installed weights, or path of a weights file.
-        folder: it is made if need be.
-        overwrite: whether files of these names may be replaced.
-
-    Returns:
-        The files.
-
-    Raises:
-        MissingExtraError: the package onnx is not installed.
-        WeightsError: no such weights, or damaged ones.
-        OutputExistsError: a file is there already.
-    """
-    if find_spec("onnx") is None:
-        raise MissingExtraError("ONNX graphs need the package onnx: pip install 'vaecodec[onnx]'")
-    from vaecodec.backends.onnx_export import exported_files
-
-    contents = exported_files(load_weights(find_weights(model)))
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is a file: name a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {folder / name: data for name, data in contents.items()}
-    for path in paths:
-        check_output(path, overwrite=overwrite)
-    for path, data in paths.items():
-        write_atomically(path, data, overwrite=overwrite)
-    return list(paths)

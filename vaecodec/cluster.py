@@ -144,7 +144,7 @@ def plan(inputs: Sequence[str], output: str, settings: Settings, *, force: bool 
         PictureNotFoundError: an input is not there.
         MissingExtraError: fsspec, or its package for a store, is not installed.
     """
-    from vaecodec.picture import READABLE_EXTENSIONS
+    from vaecodec.picture_files import READABLE_EXTENSIONS
 
     recorded = {} if force else {row["source"]: row for row in read_manifest(output)}
     files = _find(output)

@@ -1,7 +1,7 @@
 """A numcodecs codec: chunks of pictures in zarr stores and wherever else numcodecs are used.
 
     >>> import numpy as np, numcodecs
-    >>> codec = numcodecs.get_codec({"id": "vaecodec", "psnr": 40})
+    >>> codec = numcodecs.get_codec({"id": "vaecodec", "ssimulacra2": 80})
     >>> pictures = np.tile(np.arange(64, dtype=np.uint8)[:, None, None], (4, 1, 48, 3))
     >>> codec.decode(codec.encode(pictures)).shape
     (4, 64, 48, 3)
@@ -16,7 +16,7 @@ A chunk (H, W) or (H, W, 3) becomes a ``.vaec`` file as it is; a chunk (N, H, W,
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from numcodecs.registry import register_codec
 
 from vaecodec.bitstream.container import is_vaecodec_file
 from vaecodec.codec.options import DEFAULT_MODEL, EncodeOptions
+from vaecodec.codec.rate_control import MEASURES
 from vaecodec.errors import DamagedFileError, UsageError
 
 _STACK_MAGIC = b"VAEN"
@@ -45,6 +46,7 @@ class Vaecodec(Codec):
         psnr: float | None = None,
         model: str = DEFAULT_MODEL,
         effort: int | None = None,
+        **target: float | None,
     ) -> None:
         """Sets what every picture is compressed to.
 
@@ -53,15 +55,16 @@ class Vaecodec(Codec):
             psnr: in place of a quality: every picture gets the smallest file of at least so many dB.
             model: name of installed weights, or path of a weights file.
             effort: 0 (fast) to 9: what to spend on a smaller file; by default vaecodec's own.
+            target: in place of a quality or a PSNR another of the targets: ``ssimulacra2``, ``ms_ssim``, ``size`` or ``bpp``.
 
         Raises:
-            UsageError: both a quality and a PSNR, or a quality out of range.
+            UsageError: both a quality and a target, a target that there is not, or a quality out of range.
         """
-        self._options = EncodeOptions().changed(quality=quality, psnr=psnr, effort=effort)
-        self.quality = quality
-        self.psnr = psnr
-        self.model = model
-        self.effort = effort
+        check_target_names(target)
+        self._options = EncodeOptions().changed(quality=quality, psnr=psnr, effort=effort, **target)
+        self.quality, self.psnr, self.model, self.effort = quality, psnr, model, effort
+        # What numcodecs stores is every attribute without a leading underscore.
+        self.__dict__.update({name: value for name, value in target.items() if value is not None})
 
     def encode(self, buf: Any) -> bytes:
         """Compresses a chunk.
@@ -70,7 +73,7 @@ class Vaecodec(Codec):
             buf: uint8 [H, W], [H, W, 3] or [N, H, W, 3], C order.
 
         Raises:
-            UsageError: another dtype, shape or order, or a PSNR that cannot be reached.
+            UsageError: another dtype, shape or order, or a target that cannot be reached.
         """
         chunk = np.asarray(buf)
         check_chunk(chunk.shape, chunk.dtype)
@@ -106,9 +109,19 @@ class Vaecodec(Codec):
         return shared_codec(self.model).encode(samples, self._options).data
 
     def _decompress(self, data: bytes) -> Chunk:
-        from vaecodec.api import find_codec_for
+        from vaecodec.api import decompress
 
-        return find_codec_for(data, models=[self.model]).decompress(data).samples
+        return decompress(data, models=[self.model]).samples
+
+
+def check_target_names(target: Mapping[str, object]) -> None:
+    """Refuses what is no target.
+
+    Raises:
+        UsageError: names it.
+    """
+    if unknown := target.keys() - MEASURES.keys():
+        raise UsageError(f"{', '.join(sorted(unknown))}: unknown: the targets are {', '.join(MEASURES)}")
 
 
 def check_chunk(shape: Sequence[int], dtype: npt.DTypeLike) -> None:

@@ -37,12 +37,15 @@ from vaecodec.bitstream.container import (
     KIND_PICTURE,
     MAGIC,
     VERSION,
+    Container,
     Limits,
     is_vaecodec_file,
+    read_container,
     read_front,
     tile_count,
 )
 from vaecodec.codec.options import Access
+from vaecodec.codec.rate_control import MEASURES
 from vaecodec.errors import FileFormatError, UsageError, VaecodecError
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ MIME_TYPE = "image/x-vaec"
 _LIMITS = Limits(max_pixels=sys.maxsize)
 _ACCESS = Access(limits=_LIMITS)
 # Those of `compress` that `save` hands on.
-_OPTIONS = ("quality", "lossless", "model", "effort", "check", "size", "bpp", "psnr", "ms_ssim", "ssimulacra2")
+_OPTIONS = ("quality", "lossless", "model", "effort", "check", *MEASURES)
 _EXIF_PREFIX = b"Exif\0\0"
 _MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 
@@ -123,7 +126,8 @@ class VaecImageFile(ImageFile.ImageFile):
             if inside and self._cropped_pixels < self.width * self.height:
                 data, region = self._bytes(), (left, top, right - left, bottom - top)
                 with _errors_of_pillow():
-                    part = _codec_for(data).decompress_region(data, region, limits=_LIMITS)
+                    container, codec = _opened(data)
+                    part = codec.decompress_region(container, region)
                 image = Image.frombytes(self.mode, region[2:], _planes(part, self.mode).tobytes())
                 image.info = self.info.copy()
                 return image
@@ -200,16 +204,16 @@ def _encode(image: Image.Image, options: dict[str, Any]) -> bytes:
 
 
 def _decode(data: bytes) -> Picture:
-    codec = _codec_for(data)
-    if ImageFile.LOAD_TRUNCATED_IMAGES:
-        return codec.salvage(data, limits=_LIMITS).picture
-    return codec.decompress(data, limits=_LIMITS)
+    container, codec = _opened(data, keep_damaged=ImageFile.LOAD_TRUNCATED_IMAGES)
+    return codec.salvage(container).picture if ImageFile.LOAD_TRUNCATED_IMAGES else codec.decompress(container)
 
 
-def _codec_for(data: bytes) -> Codec:
+def _opened(data: bytes, *, keep_damaged: bool = False) -> tuple[Container, Codec]:
+    """A file, read, and the codec that it needs."""
     from vaecodec.api import find_codec_for
 
-    return find_codec_for(data, _ACCESS)
+    container = read_container(data, limits=_LIMITS, keep_damaged=keep_damaged)
+    return container, find_codec_for(container, _ACCESS)
 
 
 def _planes(picture: Picture, mode: str) -> Any:

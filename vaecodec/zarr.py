@@ -16,7 +16,7 @@ format 2 take :class:`vaecodec.numcodecs.Vaecodec` as their compressor.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from zarr.abc.codec import ArrayBytesCodec
@@ -40,12 +40,20 @@ class Vaecodec(ArrayBytesCodec):
         psnr: in place of a quality: every picture gets the smallest file of at least so many dB.
         model: name of installed weights, or path of a weights file.
         effort: 0 (fast) to 9: what to spend on a smaller file; by default vaecodec's own.
+        ssimulacra2: in place of a quality, as ``psnr``: the smallest file of at least this score.
+        ms_ssim: the smallest file of at least this MS-SSIM.
+        size: the best file of at most so many bytes.
+        bpp: the best file of at most so many bits per pixel.
     """
 
     quality: float | None = None
     psnr: float | None = None
     model: str = DEFAULT_MODEL
     effort: int | None = None
+    ssimulacra2: float | None = None
+    ms_ssim: float | None = None
+    size: float | None = None
+    bpp: float | None = None
 
     is_fixed_size = False
 
@@ -53,7 +61,11 @@ class Vaecodec(ArrayBytesCodec):
         self._chunks()
 
     def _chunks(self) -> _Chunks:
-        return _Chunks(self.quality, self.psnr, self.model, self.effort)
+        return _Chunks(**self._given())
+
+    def _given(self) -> dict[str, Any]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Vaecodec:
@@ -62,8 +74,7 @@ class Vaecodec(ArrayBytesCodec):
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as it is written in an array's metadata."""
-        given = {"quality": self.quality, "psnr": self.psnr, "model": self.model, "effort": self.effort}
-        return {"name": NAME, "configuration": {name: value for name, value in given.items() if value is not None}}
+        return {"name": NAME, "configuration": self._given()}
 
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:
         """Refuses arrays whose chunks are not pictures, before anything is written."""

@@ -19,13 +19,13 @@ from vaecodec.vae.training import VaeTrainSettings, train_vae
 OVER_FITTED: dict[str, Any] = {
     "limit": 500,
     "steps": 3000,
-    "judge_every": 100,
-    "judge_items": 500,
+    "validate_every": 100,
+    "validation_items": 500,
     "batch": 50,
     "ema": 0.98,
 }
 COLLAPSED: dict[str, Any] = {
-    "widths": "256,256,256,256", "beta": 8.0, "steps": 1500, "judge_every": 100, "judge_items": 500, "ema": 0.98,
+    "widths": "256,256,256,256", "beta": 8.0, "steps": 1500, "validate_every": 100, "validation_items": 500, "ema": 0.98,
 }  # fmt: skip
 RUNS: dict[str, dict[str, Any]] = {
     "to-the-end": OVER_FITTED,

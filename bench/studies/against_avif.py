@@ -21,7 +21,7 @@ from vaecodec.errors import UsageError
 from vaecodec.evaluation import AVIF, EYE_WINDOWS, CodecAdapter, VaecodecAdapter, bd_rate, bits_per_pixel, psnr
 from vaecodec.evaluation.tables import bd_rate_cell, text_table
 from vaecodec.metrics import ssimulacra2
-from vaecodec.training.pictures import find_pictures
+from vaecodec.picture_files import find_plain_pictures
 
 QUALITIES = (15.0, 30.0, 42.0, 54.0, 65.0, 75.0, 83.0, 89.0, 93.0)
 AVIF_QUALITIES = (10.0, 22.0, 34.0, 46.0, 58.0, 70.0, 80.0, 88.0, 94.0)
@@ -70,7 +70,7 @@ def main(folders: tuple[Path, ...], model: str) -> None:
     ours = VaecodecAdapter(vaecodec.Codec(model, threads=1), QUALITIES)
     for folder in folders:
         measured = {}
-        for path in find_pictures(folder):
+        for path in find_plain_pictures(folder):
             samples = rgb_samples(path)
             measured[path.name] = measure(ours, samples, QUALITIES), measure(AVIF, samples, AVIF_QUALITIES)
         means = [

@@ -21,7 +21,8 @@ from distributed import Client, LocalCluster
 from vaecodec.api import Codec
 from vaecodec.cluster import Result, Row, Settings, compress_on_dask, read_manifest
 from vaecodec.evaluation import psnr
-from vaecodec.picture import READABLE_EXTENSIONS, Picture, read_picture, write_picture
+from vaecodec.picture import Picture, read_picture, write_picture
+from vaecodec.picture_files import READABLE_EXTENSIONS
 
 SIDE = 128
 

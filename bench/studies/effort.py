@@ -21,7 +21,7 @@ from vaecodec.api import MAX_EFFORT, Codec
 from vaecodec.evaluation import EYE_WINDOWS, psnr, ssimulacra2
 from vaecodec.evaluation.bd_rate import FEWEST_POINTS, WINDOWS, bd_rate
 from vaecodec.picture import Picture, read_picture
-from vaecodec.training.pictures import find_pictures
+from vaecodec.picture_files import find_plain_pictures
 
 
 def measure(
@@ -55,7 +55,7 @@ def main(folder: Path, efforts: str, qualities: str, limit: int, side: int, thre
     steps, levels = [int(e) for e in efforts.split(",")], [float(q) for q in qualities.split(",")]
     if 0 not in steps or not all(0 <= e <= MAX_EFFORT for e in steps) or len(levels) < FEWEST_POINTS:
         raise click.UsageError(f"--efforts must hold 0 and be up to {MAX_EFFORT}; -q needs {FEWEST_POINTS} or more")
-    paths = find_pictures(folder)
+    paths = find_plain_pictures(folder)
     if limit:
         paths = paths[:: max(1, len(paths) // limit)][:limit]
     pictures = [read_picture(path) for path in paths]

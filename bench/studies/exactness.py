@@ -27,8 +27,8 @@ from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings
 from vaecodec.models.weights import load_weights
 from vaecodec.picture import read_picture
+from vaecodec.picture_files import find_plain_pictures
 from vaecodec.training.checkpoints import read_checkpoint
-from vaecodec.training.pictures import find_pictures
 
 
 @torch.inference_mode()
@@ -44,7 +44,7 @@ def compare(
     x = torch.from_numpy(samples)[None]
     q = torch.tensor([quality / 100])
     v = model.analyse(x, q)
-    passed = model(x, q, hard=True)
+    output = model(x, q, quantise=True)
     groups: list[tuple[IntArray, IntArray]] = []
     z = hyper_symbols(model, v)
     latents = encode_tile(
@@ -55,7 +55,7 @@ def compare(
     exact_samples = synthesis(y16, quality16_from_percent(quality)).numpy()
     float_samples = _rounded(model.synthesise(y16[None].float() / 16, q))
     return {
-        "float_bits": float(passed.bits_y + passed.bits_z),
+        "float_bits": float(output.bits_y + output.bits_z),
         "exact_bits": exact_bits,
         "float_psnr": psnr(samples, float_samples),
         "exact_psnr": psnr(samples, exact_samples),
@@ -84,7 +84,7 @@ def main(checkpoint: Path, weights: Path, folder: Path, qualities: str) -> None:
     for quality in map(float, qualities.split(",")):
         rows = [
             compare(model, prior, synthesis, tables, samples[: h // 64 * 64, : w // 64 * 64], quality)
-            for samples in (read_picture(path).samples for path in find_pictures(folder))
+            for samples in (read_picture(path).samples for path in find_plain_pictures(folder))
             for h, w in [samples.shape[:2]]
         ]
         mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

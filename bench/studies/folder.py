@@ -34,7 +34,7 @@ def make(photos: Path, folder: Path, count: int) -> list[Path]:
     """Writes the files in some subfolders; returns the five broken ones."""
     paths = sorted(photos.iterdir())
     rng = np.random.default_rng(5)
-    kinds = ("jpeg", "png", "grey", "palette", "alpha", "webp", "tiff", "deep")
+    kinds = ("jpeg", "png", "grey", "palette", "alpha", "webp", "tiff", "16-bit")
     files = []
     for number in range(count):
         samples = read_picture(paths[number % len(paths)]).samples
@@ -48,7 +48,7 @@ def make(photos: Path, folder: Path, count: int) -> list[Path]:
             picture, name = Picture(crop, alpha=np.tile(np.arange(SIDE, dtype=np.uint8), (len(crop), 1))), "png"
         elif kind == "palette":
             picture, name = Picture(crop // 64 * 85), "png"
-        elif kind == "deep":
+        elif kind == "16-bit":
             picture, name = Picture(crop.astype(np.uint16) * 257), "png"
         path = folder / f"album{number % 7}" / f"{number:03d}{OUTPUT_FORMATS[name].extensions[0]}"
         path.parent.mkdir(exist_ok=True)

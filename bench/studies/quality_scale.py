@@ -21,7 +21,7 @@ import vaecodec
 from vaecodec.evaluation.peers import VaecodecAdapter
 from vaecodec.metrics.ssimulacra2 import ssimulacra2
 from vaecodec.picture import read_picture
-from vaecodec.training.pictures import find_pictures
+from vaecodec.picture_files import find_plain_pictures
 
 ANCHORS = 21
 """Of the finished model: every fifth quality has a row of its own, linear between them."""
@@ -57,7 +57,7 @@ def places_of_scores(measured: Sequence[float], scores: Sequence[float]) -> list
 )
 @click.option("--most", default=0, help="Use this many pictures, spread over the folder; 0: all.")
 def main(weights: Path, folder: Path, out: Path, most: int) -> None:
-    paths = find_pictures(folder)
+    paths = find_plain_pictures(folder)
     if most:
         paths = paths[:: max(1, len(paths) // most)][:most]
     codec = VaecodecAdapter(vaecodec.Codec(weights), ())

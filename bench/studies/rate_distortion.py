@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from vaecodec.errors import UsageError, VaecodecError
 from vaecodec.evaluation import PEERS, CodecAdapter, Measurement, VaecodecAdapter, bd_rates, curve, falls, find_pictures
-from vaecodec.evaluation.curves import json_ready, measure, rows_as_csv
+from vaecodec.evaluation.curves import json_ready, measure_pictures, rows_as_csv
 from vaecodec.evaluation.tables import bd_rate_cell, curve_table, text_table
 from vaecodec.picture import read_picture
 from vaecodec.version import __version__
@@ -48,13 +48,7 @@ def main() -> int:
     codecs = [adapter(name, qualities, options.model, options.device) for name in names]
     paths = find_pictures(options.folder)[: options.first]
 
-    rows: list[Measurement] = []
-    for name, samples in read_all(paths):
-        for codec in codecs:
-            rows += [measure(codec, name, samples, q, with_ms_ssim=options.ms_ssim) for q in codec.settings]
-        print(f"{name}: {len(rows)} files measured", file=sys.stderr)
-
-    by_codec = {codec.name: [row for row in rows if row.codec == codec.name] for codec in codecs}
+    by_codec = measure_pictures(codecs, read_all(paths), with_ms_ssim=options.ms_ssim)
     curves = {name: curve(measured) for name, measured in by_codec.items()}
     for name, points in curves.items():
         print(f"\n{name}, {len(paths)} pictures of {options.folder.name}\n{curve_table(points)}")
@@ -75,7 +69,7 @@ def main() -> int:
         print("\n".join(problems) if problems else "rate and PSNR rise at every step on every picture")
 
     if options.csv:
-        options.csv.write_text(rows_as_csv(rows))
+        options.csv.write_text(rows_as_csv([row for rows in by_codec.values() for row in rows]))
     if options.json:
         summary = {
             "folder": options.folder.name,
@@ -102,6 +96,7 @@ def adapter(name: str, qualities: tuple[float, ...], model: str | None, device: 
 
 def read_all(paths: list[Path]) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
     for path in paths:
+        print(path.stem, file=sys.stderr)
         yield path.stem, read_picture(path).samples
 
 

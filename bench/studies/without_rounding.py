@@ -16,9 +16,9 @@ import torch
 from vaecodec.evaluation.tables import text_table
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings
+from vaecodec.picture_files import find_plain_pictures
 from vaecodec.training.checkpoints import read_checkpoint
 from vaecodec.training.image import fixed_crops
-from vaecodec.training.pictures import find_pictures
 
 
 @click.command()
@@ -31,13 +31,13 @@ def main(checkpoint: Path, pictures: Path, qualities: str) -> None:
     state = read_checkpoint(checkpoint, torch.device("cpu"))
     model = ImageModel(ImageSettings.from_dict(state["sizes"])).eval()
     model.load_state_dict(state["average"])
-    x = fixed_crops(find_pictures(pictures), 20, 192)
+    x = fixed_crops(find_plain_pictures(pictures), 20, 192)
     rows = []
     for quality in map(float, qualities.split(",")):
         q = torch.full((len(x),), quality / 100)
         errors = [
             ((samples.clamp(0, 255) - x.float()) ** 2).flatten(1).mean(1)
-            for samples in (model.synthesise(model.analyse(x, q), q), model(x, q, hard=True).x_hat)
+            for samples in (model.synthesise(model.analyse(x, q), q), model(x, q, quantise=True).x_hat)
         ]
         psnr = [float((10 * torch.log10(255**2 / error)).mean()) for error in errors]
         rows.append(

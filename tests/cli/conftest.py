@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vaecodec.bitstream.container import KIND_PICTURE
 from vaecodec.codec.options import DEFAULT_OPTIONS, Access, EncodeOptions
 from vaecodec.errors import DamagedFileError, NotVaecodecFileError, UnknownModelError, WeightsNotFoundError
 from vaecodec.picture import Picture, read_picture
 
 MARK = b"fake"
+OTHER_MODEL = b"\xff\xff\xff\xff"
 
 
 @dataclass(frozen=True)
@@ -73,24 +75,24 @@ class FakeApi:
                     {"model": 0.1},
                 )
 
-            def open(self, data: bytes, *, limits: Any = None, keep_damaged: bool = False) -> SimpleNamespace:
-                height, width, channels = np.frombuffer(data[4:16], "<u4")
-                if len(data) < 17 + int(height * width * channels):
-                    raise DamagedFileError("the data: checksum does not match: damaged: fetch it again")
-                header = SimpleNamespace(width=int(width), height=int(height), channels=int(channels))
-                return SimpleNamespace(data=data, header=header, alpha=None, check=1 if data[16] else None)
-
             def decompress(self, file: Any) -> Picture:
-                data = (self.open(file) if isinstance(file, bytes) else file).data
+                data = file if isinstance(file, bytes) else file.data
                 height, width, channels = np.frombuffer(data[4:16], "<u4")
                 size = int(height * width * channels)
                 samples = np.frombuffer(data[17 : 17 + size], np.uint8).reshape(height, width, channels)
                 return Picture(samples.copy(), xmp=b"<x/>")
 
-        def find_codec_for(data: bytes, access: Access) -> Codec:
+        def read_container(data: bytes, *, limits: Any = None, keep_damaged: bool = False) -> SimpleNamespace:
             if not data.startswith(MARK):
                 raise NotVaecodecFileError("the data: not a .vaec file")
-            if data[4:8] == b"\xff\xff\xff\xff" and not access.models:
+            height, width, channels = map(int, np.frombuffer(data[4:16], "<u4"))
+            if data[4:8] != OTHER_MODEL and len(data) < 17 + height * width * channels:
+                raise DamagedFileError("the data: checksum does not match: damaged: fetch it again")
+            header = SimpleNamespace(kind=KIND_PICTURE, width=width, height=height, channels=channels)
+            return SimpleNamespace(data=data, header=header, alpha=None, check=1 if data[16] else None)
+
+        def find_codec_for(container: SimpleNamespace, access: Access) -> Codec:
+            if container.data[4:8] == OTHER_MODEL and not access.models:
                 raise UnknownModelError("no installed model has the id ffffffff: name its weights with --model")
             calls.append({"models": access.models, "device": access.device})
             return Codec()
@@ -123,6 +125,7 @@ class FakeApi:
             find_codec_for=find_codec_for,
             info=info,
             list_models=list_models,
+            read_container=read_container,
             DEFAULT_MODEL="psnr",
             DEFAULT_QUALITY=50.0,
         )

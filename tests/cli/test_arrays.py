@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Items, and two models trained on them by the command."""
     folder = tmp_path_factory.mktemp("arrays")
     np.save(folder / "items.npy", blobs(400, 9, 8, 3)[..., ::-1])
-    common = ["--family", "vae", "--steps", "30", "--batch", "16", "--judge-every", "15", "--latents", "3"]
+    common = ["--family", "vae", "--steps", "30", "--batch", "16", "--validate-every", "15", "--latents", "3"]
     items = str(folder / "items.npy")
     for name, options in (
         ("lossless", ["--preset", "lossless", "--widths", "8,12"]),
@@ -84,7 +84,7 @@ def test_what_goes_wrong_is_one_line_and_an_exit_code(
         (["compress", items, "--model", model, "-o", packed, "-f"], 2, "use --lossless"),
         (["compress", items, "--lossless", "-q", "5", "--model", model], 2, "exclude each other"),
         (["compress", items, "a.png", "--lossless"], 2, "arrays and pictures in one command"),
-        (["compress", "a.png", "--lossless"], 3, "a.png: no such file"),
+        (["compress", "a.png", "--lossless"], 3, "a.png -> a.vaec: no such file"),
         (["compress", items, "--size", "3kB"], 2, "arrays take none of --size"),
         (["compress", items, "--lossless", "--model", model, "-o", packed], 2, "exists already"),
         (["decompress", packed, "-o", str(tmp_path / "b.png"), "--model", model], 2, "ends in .npy"),

@@ -179,9 +179,10 @@ def test_one_bad_input_gives_its_own_exit_code(run: Any, tmp_path: Path, content
 
 
 def test_a_missing_input_is_named(run: Any, tmp_path: Path) -> None:
-    for command in ("compress", "decompress"):
+    for command, extension in (("compress", ".vaec"), ("decompress", ".png")):
         result = run(command, tmp_path / "none")
-        assert (result.code, result.err) == (3, f"vaecodec: {tmp_path / 'none'}: no such file\n")
+        where = f"{tmp_path / 'none'} -> {tmp_path / 'none'}{extension}"
+        assert (result.code, result.err) == (3, f"vaecodec: {where}: no such file\n")
 
 
 def test_missing_weights_have_their_code(run: Any, photograph: Path) -> None:

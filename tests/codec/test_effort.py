@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from vaecodec.api import MAX_EFFORT, Codec, Encoded, Tiling, shared_codec
+from vaecodec.backends import torch_backend
+from vaecodec.backends.native_backend import NativeBackend
 from vaecodec.bitstream.container import read_container
 from vaecodec.cli import main
-from vaecodec.errors import UsageError
+from vaecodec.codec import model
+from vaecodec.errors import DamagedWeightsError, MissingExtraError, UsageError
 from vaecodec.evaluation import psnr
 from vaecodec.models.coding import dead_zone, encode_tile
-from vaecodec.models.perceptual import DISTORTIONS
+from vaecodec.models.perceptual import Distortion
 from vaecodec.models.rectangle import Rectangle
 from vaecodec.models.refine import EFFORTS
+from vaecodec.models.tunes import TUNES, DistortionWeights
+from vaecodec.models.weights import FORMAT, Weights, load_weights, save_weights
+from vaecodec.models.weights_file import open_weights_file
 from vaecodec.picture import Picture
 
 
@@ -25,7 +35,7 @@ def cost(codec: Codec, encoded: Encoded, quality16: int) -> float:
     weights = codec.model.weights
     lam = weights.lambda_at(quality16)
     x, x_hat = (torch.from_numpy(np.float32(samples))[None] for samples in (encoded.source, encoded.samples))
-    distortion, _, _ = DISTORTIONS[weights.tune](x, x_hat, torch.tensor([lam]))
+    distortion, _, _ = Distortion.of(weights.distortion)(x, x_hat, torch.tensor([lam]))
     return 8 * len(encoded.data) + lam * float(distortion) * x.shape[1] * x.shape[2]
 
 
@@ -107,6 +117,44 @@ def test_the_relaxed_decoder_is_the_exact_one_but_for_its_floors(
 def test_more_effort_spends_more(codec: Codec) -> None:
     spent = [passes.soft + passes.whole + passes.dead_zone / 2 for passes in EFFORTS]
     assert spent[0] == 0 and spent == sorted(set(spent)) and len(spent) == MAX_EFFORT + 1
+
+
+def test_a_search_minimises_what_training_did(
+    tmp_path: Path, tiny_weights: Weights, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_for = DistortionWeights(squared=0.3, power=0.7, colour=0.2)
+    path = tmp_path / "mine.safetensors"
+    save_weights(replace(tiny_weights, tune="eye", trained_for=trained_for), path)
+    seen = []
+    monkeypatch.setattr(torch_backend, "refine", lambda _, window, *given: seen.append(given[-1]) or window.v)
+    Codec(path).encode(Picture(photograph[:64, :64]), effort=2)
+    assert seen == [Distortion.of(trained_for)]
+    assert load_weights(path).model_id() == tiny_weights.model_id()
+    save_weights(replace(tiny_weights, tune="eye", trained_for=TUNES["eye"].distortion), path)
+    assert load_weights(path).trained_for is None
+
+
+@pytest.mark.parametrize("wrong", [{"squared": 2.0}, {"power": 0.0}, {"colour": "much"}, {"shape": 1.0}])
+def test_a_distortion_that_no_training_has_is_damage(tmp_path: Path, tiny_weights: Weights, wrong: dict) -> None:
+    path = tmp_path / "mine.safetensors"
+    save_weights(tiny_weights, path)
+    opened = open_weights_file(path, FORMAT)
+    encoder = json.loads(opened.metadata["encoder"]) | {"distortion": wrong}
+    save_file(opened.tensors, path, {**opened.metadata, "encoder": json.dumps(encoder)})
+    with pytest.raises(DamagedWeightsError, match="damaged weights file"):
+        load_weights(path)
+
+
+def test_a_backend_encodes_up_to_its_largest_effort_and_torch_beyond(
+    codec: Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Picture(photograph[:16, :16])
+    assert codec.backend.largest_effort == 1 and codec.torch.largest_effort == MAX_EFFORT
+    assert NativeBackend(codec.model.weights.data).largest_effort == -1
+    monkeypatch.setattr(model, "find_spec", lambda name: None)
+    assert codec.compress(picture, effort=1)
+    with pytest.raises(MissingExtraError, match="effort 2 needs torch"):
+        codec.compress(picture, effort=2)
 
 
 def test_effort_out_of_range_is_refused(codec: Codec, photograph: np.ndarray) -> None:

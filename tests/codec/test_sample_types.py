@@ -49,7 +49,7 @@ def camera_exif() -> Image.Exif:
     return exif
 
 
-def deep(crop: np.ndarray) -> np.ndarray:
+def wide(crop: np.ndarray) -> np.ndarray:
     return np.clip(crop.astype(np.uint16) * 257 + 77, 0, 65535).astype(np.uint16)
 
 
@@ -73,14 +73,14 @@ WORKS: dict[str, Callable[[np.ndarray], bytes]] = {
     "RGB with alpha": lambda c: saved(Image.fromarray(np.dstack([c, ramp(c)])), "WEBP", lossless=True),
     "grey with alpha": lambda c: saved(Image.fromarray(np.dstack([c[:, :, 0], ramp(c)])), "PNG"),
     "a transparent colour": transparent_colour,
-    "RGB, 16 bits": lambda c: tiff(deep(c), compression="zlib", predictor=True),
-    "grey, 16 bits": lambda c: imagecodecs.png_encode(deep(c)[:, :, 0].copy()),
-    "16 bits with alpha of 8": lambda c: imagecodecs.png_encode(np.dstack([deep(c), ramp(c).astype(np.uint16) * 257])),
+    "RGB, 16 bits": lambda c: tiff(wide(c), compression="zlib", predictor=True),
+    "grey, 16 bits": lambda c: imagecodecs.png_encode(wide(c)[:, :, 0].copy()),
+    "16 bits with alpha of 8": lambda c: imagecodecs.png_encode(np.dstack([wide(c), ramp(c).astype(np.uint16) * 257])),
     "16 bits with alpha of 16": lambda c: imagecodecs.png_encode(
-        np.dstack([deep(c), ramp(c).astype(np.uint16) * 256 + 9])
+        np.dstack([wide(c), ramp(c).astype(np.uint16) * 256 + 9])
     ),
     "10 and 12 bits": lambda c: imagecodecs.jpeg2k_encode(
-        deep(c) >> 6, bitspersample=10, reversible=True, codecformat="jp2", level=0
+        wide(c) >> 6, bitspersample=10, reversible=True, codecformat="jp2", level=0
     ),
     "other numbers": lambda c: tiff(c.astype(np.float32) / 100 - 1),
     "CMYK with a profile": lambda c: saved(Image.fromarray(c).convert("CMYK"), "TIFF", icc_profile=cmyk_profile()),

@@ -79,7 +79,7 @@ def test_a_mean_of_some_pictures_only_is_not_given() -> None:
 
 
 def test_falls_name_the_picture_and_the_step() -> None:
-    rows = measure_pictures(JPEG, [("good", photograph())])
+    rows = measure_pictures([JPEG], [("good", photograph())])[JPEG.name]
     assert falls(rows) == []
     broken = [dataclasses.replace(row, psnr=20.0, bytes=5) if row.setting == 47 else row for row in rows]
     assert [line.split()[-3:] for line in falls(broken)] == [["5", "at", "47"], ["20.000", "at", "47"]]
@@ -87,7 +87,7 @@ def test_falls_name_the_picture_and_the_step() -> None:
 
 def test_bd_rate_of_a_codec_against_itself_is_zero() -> None:
     pytest.importorskip("scipy")
-    points = curve(measure_pictures(JPEG, [("a", photograph())]))
+    points = curve(measure_pictures([JPEG], [("a", photograph())])[JPEG.name])
     for result in bd_rates(points, points).values():
         assert result.percent is None or result.percent == pytest.approx(0)
 
@@ -175,7 +175,8 @@ def test_the_harness_reproduces_known_bd_rates() -> None:
     if not folder.is_dir():
         pytest.skip(f"no pictures at {folder}: set VAECODEC_DATA to the folder that has kodak/")
     pictures = [(path.stem, read_picture(path).samples) for path in find_pictures(folder)[:24:8]]
-    curves = [curve(measure_pictures(codec, pictures, with_ms_ssim=False)) for codec in (JPEG, JPEG_444)]
+    rows = measure_pictures((JPEG, JPEG_444), pictures, with_ms_ssim=False)
+    curves = [curve(rows[codec.name]) for codec in (JPEG, JPEG_444)]
     result = bd_rates(*curves)["main"]
     assert result.covers
     assert result.percent == pytest.approx(4.7, abs=4)

@@ -100,12 +100,12 @@ static size_t results_of(const vk_kernel *kernel, uint64_t seed, char *results) 
     at += bytes_of(&y);
 
     vk_linear *patches = linear_with(kernel, 1, 3 * 16, channels, 500 << 8, 0, seed + 5);
-    int32_t *deep = malloc(sizeof *deep * 48 * (size_t)(rows * columns));
-    if (!vk_samples(patches, &y, NULL, deep, 4, threads)) {
+    int32_t *raw = malloc(sizeof *raw * 48 * (size_t)(rows * columns));
+    if (!vk_samples(patches, &y, NULL, raw, 4, threads)) {
         abort();
     }
-    memcpy(results + at, deep, sizeof *deep * 48 * (size_t)(rows * columns));
-    at += sizeof *deep * 48 * (size_t)(rows * columns);
+    memcpy(results + at, raw, sizeof *raw * 48 * (size_t)(rows * columns));
+    at += sizeof *raw * 48 * (size_t)(rows * columns);
 
     vk_linear *leave = linear_with(kernel, 4, 2 * group, channels, 1023, 0, seed + 6), *enter = linear_with(kernel, 4, channels, group, 2047, 0, seed + 7);
     state = seed + 8;
@@ -123,7 +123,7 @@ static size_t results_of(const vk_kernel *kernel, uint64_t seed, char *results) 
     memcpy(results + at, index, cells);
     at += cells;
 
-    free(x.data), free(y.data), free(deep), free(factor), free(offset), free(lookup), free(planes), free(mean), free(index);
+    free(x.data), free(y.data), free(raw), free(factor), free(offset), free(lookup), free(planes), free(mean), free(index);
     vk_free_depthwise(depthwise);
     vk_free_linear(expand), vk_free_linear(project), vk_free_linear(patches), vk_free_linear(leave), vk_free_linear(enter);
     return at;

@@ -156,16 +156,16 @@ def test_between_scales(
 
 @settings(max_examples=50, deadline=None)
 @given(kernels, seeds, sizes, st.integers(1, 14), st.integers(1, 14), st.booleans())
-def test_samples(kernel: str, seed: int, inputs: int, rows: int, columns: int, deep: bool) -> None:
+def test_samples(kernel: str, seed: int, inputs: int, rows: int, columns: int, raw: bool) -> None:
     rng = np.random.default_rng(seed)
-    limit = 1023 << 8 if deep else 1023
+    limit = 1023 << 8 if raw else 1023
     data = linear_data(rng, 1, 3 * 64, inputs, 16383, limit, leaky=False)
     x = grid(rng, rows, columns, inputs, 2, 16383, False)
     results = []
     for name in (kernel, "numpy"):
         k = find_kernels(name)
-        out = np.empty((8 * rows, 8 * columns, 3), np.int32 if deep else np.uint8)
-        k.functions.samples(k.linear("test", data), x, 2, out, 8, deep, 2)
+        out = np.empty((8 * rows, 8 * columns, 3), np.int32 if raw else np.uint8)
+        k.functions.samples(k.linear("test", data), x, 2, out, 8, raw, 2)
         results.append(out)
     assert np.array_equal(*results)
 

@@ -10,7 +10,7 @@ from vaecodec.errors import DamagedWeightsError, ExactArithmeticError
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import LinearData
 from vaecodec.exact.layers import ExactLinear
-from vaecodec.models import export
+from vaecodec.models import rounding
 from vaecodec.models.analysis import hyper_symbols, in_256ths
 from vaecodec.models.coding import TileLatents, decode_tile, encode_tile
 from vaecodec.models.decoder_data import ExactData
@@ -96,7 +96,7 @@ def test_ranges_set_by_quiet_pictures_hold_saturated_colours(
 
     # Rounding to whole samples alone costs a quarter.
     assert error() < 0.3
-    monkeypatch.setattr(export, "extreme_patterns", lambda: quiet.numpy())
+    monkeypatch.setattr(rounding, "extreme_patterns", lambda: quiet.numpy())
     assert error() > 1
 
 

@@ -71,22 +71,22 @@ def test_stripping_does_what_the_profile_does_whatever_it_is_called(icc: bytes, 
     stripped = strip_metadata(Picture(RGB, icc=icc))
     assert stripped.icc is None
     assert np.abs(stripped.samples - expected).max() < 2.5
-    deep = strip_metadata(Picture(RGB.astype(np.uint16) * 257, icc=icc))
-    assert deep.bit_depth == 16
-    assert np.abs(deep.samples / 257 - expected).max() < 2.5
+    wide = strip_metadata(Picture(RGB.astype(np.uint16) * 257, icc=icc))
+    assert wide.bit_depth == 16
+    assert np.abs(wide.samples / 257 - expected).max() < 2.5
 
 
 @pytest.mark.parametrize("icc", [SRGB, P3, LINEAR, grey_profile(Curve(1.0), "g"), grey_profile(Curve(2.2), "g")])
-@pytest.mark.parametrize("deep", [False, True])
-def test_grey_stays_grey_under_any_profile(icc: bytes, deep: bool) -> None:
+@pytest.mark.parametrize("wide", [False, True])
+def test_grey_stays_grey_under_any_profile(icc: bytes, wide: bool) -> None:
     grey = np.arange(256, dtype=np.uint16).reshape(16, 16, 1)
-    samples = grey * 257 if deep else grey.astype(np.uint8)
+    samples = grey * 257 if wide else grey.astype(np.uint8)
     stripped = strip_metadata(Picture(samples, icc=icc))
     assert stripped.samples.shape == (16, 16, 1)
     assert stripped.notes == ()
     gamma = {LINEAR: 1.0, grey_profile(Curve(1.0), "g"): 1.0, grey_profile(Curve(2.2), "g"): 2.2}.get(icc)
     light = to_linear(grey) if gamma is None else (grey / 255) ** gamma
-    assert np.abs(stripped.samples / (257 if deep else 1) - from_linear(light)).max() < 2.5
+    assert np.abs(stripped.samples / (257 if wide else 1) - from_linear(light)).max() < 2.5
 
 
 @pytest.mark.parametrize("where", ["colour space", "interoperability"])
@@ -165,6 +165,14 @@ def test_colour_that_makes_no_sense_is_left_out_and_that_is_said(chunks: dict[by
     np.testing.assert_array_equal(picture.samples, RGB)
     assert picture.icc is None
     assert len(picture.notes) == 1
+
+
+def test_samples_of_a_narrow_range_are_kept_and_that_is_said() -> None:
+    for code in (1, 12):
+        picture = read_picture(png({b"cICP": bytes([code, 13, 0, 0])}))
+        np.testing.assert_array_equal(picture.samples, RGB)
+        assert len(picture.notes) == 1
+        assert "narrow range" in picture.notes[0]
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 import vaecodec.pillow  # noqa: F401  registers the format
 from vaecodec.picture import read_picture
 
-DEEP = np.random.default_rng(1).integers(0, 65536, (32, 48, 3), dtype=np.uint16)
+WIDE = np.random.default_rng(1).integers(0, 65536, (32, 48, 3), dtype=np.uint16)
 
 
 def tiff(samples: np.ndarray, **options: Any) -> bytes:
@@ -39,13 +39,13 @@ def png(width: int, height: int, bits: int, kind: int, lines: bytes, clear: byte
 
 
 FILES = {
-    "TIFF, LZW": tiff(DEEP, compression="lzw"),
-    "TIFF, Deflate": tiff(DEEP, compression="zlib"),
-    "TIFF, plain": tiff(DEEP),
-    "TIFF, big endian": tiff(DEEP, byteorder=">", compression="zlib"),
-    "TIFF, with alpha": tiff(np.dstack([DEEP, DEEP[:, :, :1]]), extrasamples=["unassalpha"]),
-    "PNG": imagecodecs.png_encode(DEEP),
-    "PNG, with alpha": imagecodecs.png_encode(np.dstack([DEEP, DEEP[:, :, :1]])),
+    "TIFF, LZW": tiff(WIDE, compression="lzw"),
+    "TIFF, Deflate": tiff(WIDE, compression="zlib"),
+    "TIFF, plain": tiff(WIDE),
+    "TIFF, big endian": tiff(WIDE, byteorder=">", compression="zlib"),
+    "TIFF, with alpha": tiff(np.dstack([WIDE, WIDE[:, :, :1]]), extrasamples=["unassalpha"]),
+    "PNG": imagecodecs.png_encode(WIDE),
+    "PNG, with alpha": imagecodecs.png_encode(np.dstack([WIDE, WIDE[:, :, :1]])),
 }
 EDITS: dict[str, Callable[[Image.Image], object]] = {
     "drawn on": lambda image: ImageDraw.Draw(image).rectangle((0, 0, 9, 9), fill=(255, 0, 0)),
@@ -68,8 +68,8 @@ def test_edits_count(tmp_path: Path, name: str, edit: str, closed: bool) -> None
 @pytest.mark.parametrize("name", FILES)
 def test_an_untouched_image_has_all_bits_of_its_file_and_can_still_be_loaded(name: str) -> None:
     image = Image.open(io.BytesIO(FILES[name]))
-    np.testing.assert_array_equal(read_picture(image).samples, DEEP)
-    assert np.abs(np.asarray(image)[:, :, :3].astype(int) - DEEP // 257).max() <= 1
+    np.testing.assert_array_equal(read_picture(image).samples, WIDE)
+    assert np.abs(np.asarray(image)[:, :, :3].astype(int) - WIDE // 257).max() <= 1
 
 
 @pytest.mark.parametrize("change", ["rotate", "resize", "crop", "convert", "copy"])
@@ -105,7 +105,7 @@ def test_pillow_saves_what_it_has_loaded(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L", "I"])
-def test_deep_grey_is_saved_in_every_byte_order(mode: str, tmp_path: Path) -> None:
+def test_16_bit_grey_is_saved_in_every_byte_order(mode: str, tmp_path: Path) -> None:
     grey = np.tile(np.linspace(0, 65535, 48).astype(np.uint16), (32, 1))
     if mode == "I":
         image = Image.fromarray(grey.astype(np.int32))

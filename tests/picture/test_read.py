@@ -193,7 +193,7 @@ def test_kinds_that_are_not_supported_are_refused_with_advice(source: Any) -> No
     assert "\n" not in str(caught.value)
 
 
-def test_a_deep_jpeg_that_no_library_reads_is_refused() -> None:
+def test_a_12_bit_jpeg_that_no_library_reads_is_refused() -> None:
     with pytest.raises(UnsupportedPictureError, match="12 bits"):
         read_picture(b"\xff\xd8\xff\xc1\x00\x0b\x0c\x00\x01\x00\x01\x01\x01\x11\x00\xff\xd9")
 
@@ -257,6 +257,7 @@ def test_cmyk_becomes_srgb_by_its_profile_and_without_one_is_refused(format: str
     )
     assert picture.samples.shape == (32, 16, 3)
     assert picture.icc is None
+    assert picture.notes == ("its inks became sRGB by their profile",)
     assert (picture.exif == EXIF) == (format == "JPEG")
     paper, cyan, black = (picture.samples[at].astype(int) for at in ((2, 2), (2, 13), (29, 8)))
     assert paper.min() > 245

@@ -17,8 +17,8 @@ from vaecodec.picture import Picture, PictureRows, RowWindow, open_rows, read_pi
 
 RNG = np.random.default_rng(3)
 RGB = RNG.integers(0, 256, (150, 90, 3), dtype=np.uint8)
-DEEP = RNG.integers(0, 65536, (150, 90, 3), dtype=np.uint16)
-SAMPLES = {"RGB": RGB, "grey": RGB[:, :, :1], "RGB 16": DEEP, "grey 16": DEEP[:, :, :1]}
+WIDE = RNG.integers(0, 65536, (150, 90, 3), dtype=np.uint16)
+SAMPLES = {"RGB": RGB, "grey": RGB[:, :, :1], "RGB 16": WIDE, "grey 16": WIDE[:, :, :1]}
 LAYOUTS: dict[str, dict[str, Any]] = {
     "one strip": {},
     "strips": {"rowsperstrip": 32},
@@ -138,6 +138,6 @@ def test_refusals(tmp_path: Path) -> None:
 
 
 def test_a_picture_by_rows_is_a_picture() -> None:
-    picture = PictureRows(90, 150, 3, 16, iter([DEEP[:70], DEEP[70:]])).picture()
+    picture = PictureRows(90, 150, 3, 16, iter([WIDE[:70], WIDE[70:]])).picture()
     assert isinstance(picture, Picture)
-    np.testing.assert_array_equal(picture.samples, DEEP)
+    np.testing.assert_array_equal(picture.samples, WIDE)

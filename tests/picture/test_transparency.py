@@ -160,11 +160,11 @@ def test_lossless_planes_are_lossless(samples: np.ndarray) -> None:
 
 def test_what_is_no_lossless_plane_is_damage() -> None:
     good = encode_lossless(RGB)
-    deep = LosslessPlanes("PNG", saved(Image.fromarray(np.zeros((5, 7), np.uint16)), "PNG"))
+    wide = LosslessPlanes("PNG", saved(Image.fromarray(np.zeros((5, 7), np.uint16)), "PNG"))
     transparent = LosslessPlanes("PNG", saved(Image.fromarray(PLANES), "PNG"))
     cut = LosslessPlanes(good.kind, good.data[: len(good.data) // 2])
     other = LosslessPlanes("WEBP" if good.kind == "PNG" else "PNG", good.data)
-    for bad in (deep, transparent, cut, other, LosslessPlanes("PNG", b""), LosslessPlanes("WEBP", b"RIFF")):
+    for bad in (wide, transparent, cut, other, LosslessPlanes("PNG", b""), LosslessPlanes("WEBP", b"RIFF")):
         with pytest.raises(DamagedFileError, match="it "):
             decode_lossless(bad, 7, 5, 3, "it")
     with pytest.raises(DamagedFileError, match="size"):

@@ -34,7 +34,7 @@ def test_a_quality_reads_what_its_place_read_before() -> None:
     x = torch.randint(0, 256, (5, 64, 64, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     with torch.no_grad():
         assert torch.allclose(laid_out.lambda_at(even), model.lambda_at(at), rtol=1e-5)
-        before, after = model(x, at, hard=True), laid_out(x, even, hard=True)
+        before, after = model(x, at, quantise=True), laid_out(x, even, quantise=True)
     assert torch.allclose(before.x_hat, after.x_hat, atol=1e-3)
     assert torch.allclose(before.bits_y, after.bits_y, rtol=1e-4)
 

@@ -21,6 +21,7 @@ from vaecodec.errors import UsageError
 from vaecodec.models.image import ImageModel
 from vaecodec.models.perceptual import Distortion
 from vaecodec.models.settings import ImageSettings
+from vaecodec.models.tunes import DistortionWeights
 from vaecodec.models.weights import load_weights
 from vaecodec.models.weights_file import named_id
 from vaecodec.training import export_checkpoint
@@ -57,8 +58,8 @@ def settings(photographs: Path, out: Path, **others: object) -> TrainSettings:
         "batch": 2,
         "crop": 64,
         "graphics": 0.25,
-        "judge_every": 4,
-        "judge_pictures": 2,
+        "validate_every": 4,
+        "validation_pictures": 2,
         "warmup": 2,
     }
     return TrainSettings(data=str(photographs), out=str(out), **(values | others))  # type: ignore[arg-type]
@@ -82,9 +83,11 @@ def test_a_run_writes_weights_that_code_pictures_and_a_curve(photographs: Path, 
 
 def test_a_checkpoint_has_one_id_whoever_exports_it(photographs: Path, tmp_path: Path) -> None:
     out, again = tmp_path / "mine.safetensors", tmp_path / "again.safetensors"
-    train(settings(photographs, out, steps=2, judge_every=2))
+    train(settings(photographs, out, steps=2, validate_every=2, squared=0.3, colour=0.1))
     export_checkpoint.main([str(out.with_suffix(".best")), str(photographs), "-o", str(again)])
     assert named_id(again) == named_id(out)
+    for path in (out, again):
+        assert load_weights(path).distortion == DistortionWeights(squared=0.3, colour=0.1)
 
 
 def test_training_lowers_the_loss(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +96,9 @@ def test_training_lowers_the_loss(photographs: Path, tmp_path: Path, monkeypatch
     )
     monkeypatch.setitem(trainer.PRESETS, "fast", larger)
     out = tmp_path / "mine.safetensors"
-    run = settings(photographs, out, steps=100, batch=4, judge_every=100, lr=1e-3, lr_linear=1e-4, warmup=10, ema=0.9)
+    run = settings(
+        photographs, out, steps=100, batch=4, validate_every=100, lr=1e-3, lr_linear=1e-4, warmup=10, ema=0.9
+    )
     train(replace(run, preset="fast", tune="psnr", graphics=0.0))
     history = read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))["history"]
     for name in ("train_loss", "validation_loss"):
@@ -108,8 +113,9 @@ def test_tuning_for_the_eye_raises_the_score_and_lowers_the_bits(
     monkeypatch.setitem(trainer.PRESETS, "eye", larger)
     start, out = tmp_path / "psnr.safetensors", tmp_path / "eye.safetensors"
     run = settings(
-        photographs, start, steps=60, batch=4, judge_every=60, lr=1e-3, lr_linear=1e-4, warmup=10, ema=0.9, graphics=0.0
-    )
+        photographs, start, steps=60, batch=4, validate_every=60, lr=1e-3, lr_linear=1e-4, warmup=10, ema=0.9,
+        graphics=0.0,
+    )  # fmt: skip
     train(replace(run, preset="fast", tune="psnr"))
     train(replace(run, out=str(out), init=str(start.with_suffix(".checkpoint"))))
     rows = read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))["history"]
@@ -171,11 +177,11 @@ def test_steps_without_a_finite_gradient_are_skipped(
 ) -> None:
     right, calls = trainer.losses, 0
 
-    def sometimes_infinite(*arguments: object, hard: bool) -> trainer.Losses:
+    def sometimes_infinite(*arguments: object, quantise: bool) -> trainer.Losses:
         nonlocal calls
-        parts = right(*arguments, hard=hard)  # type: ignore[arg-type]
-        calls += not hard
-        if not hard and calls == 3:
+        parts = right(*arguments, quantise=quantise)  # type: ignore[arg-type]
+        calls += not quantise
+        if not quantise and calls == 3:
             parts.loss = parts.loss * float("inf")
         return parts
 
@@ -189,7 +195,7 @@ def test_steps_without_a_finite_gradient_are_skipped(
 
 def test_a_run_stops_by_the_clock(photographs: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.safetensors"
-    train(settings(photographs, out, steps=0, minutes=0.02, judge_every=1000))
+    train(settings(photographs, out, steps=0, minutes=0.02, validate_every=1000))
     state = read_checkpoint(out.with_suffix(".checkpoint"), torch.device("cpu"))
     assert state["minutes"] >= 0.02
     assert state["step"] >= 1
@@ -222,7 +228,7 @@ def test_it_runs_in_two_processes_from_a_plain_copy_of_the_source(photographs: P
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
          "-m", "vaecodec.training.image", str(photographs), "-o", str(out),
-         "--steps", "2", "--batch", "1", "--crop", "64", "--judge-pictures", "1", "--device", "cpu"],
+         "--steps", "2", "--batch", "1", "--crop", "64", "--validation-pictures", "1", "--device", "cpu"],
         capture_output=True, text=True, check=False, cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(plain_copy(tmp_path)), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
@@ -252,9 +258,11 @@ def test_a_run_for_one_quality_sees_that_quality_alone(
 ) -> None:
     right, seen = trainer.losses, set()
 
-    def watched(model: ImageModel, x: torch.Tensor, q: torch.Tensor, d: Distortion, *, hard: bool) -> trainer.Losses:
+    def watched(
+        model: ImageModel, x: torch.Tensor, q: torch.Tensor, d: Distortion, *, quantise: bool
+    ) -> trainer.Losses:
         seen.update(q.tolist())
-        return right(model, x, q, d, hard=hard)
+        return right(model, x, q, d, quantise=quantise)
 
     monkeypatch.setattr(trainer, "losses", watched)
     out = tmp_path / "mine.safetensors"
@@ -282,7 +290,7 @@ def test_a_larger_model_starts_where_a_smaller_one_stands(
     x = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     q = torch.tensor([0.2, 0.9])
     with torch.no_grad():
-        one, other = same(x, q, hard=True), model(x, q, hard=True)
+        one, other = same(x, q, quantise=True), model(x, q, quantise=True)
     # The new latents are always zero and say nothing: their few bits are those of a static model.
     torch.testing.assert_close(one.x_hat, other.x_hat, rtol=1e-4, atol=1e-2)
     torch.testing.assert_close(one.bits_z, other.bits_z)
@@ -303,10 +311,12 @@ def test_tilt_draws_low_qualities_more_often(
 ) -> None:
     right, seen = trainer.losses, []
 
-    def watched(model: ImageModel, x: torch.Tensor, q: torch.Tensor, d: Distortion, *, hard: bool) -> trainer.Losses:
-        if not hard:
+    def watched(
+        model: ImageModel, x: torch.Tensor, q: torch.Tensor, d: Distortion, *, quantise: bool
+    ) -> trainer.Losses:
+        if not quantise:
             seen.append(q.clone())
-        return right(model, x, q, d, hard=hard)
+        return right(model, x, q, d, quantise=quantise)
 
     monkeypatch.setattr(trainer, "losses", watched)
     for tilt in (1.0, 3.0):

@@ -31,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(data: Path, out: Path, **others: object) -> VaeTrainSettings:
     values: dict[str, object] = {
-        "steps": 60, "batch": 16, "widths": "24,16", "latents": 3, "judge_every": 20, "judge_items": 100, "ema": 0.9,
+        "steps": 60, "batch": 16, "widths": "24,16", "latents": 3, "validate_every": 20, "validation_items": 100, "ema": 0.9,
         "warmup": 5, "lr": 1e-2,
     }  # fmt: skip
     return VaeTrainSettings(data=str(data), out=str(out), **(values | others))  # type: ignore[arg-type]
@@ -89,7 +89,7 @@ def test_a_run_that_over_fits_is_stopped_and_ships_its_best(data: Path, tmp_path
     out = tmp_path / "mine.safetensors"
     # Sixteen items, all learnt by heart within a few hundred steps.
     train_vae(
-        settings(data, out, steps=5000, limit=16, widths="256,128", latents=16, lr=5e-3, patience=4, judge_every=20)
+        settings(data, out, steps=5000, limit=16, widths="256,128", latents=16, lr=5e-3, patience=4, validate_every=20)
     )
     rows = history(out)
     best = min(range(len(rows)), key=lambda i: rows[i]["validation_loss"])
@@ -103,7 +103,7 @@ def test_free_bits_keep_dimensions_in_use_that_a_large_beta_switches_off(data: P
     used = {}
     for name, free_bits in (("collapsed", 0.0), ("kept", 0.5)):
         out = tmp_path / f"{name}.safetensors"
-        train_vae(settings(data, out, steps=250, judge_every=250, beta=40.0, free_bits=free_bits))
+        train_vae(settings(data, out, steps=250, validate_every=250, beta=40.0, free_bits=free_bits))
         used[name] = history(out)[-1]["validation_active_units"]
     assert used["collapsed"] == 0
     assert used["kept"] == 3

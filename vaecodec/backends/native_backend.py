@@ -22,15 +22,15 @@ from vaecodec.errors import UsageError
 from vaecodec.exact.integers import IntArray, LinearData
 from vaecodec.exact.kernels import Kernels, Layer, available_threads, find_kernels
 from vaecodec.models.decoder_data import (
-    DEEP_SHIFT,
     FEATURE_SHIFT,
     HYPER_LIMIT,
+    SHIFT_16_BIT,
     ExactData,
     QualityTables,
     check_data,
-    no_deep_samples,
+    no_16_bit_samples,
     synthesis_halo,
-    with_deep_samples,
+    with_16_bit_samples,
 )
 from vaecodec.models.encoder_data import (
     Analysed,
@@ -135,33 +135,32 @@ class NativeSynthesis:
         self.limit8 = layers.linear_data("g_s.patches").input_limit
 
     @cached_property
-    def patches_deep(self) -> Layer | None:
+    def patches_16_bit(self) -> Layer | None:
         """The last layer with the bits that samples of 16 bits need; None if it has not got them."""
-        deep = with_deep_samples(self.layers.linear_data("g_s.patches"))
-        if deep is None or int(np.abs(deep.bias).max()) >= 1 << 31:
+        layer = with_16_bit_samples(self.layers.linear_data("g_s.patches"))
+        if layer is None or int(np.abs(layer.bias).max()) >= 1 << 31:
             return None
-        whole = LinearData(
-            deep.weight, deep.bias.astype(np.int32), deep.shift.astype(np.int32), deep.limit, deep.input_limit, False
-        )
+        bias, shift = layer.bias.astype(np.int32), layer.shift.astype(np.int32)
+        whole = LinearData(layer.weight, bias, shift, layer.limit, layer.input_limit, False)
         return self.layers.kernels.linear("g_s.patches of 16 bits", whole)
 
     def __call__(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
         return self._samples(self.patches, self._features(y16, quality16), np.uint8)
 
-    def deep(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
+    def samples_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
         Raises:
             UnsupportedPictureError: this model's last layer has too few fractional bits.
         """
-        if self.patches_deep is None:
-            raise no_deep_samples()
-        x = self._samples(self.patches_deep, self._features(y16, quality16), np.int32)
-        np.clip(x + (128 << DEEP_SHIFT), 0, 255 << DEEP_SHIFT, out=x)
+        if self.patches_16_bit is None:
+            raise no_16_bit_samples()
+        x = self._samples(self.patches_16_bit, self._features(y16, quality16), np.int32)
+        np.clip(x + (128 << SHIFT_16_BIT), 0, 255 << SHIFT_16_BIT, out=x)
         x *= 257
-        x += 1 << (DEEP_SHIFT - 1)
-        x >>= DEEP_SHIFT
+        x += 1 << (SHIFT_16_BIT - 1)
+        x >>= SHIFT_16_BIT
         return x
 
     def _samples(self, layer: Layer, f: Grid, dtype: type[np.uint8 | np.int32]) -> IntArray:
@@ -216,6 +215,11 @@ class NativeBackend:
         self.kernels, self.threads = kernels or find_kernels(), threads or available_threads()
         self.layers = Layers(data.layers, self.kernels, self.threads)
 
+    @property
+    def largest_effort(self) -> int:
+        """Up to which effort it encodes, in integers; −1 where the weights have their encoder in floats only."""
+        return -1 if self.encoder_data is None else LARGEST_EXACT_EFFORT
+
     @cached_property
     def prior(self) -> NativePrior:
         """The prior, made ready when it is first asked for."""
@@ -262,7 +266,7 @@ class NativeBackend:
         Raises:
             UnsupportedPictureError: the model has samples of 8 bits only.
         """
-        return self.synthesis.deep(y16, quality16)
+        return self.synthesis.samples_16_bit(y16, quality16)
 
     def analyse(self, x: npt.NDArray[Any], cells: Rectangle, quality16: int, effort: int) -> Analysed:
         """Latents of some cells, seen with their neighbours.

@@ -22,7 +22,7 @@ from vaecodec.models.exact_encoder import ExactAnalysis
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
 from vaecodec.models.image import ImageEncoder
 from vaecodec.models.memory import keep_freed_memory
-from vaecodec.models.perceptual import DISTORTIONS
+from vaecodec.models.perceptual import Distortion
 from vaecodec.models.rectangle import Rectangle
 from vaecodec.models.refine import EFFORTS, RelaxedDecoder, Window, refine, symbol_costs
 from vaecodec.models.weights import Weights
@@ -53,6 +53,7 @@ class TorchBackend:
     """
 
     name = "torch"
+    largest_effort = len(EFFORTS) - 1
 
     @_alone
     def __init__(
@@ -110,7 +111,7 @@ class TorchBackend:
             UnsupportedPictureError: the model has samples of 8 bits only.
         """
         samples: npt.NDArray[np.int32] = (
-            self.synthesis.deep(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
+            self.synthesis.samples_16_bit(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
         )
         return samples
 
@@ -162,7 +163,7 @@ class TorchBackend:
             window = Window(self._samples(x, near), v[:, near_rows, near_columns], *cells.within(near))
             known = np.where(self.prior.hyper_indices(quality16, *inside.shape[1:3]) == 0, 0, z)
             lam = self._weights.lambda_at(quality16)
-            distortion = DISTORTIONS[self._weights.tune]
+            distortion = Distortion.of(self._weights.distortion)
             inside = refine(self.relaxed, window, known, quality16, lam, passes, distortion)
         return Analysed(in_256ths(inside[0]), z, zeroed)
 

@@ -13,10 +13,11 @@ from vaecodec.bitstream.varint import read_varint, write_varint
 from vaecodec.errors import TruncatedFileError, UnknownSectionError
 
 JPEG_XL_TILES: Final = 1
-DEEP_LOSSLESS_TILES: Final = 2
-DEEP_ALPHA: Final = 3
+LOSSLESS_TILES_16_BIT: Final = 2
+ALPHA_16_BIT: Final = 3
 NO_MODEL: Final = 4
-_KNOWN: Final = (JPEG_XL_TILES, DEEP_LOSSLESS_TILES, DEEP_ALPHA, NO_MODEL)
+JPEG_XL_ALPHA: Final = 5
+_KNOWN: Final = (JPEG_XL_TILES, LOSSLESS_TILES_16_BIT, ALPHA_16_BIT, NO_MODEL, JPEG_XL_ALPHA)
 
 _LARGEST: Final = 2**32 - 1
 _UNITS: Final = 4

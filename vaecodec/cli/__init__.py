@@ -8,9 +8,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -18,17 +16,14 @@ from typing import Any
 import click
 
 from vaecodec.cli.failures import exit_code, say
+from vaecodec.cli.signals import INTERRUPTED, as_exceptions
 from vaecodec.errors import MissingExtraError, VaecodecError
 from vaecodec.version import __version__
 
 # In the order in which the help names them.
 COMMANDS = (
-    "compress", "decompress", "info", "evaluate", "train", "sample", "latents", "models", "export-onnx", "demo",
+    "compress", "decompress", "info", "evaluate", "train", "sample", "latents", "models", "demo",
 )  # fmt: skip
-
-# As shells have it: 128 and the number of the signal.
-_INTERRUPTED = 130
-_TERMINATED = 143
 
 
 class _Commands(click.Group):
@@ -60,10 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done; 1 some inputs failed, or the operating system refused something; 2 wrong usage; 3 the input is not
         a picture or file of ours, or damaged; 4 weights missing or unusable; 5 a limit is exceeded.
     """
-    _turn_termination_into_exit()
     # What it has to say about a damaged file is said in our one line.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), as_exceptions():
         if not sys.warnoptions:
             # Warnings of libraries are for programmers; what a user has to know is an error or a line of our own.
             warnings.simplefilter("ignore")
@@ -87,7 +81,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("interrupted")
-        return _INTERRUPTED
+        return INTERRUPTED
     except (VaecodecError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             return 1
@@ -99,9 +93,3 @@ def _run(arguments: Sequence[str] | None) -> int:
         say("this needs torch: pip install 'vaecodec[torch]'")
         return MissingExtraError.exit_code
     return result if isinstance(result, int) else 0
-
-
-def _turn_termination_into_exit() -> None:
-    """Makes SIGTERM unwind the stack, so that temporary files are removed."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))

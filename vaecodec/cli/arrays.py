@@ -16,6 +16,7 @@ from vaecodec.cli.progress import Progress
 from vaecodec.errors import FileFormatError, ItemsError, LimitError, UsageError
 
 if TYPE_CHECKING:
+    from vaecodec.bitstream.container import Container
     from vaecodec.cli.jobs import Line, Task
     from vaecodec.codec.options import Access, EncodeOptions
     from vaecodec.vae.arrays import EncodedArray
@@ -157,7 +158,9 @@ def _line(source: str, target: str, report: dict[str, Any]) -> str:
     )
 
 
-def decompress_array(task: Task, data: bytes, access: Access, *, start: float, force: bool, as_json: bool) -> Line:
+def decompress_array(
+    task: Task, container: Container, access: Access, *, start: float, force: bool, as_json: bool
+) -> Line:
     """Decodes an array and writes it as .npy, or tests it where there is no output; returns what to say."""
     import numpy as np
 
@@ -168,7 +171,7 @@ def decompress_array(task: Task, data: bytes, access: Access, *, start: float, f
     source, target = task
     if target not in ("", PIPE) and not target.endswith(ARRAY_EXTENSION):
         raise UsageError(f"{target}: {source} holds an array: name an output that ends in {ARRAY_EXTENSION}")
-    array = find_array_codec_for(data, access).decompress(data, limits=access.limits)
+    array = find_array_codec_for(container, access).decompress(container, limits=access.limits)
     if target:
         written = io.BytesIO()
         np.save(written, array)

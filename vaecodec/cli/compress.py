@@ -103,7 +103,7 @@ def command(
     from vaecodec.cli.arrays import compress_arrays, names_arrays
     from vaecodec.cli.batch import run
     from vaecodec.errors import UsageError
-    from vaecodec.picture import READABLE_EXTENSIONS
+    from vaecodec.picture_files import READABLE_EXTENSIONS
 
     targets = [f"--{name.replace('_', '-')}" for name in MEASURES]
     if sum(request[name] is not None for name in ("quality", *MEASURES)) + request["lossless"] > 1:
@@ -156,8 +156,10 @@ class CompressJob:
         """Loads the model."""
         from vaecodec.api import Codec
         from vaecodec.cli.files import lift_pillow_limit
+        from vaecodec.cli.libtiff import silence_libtiff
 
         lift_pillow_limit(self.options.limit)
+        silence_libtiff()
         self.codec = Codec(self.access.model, device=self.access.device, threads=threads)
 
     def __call__(self, task: Task) -> Outcome:

@@ -121,8 +121,8 @@ class DecompressJob:
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, decodes and writes."""
-        from vaecodec.api import find_codec_for
-        from vaecodec.cli.arrays import is_array_file
+        from vaecodec.api import find_codec_for, read_container
+        from vaecodec.bitstream.container import KIND_PICTURE
         from vaecodec.cli.failures import SOME_FAILED
         from vaecodec.cli.files import PIPE, check_target, read_input, write_output
         from vaecodec.cli.jobs import Line, Outcome
@@ -132,16 +132,17 @@ class DecompressJob:
         source, target = task
         if target:
             check_target(target, force=self.force)
-        data = read_input(source)
-        if is_array_file(data):
-            return self._array(task, data, start)
+        container = read_container(
+            read_input(source), limits=self.access.limits, keep_damaged=self.keep_going
+        )  # fmt: skip
+        if container.header.kind != KIND_PICTURE:
+            return self._array(task, container, start)
         lines: list[Line] = []
         lost: tuple[str, ...] = ()
         output = output_format(None if target in ("", PIPE) else target, self.format_name)
         picture: Picture | PictureRows
         damage = None
-        codec = find_codec_for(data, self.access)
-        container = codec.open(data, limits=self.access.limits, keep_damaged=self.keep_going)
+        codec = find_codec_for(container, self.access)
         if self._goes_by_rows(container, output):
             picture = codec.decode_rows(container)
             lost = self._write_rows(picture, task, output)
@@ -164,7 +165,7 @@ class DecompressJob:
             return Outcome(task, tuple(lines), failure=f"{source}: {damage}", code=SOME_FAILED)
         return Outcome(task, tuple(lines))
 
-    def _array(self, task: Task, data: bytes, start: float) -> Outcome:
+    def _array(self, task: Task, container: Container, start: float) -> Outcome:
         """The array in a file of kind 1 or 2, to .npy."""
         from vaecodec.cli.arrays import decompress_array
         from vaecodec.cli.jobs import Outcome
@@ -173,7 +174,7 @@ class DecompressJob:
         if self.region is not None or self.keep_going or self.format_name is not None:
             raise UsageError(f"{task.source}: holds an array, which takes none of --region, --keep-going and --format")
         line = decompress_array(
-            task, data, self.access, start=start, force=self.force, as_json=self.as_json
+            task, container, self.access, start=start, force=self.force, as_json=self.as_json
         )  # fmt: skip
         return Outcome(task, () if self.quiet and not self.as_json else (line,))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -98,28 +98,26 @@ def _measured(
 ) -> tuple[dict[str, list[Measurement]], list[int]]:
     """Rows of every codec, and the exit codes of pictures that could not be read."""
     from vaecodec.errors import PictureError
-    from vaecodec.evaluation import measure
+    from vaecodec.evaluation import measure_pictures
     from vaecodec.picture import read_picture
 
     progress = Progress(len(paths), quiet=quiet)
-    rows: dict[str, list[Measurement]] = {codec.name: [] for codec in codecs}
+    codes: list[int] = []
+
+    def pictures() -> Iterator[tuple[str, Any]]:
+        for index, path in enumerate(paths):
+            progress.show(index, path.name)
+            try:
+                yield path.name, read_picture(path).samples
+            except PictureError as error:
+                progress.clear()
+                say(error)
+                codes.append(exit_code(error))
+
     with_ms_ssim = _ms_ssim_is_there()
     if not with_ms_ssim and not quiet:
         say("warning: no MS-SSIM: pip install 'vaecodec[metrics]'")
-    codes = []
-    for index, path in enumerate(paths):
-        progress.show(index, path.name)
-        try:
-            samples = read_picture(path).samples
-        except PictureError as error:
-            progress.clear()
-            say(error)
-            codes.append(exit_code(error))
-            continue
-        for codec in codecs:
-            for setting in codec.settings:
-                row = measure(codec, path.name, samples, setting, with_ms_ssim=with_ms_ssim)
-                rows[codec.name].append(row)
+    rows = measure_pictures(codecs, pictures(), with_ms_ssim=with_ms_ssim)
     progress.clear()
     return rows, codes
 

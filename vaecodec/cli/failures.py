@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import click
@@ -14,11 +15,14 @@ from vaecodec.errors import (
     LimitError,
     OutputExistsError,
     PictureError,
+    PictureNotFoundError,
     UnknownModelError,
     VaecodecError,
 )
 
 SOME_FAILED = 1
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Errors about what is in an input. The library may have seen only its bytes, and then cannot name it.
 _ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError)
@@ -34,7 +38,12 @@ _OPTIONS: tuple[tuple[type[VaecodecError], str], ...] = (
 
 def say(message: object) -> None:
     """Prints one line on standard error."""
-    click.echo(f"vaecodec: {_line(message)}", err=True)
+    click.echo(f"vaecodec: {printable(_line(message))}", err=True)
+
+
+def printable(text: str) -> str:
+    """The text with its control characters as escapes: names of files may hold line breaks and what terminals obey."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def exit_code(error: BaseException) -> int:
@@ -68,11 +77,14 @@ def for_each(inputs: Sequence[str], job: Callable[[str], None], *, progress: Pro
 
 def message_about(source: str, error: BaseException, target: str = "") -> str:
     """Returns one line about an error that names the input where the error does not, and the option that helps."""
+    where = f"{source} -> {target}" if target and target != "-" else source
+    if isinstance(error, PictureNotFoundError) and str(error).startswith(f"{source}: "):
+        # What is not there, or no longer, is said as what cannot be written is.
+        return _line(f"{where}{str(error).removeprefix(source)}")
     if isinstance(error, _ABOUT_THE_INPUT) and source not in str(error):
         return _line(f"{source}: {str(error).removeprefix('the data: ')}{_option_for(error)}")
     if isinstance(error, VaecodecError):
         return _line(error)
-    where = f"{source} -> {target}" if target and target != "-" else source
     if isinstance(error, OSError) and error.strerror:
         return f"{where}: {error.strerror.lower()}"
     if isinstance(error, (OSError, MemoryError)):

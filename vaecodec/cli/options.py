@@ -35,9 +35,9 @@ device = click.option(
 )
 backend = click.option(
     "--backend",
-    type=click.Choice(["auto", "native", "torch", "onnx"]),
+    type=click.Choice(["auto", "native", "torch"]),
     default="auto",
-    help="Compute backend; the output is identical. auto is native, or torch on a GPU.  [auto]",
+    help="Compute backend; the output is identical. auto is native, or torch with --device cuda.  [auto]",
 )
 model = click.option("--model", metavar="NAME|FILE", help="An installed model, or a weights file.")
 models = click.option(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Codec:
     """One model, loaded once; may be used from many threads at the same time.
 
-    Where a file is asked for, a container that :meth:`open` gave does as well, and is not read again.
+    Where a file is asked for, a container that :meth:`open` or ``read_container`` gave does as well, and is not read again.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Codec:
         Args:
             model: name of installed weights, or path of a weights file.
             device: ``auto``, ``cpu`` or ``cuda``.
-            backend: ``auto`` (native, or torch on a GPU), ``native``, ``torch``, or ``onnx``, which only decodes.
+            backend: ``auto`` (native, or torch where the device is ``cuda``), ``native`` or ``torch``.
             threads: to compute with; None leaves the number to the backend.
             arithmetic: what carries the integers of the decoder in torch; None picks the fastest that passes the self-test.
 
@@ -89,7 +89,7 @@ class Codec:
         """The model in torch, encoder included.
 
         Raises:
-            MissingExtraError: this codec decodes with onnxruntime.
+            MissingExtraError: torch is not installed.
         """
         return self.model.torch
 
@@ -170,10 +170,14 @@ class Codec:
         Raises:
             FileFormatError, UnknownModelError, LimitError: as :meth:`decompress`.
         """
-        container = read_container(bytes_of(data), limits=limits, keep_damaged=keep_damaged)
+        return self._checked(read_container(bytes_of(data), limits=limits, keep_damaged=keep_damaged))
+
+    def _checked(self, container: Container) -> Container:
         header = container.header
         if header.kind != KIND_PICTURE:
-            raise FileFormatError("this file holds an array, not a picture; this version reads pictures only")
+            raise FileFormatError(
+                "this file holds an array, not a picture: use vaecodec.arrays.find_array_codec_for(data)"
+            )
         if header.model_id not in (self.model.id, WITHOUT_MODEL):
             raise UnknownModelError(
                 f"the file was made by model {header.model_id.hex()}, this codec has {self.model.id_hex} "
@@ -283,7 +287,9 @@ class Codec:
         return Decoder(self.model, self._opened(data, limits)).digest()
 
     def _opened(self, data: FileSource | Container, limits: Limits, *, keep_damaged: bool = False) -> Container:
-        return data if isinstance(data, Container) else self.open(data, limits=limits, keep_damaged=keep_damaged)
+        if isinstance(data, Container):
+            return self._checked(data)
+        return self.open(data, limits=limits, keep_damaged=keep_damaged)
 
 
 def _codec(model: str | Path, device: str, backend: str, threads: int | None, arithmetic: Arithmetic | None) -> Codec:
@@ -291,7 +297,7 @@ def _codec(model: str | Path, device: str, backend: str, threads: int | None, ar
 
 
 def read_source(source: PictureSource | Picture, options: EncodeOptions) -> Picture:
-    """Reads a picture as the options ask: how large, which frame, how deep, with or without metadata; a `Picture` is not reduced.
+    """Reads a picture as the options ask: how large, which frame, how many bits, with or without metadata; a `Picture` is not reduced.
 
     Raises:
         PictureError, LimitError: as :func:`vaecodec.read_picture`.

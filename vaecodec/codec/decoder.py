@@ -25,7 +25,7 @@ from vaecodec.codec.sections import metadata_of
 from vaecodec.codec.stored import read_alpha, read_stored_tile
 from vaecodec.errors import DamagedFileError
 from vaecodec.models.decoder_data import LATENT_CLAMP
-from vaecodec.picture import DEEP_SCALE, Picture
+from vaecodec.picture import SCALE_8_TO_16, Picture
 from vaecodec.picture.picture import Samples
 from vaecodec.stopwatch import Stopwatch
 
@@ -204,7 +204,7 @@ def reconstruct(
             rgb = piece[part.within(needed.pixels())]
             samples[here] = rgb if header.channels == 3 else (rgb.sum(axis=2, dtype=np.int32, keepdims=True) + 1) // 3
         elif tile.mode == _TILE_GREY:
-            samples[here] = _GREY * (DEEP_SCALE if samples.dtype == np.uint16 else 1)
+            samples[here] = _GREY * (SCALE_8_TO_16 if samples.dtype == np.uint16 else 1)
         else:
             samples[here] = read_stored_tile(tile, r, header.channels, header.bit_depth)[part.within(r)]
     return samples

@@ -39,7 +39,7 @@ from vaecodec.codec.stored import StoredParts, exact_if_screen, smallest_tile, s
 from vaecodec.errors import UsageError
 from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.settings import STRIDE
-from vaecodec.picture import DEEP_SCALE, Picture, PictureRows, RowWindow, fill_transparent
+from vaecodec.picture import SCALE_8_TO_16, Picture, PictureRows, RowWindow, fill_transparent
 from vaecodec.picture.picture import Samples
 from vaecodec.stopwatch import Stopwatch
 
@@ -193,10 +193,20 @@ class Encoder:
         rows = PictureRows(
             width, height, picture.channels, picture.bit_depth, [picture.samples], **vars(picture.metadata)
         )  # fmt: skip
-        alpha = None if picture.alpha is None else stored_alpha(picture.alpha)
+        with self._watch.time("lossless"):
+            alpha = (
+                None
+                if picture.alpha is None
+                else stored_alpha(picture.alpha, bit_depth=picture.bit_depth, effort=self._lossless_effort)
+            )
         made = self._rows_lossless(rows, alpha)
         samples = picture.samples
         return Encoded(made.data, made.quality, made.estimated_bits, made.seconds, 1, samples, lambda: samples)
+
+    @property
+    def _lossless_effort(self) -> int:
+        """Of JPEG XL."""
+        return _LOSSLESS_EFFORT.get(self._options.effort, 9)
 
     def _rows_lossless(self, rows: PictureRows, alpha: tuple[int, bytes] | None = None) -> EncodedFile:
         pixels = rows.width * rows.height
@@ -212,8 +222,9 @@ class Encoder:
             if self._options.check:
                 checksum = checksum_of(samples, checksum)
             with self._watch.time("lossless"):
-                effort = _LOSSLESS_EFFORT.get(self._options.effort, 9)
-                tiles += [smallest_tile(samples[grid.tiles[i].within(band)], effort) for i in grid.row(row)]
+                tiles += [
+                    smallest_tile(samples[grid.tiles[i].within(band)], self._lossless_effort) for i in grid.row(row)
+                ]
         with self._watch.time("container"):
             check = checksum if self._options.check else None
             container = Container(header, tuple(tiles), alpha=alpha, check=check, **sections_of(rows.metadata))
@@ -410,5 +421,5 @@ def network_input(samples: Samples) -> Samples:
     rgb = np.broadcast_to(samples, (height, width, 3))
     padded = np.pad(rgb, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
     if padded.dtype != np.uint8:
-        padded = padded.astype(np.float32) / np.float32(DEEP_SCALE)
+        padded = padded.astype(np.float32) / np.float32(SCALE_8_TO_16)
     return padded

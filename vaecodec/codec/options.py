@@ -10,12 +10,10 @@ from typing import Any, Final
 from vaecodec.bitstream.container import DEFAULT_LIMITS, Limits
 from vaecodec.codec.rate_control import MEASURES
 from vaecodec.errors import UsageError
+from vaecodec.models.tunes import TUNES
 
 DEFAULT_MODEL = "eye"
-QUALITIES_BY_TUNE: Final[Mapping[str, float]] = {"eye": 81.0, "psnr": 61.0}
-"""What looks like JPEG 85 on validation pictures. For the eye by SSIMULACRA2, of which JPEG 85 has 80.9; for squared error by MS-SSIM, 0.9925
-where JPEG 85 has 0.9915."""
-DEFAULT_QUALITY = QUALITIES_BY_TUNE[DEFAULT_MODEL]
+DEFAULT_QUALITY = TUNES[DEFAULT_MODEL].quality
 DEFAULT_EFFORT = 1
 """A dead zone around the prior's means, and no search."""
 MAX_EFFORT = 9
@@ -112,7 +110,7 @@ class EncodeOptions:
 
     def quality_for(self, tune: str) -> float:
         """The quality, or where none is given the default of weights tuned for the eye or for squared error."""
-        return self.quality_or(QUALITIES_BY_TUNE[tune])
+        return self.quality_or(TUNES[tune].quality)
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class Access:
     Attributes:
         models: weights files or names to look in before the installed ones; for encoding the first one is taken.
         device: ``auto``, ``cpu`` or ``cuda``.
-        backend: ``auto`` (native, or torch on a GPU), ``native``, ``torch``, or ``onnx``, which only decodes.
+        backend: ``auto`` (native, or torch where the device is ``cuda``), ``native`` or ``torch``.
         threads: for each model that is loaded; None leaves them as they are.
         limits: what a file may declare.
     """

@@ -65,44 +65,34 @@ def _psnr(source: Samples, decoded: Samples) -> float:
     return min(psnr(source, decoded), _NO_ERROR)
 
 
-def _ssimulacra2(source: Samples, decoded: Samples) -> float:
-    from vaecodec.metrics import ssimulacra2
+def _score(name: str) -> Callable[[Samples, Samples], float]:
+    """The metric of this name in ``vaecodec.metrics``, which asks pictures for some size."""
 
-    score = ssimulacra2(source, decoded)
-    assert score is not None  # the size was checked
+    def score(source: Samples, decoded: Samples) -> float:
+        from vaecodec import metrics
+
+        value: float | None = getattr(metrics, name)(source, decoded)
+        assert value is not None  # the size was checked
+        return value
+
     return score
 
 
-def _ssimulacra2_target(value: float, width: int, height: int) -> float:
-    from vaecodec.metrics.ssimulacra2 import SHORTEST_SIDE
+def _target(name: str, metric: str, highest: int) -> Callable[[float, int, int], float]:
+    """Checks a target for the metric of this name, called ``metric`` in messages."""
 
-    if value > 100:
-        raise UsageError(f"ssimulacra2 {value:g} makes no sense: it is at most 100")
-    if min(width, height) < SHORTEST_SIDE:
-        raise UsageError(
-            f"SSIMULACRA2 is not defined for {width} × {height} pixels: the shorter side needs {SHORTEST_SIDE}"
-        )
-    return value
+    def target(value: float, width: int, height: int) -> float:
+        from vaecodec.metrics import SHORTEST_SIDES
 
+        if value > highest:
+            raise UsageError(f"{name} {value} makes no sense: it is at most {highest}")
+        if min(width, height) < SHORTEST_SIDES[name]:
+            raise UsageError(
+                f"{metric} is not defined for {width} × {height} pixels: the shorter side needs {SHORTEST_SIDES[name]}"
+            )
+        return value
 
-def _ms_ssim(source: Samples, decoded: Samples) -> float:
-    from vaecodec.metrics.fidelity import ms_ssim
-
-    similarity = ms_ssim(source, decoded)
-    assert similarity is not None  # the size was checked
-    return similarity
-
-
-def _ms_ssim_target(value: float, width: int, height: int) -> float:
-    from vaecodec.metrics.fidelity import MS_SSIM_SHORTEST_SIDE
-
-    if value > 1:
-        raise UsageError(f"ms_ssim {value} makes no sense: it is at most 1")
-    if min(width, height) < MS_SSIM_SHORTEST_SIDE:
-        raise UsageError(
-            f"MS-SSIM is not defined for {width} × {height} pixels: the shorter side needs {MS_SSIM_SHORTEST_SIDE}"
-        )
-    return value
+    return target
 
 
 SIZE = Measure(
@@ -119,11 +109,11 @@ PSNR = Measure(
 )
 SSIMULACRA2 = Measure(
     "a SSIMULACRA2 score of {:.2f}", "{:.2f}", "The smallest file of at least this SSIMULACRA2 score: 90 hardly to be told apart, 70 high, 50 medium.",
-    False, float, 0.05, _ssimulacra2, _ssimulacra2_target,
+    False, float, 0.05, _score("ssimulacra2"), _target("ssimulacra2", "SSIMULACRA2", 100),
 )  # fmt: skip
 MS_SSIM = Measure(
     "an MS-SSIM of {:.5f}", "{:.5f}", "The smallest file of at least this MS-SSIM.",
-    False, lambda value: -math.log10(max(1e-9, 1 - value)), 0.0009, _ms_ssim, _ms_ssim_target,
+    False, lambda value: -math.log10(max(1e-9, 1 - value)), 0.0009, _score("ms_ssim"), _target("ms_ssim", "MS-SSIM", 1),
 )  # fmt: skip
 
 MEASURES: Final[Mapping[str, Measure]] = {

@@ -10,8 +10,9 @@ import numpy as np
 
 from vaecodec.bitstream.container import (
     ALPHA_CONSTANT,
-    ALPHA_DEEP_PNG,
+    ALPHA_JPEG_XL,
     ALPHA_PNG,
+    ALPHA_PNG_16_BIT,
     ALPHA_WEBP,
     DEFAULT_LIMITS,
     TILE_JPEG_XL,
@@ -27,8 +28,10 @@ from vaecodec.picture.lossless import Kind, encode_smallest
 from vaecodec.picture.palette import Palettes
 from vaecodec.picture.picture import Samples
 
-_ALPHA_KINDS: Mapping[int, Kind] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_DEEP_PNG: "PNG"}
-_ALPHA_MODES: Mapping[Kind, int] = {"PNG": ALPHA_PNG, "WEBP": ALPHA_WEBP}
+_ALPHA_KINDS: Mapping[int, Kind] = {
+    ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_PNG_16_BIT: "PNG", ALPHA_JPEG_XL: "JXL",
+}  # fmt: skip
+_ALPHA_MODES: Mapping[Kind, int] = {"PNG": ALPHA_PNG, "WEBP": ALPHA_WEBP, "JXL": ALPHA_JPEG_XL}
 _TILE_KINDS: Mapping[int, Kind] = {TILE_PNG: "PNG", TILE_WEBP: "WEBP", TILE_JPEG_XL: "JXL"}
 _TILE_MODES: Mapping[Kind, int] = {kind: mode for mode, kind in _TILE_KINDS.items()}
 
@@ -37,19 +40,27 @@ _BITS_SAVED = 0.15
 4 to 64 colours."""
 _LEAST_DISTORTION = 6.0
 """Below it (a score of 82 or so) tiles are exact: they cost little more."""
-_COLOUR_ERROR = {"eye": (2.4, 1.74), "psnr": (4.0, 1.0)}
-"""The error of colours that has a distortion D is about factor·D^power."""
+_COLOUR_ERROR = {False: (2.4, 1.74), True: (4.0, 1.0)}
+"""The error of colours that has a distortion D is about factor·D^power, for the eye; and where the squared error is all."""
 _COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
 """Numbers of colours that are tried."""
 
 
-def stored_alpha(alpha: Samples) -> tuple[int, bytes]:
-    """uint8 or uint16 [H, W] -> mode and bytes of the ALPHA section."""
+def stored_alpha(alpha: Samples, *, bit_depth: int = 8, effort: int | None = None) -> tuple[int, bytes]:
+    """uint8 or uint16 [H, W] -> mode and bytes of the ALPHA section.
+
+    Args:
+        alpha: the plane.
+        bit_depth: of the samples beside it: JPEG XL has no other.
+        effort: of JPEG XL, for the smallest that the libraries here make; None: PNG or WebP, quickly.
+    """
     if alpha.dtype == np.uint8 and (alpha == alpha[0, 0]).all():
         return ALPHA_CONSTANT, bytes((int(alpha[0, 0]),))
-    planes = encode_lossless(alpha[:, :, np.newaxis])
-    if alpha.dtype != np.uint8:
-        return ALPHA_DEEP_PNG, planes.data
+    plane = np.ascontiguousarray(alpha[:, :, np.newaxis])
+    smallest = effort is not None and bit_depth == 8 * alpha.itemsize and alpha.size <= DEFAULT_LIMITS.max_tile_pixels
+    planes = encode_smallest(plane, effort=effort or 0) if smallest else encode_lossless(plane)
+    if planes.kind == "PNG" and alpha.dtype != np.uint8:
+        return ALPHA_PNG_16_BIT, planes.data
     return _ALPHA_MODES[planes.kind], planes.data
 
 
@@ -61,7 +72,9 @@ def read_alpha(container: Container) -> Samples | None:
     width, height = container.header.width, container.header.height
     if mode == ALPHA_CONSTANT:
         return np.full((height, width), data[0], np.uint8)
-    planes, depth = LosslessPlanes(_ALPHA_KINDS[mode], data), 16 if mode == ALPHA_DEEP_PNG else 8
+    planes, depth = LosslessPlanes(_ALPHA_KINDS[mode], data), 16 if mode == ALPHA_PNG_16_BIT else 8
+    if mode == ALPHA_JPEG_XL:
+        depth = container.header.bit_depth
     return decode_lossless(planes, width, height, 1, "the alpha plane", bit_depth=depth)[:, :, 0]
 
 
@@ -106,7 +119,7 @@ class ScreenPicture:
         if wanted < _LEAST_DISTORTION:
             return exact
         # From there on, towards what costs less.
-        factor, power = _COLOUR_ERROR[price.tune]
+        factor, power = _COLOUR_ERROR[price.squared_only]
         errors = self._palettes.errors
         counts = [count for count in _COUNTS if count < len(errors)]
         place = sum(1 for count in counts if errors[count - 1] > factor * wanted**power)

@@ -11,12 +11,12 @@ from vaecodec.evaluation.curves import (
     bd_rates,
     curve,
     falls,
-    find_pictures,
     measure,
     measure_pictures,
 )
 from vaecodec.evaluation.peers import AVIF, JPEG, JPEG_444, PEERS, WEBP, CodecAdapter, PillowCodec, VaecodecAdapter
 from vaecodec.metrics import MS_SSIM_SHORTEST_SIDE, bits_per_pixel, ms_ssim, ms_ssim_db, psnr, ssimulacra2
+from vaecodec.picture_files import find_pictures
 
 __all__ = [
     "AVIF",

@@ -13,18 +13,15 @@ import io
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from vaecodec.errors import UsageError
 from vaecodec.evaluation.bd_rate import EYE_WINDOWS, WINDOWS, BDRate, bd_rate
 from vaecodec.evaluation.peers import CodecAdapter
 from vaecodec.metrics import ssimulacra2
 from vaecodec.metrics.fidelity import Samples, bits_per_pixel, ms_ssim, psnr
-from vaecodec.picture import READABLE_EXTENSIONS
 
 
 @dataclass(frozen=True)
@@ -79,21 +76,6 @@ class CurvePoint:
     decode_seconds: float
 
 
-def find_pictures(folder: str | Path) -> list[Path]:
-    """Lists the files in a folder, not below it, whose names end as pictures' do, in alphabetical order.
-
-    Raises:
-        UsageError: there is no such folder, or no picture in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE_EXTENSIONS and path.is_file())
-    if not paths:
-        raise UsageError(f"{folder}: no pictures in this folder")
-    return paths
-
-
 def measure(
     adapter: CodecAdapter, name: str, samples: Samples, setting: float, *, with_ms_ssim: bool = True
 ) -> Measurement:
@@ -133,26 +115,24 @@ def measure(
 
 
 def measure_pictures(
-    adapter: CodecAdapter,
-    pictures: Iterable[tuple[str, Samples]],
-    *,
-    with_ms_ssim: bool = True,
-    progress: Callable[[Measurement], None] = lambda _: None,
-) -> list[Measurement]:
-    """Measures every picture at every setting of a codec, one picture in memory at a time if ``pictures`` is lazy.
+    adapters: Sequence[CodecAdapter], pictures: Iterable[tuple[str, Samples]], *, with_ms_ssim: bool = True
+) -> dict[str, list[Measurement]]:
+    """Measures every picture at every setting of codecs, one picture in memory at a time if ``pictures`` is lazy.
 
     Args:
-        adapter: the codec.
+        adapters: the codecs.
         pictures: names and uint8 samples [H, W, 1 or 3].
         with_ms_ssim: whether to compute MS-SSIM too.
-        progress: called after every measurement.
+
+    Returns:
+        By the name of the codec, all of its measurements.
     """
-    rows = []
+    rows: dict[str, list[Measurement]] = {adapter.name: [] for adapter in adapters}
     for name, samples in pictures:
-        for setting in adapter.settings:
-            row = measure(adapter, name, samples, setting, with_ms_ssim=with_ms_ssim)
-            rows.append(row)
-            progress(row)
+        for adapter in adapters:
+            rows[adapter.name] += [
+                measure(adapter, name, samples, setting, with_ms_ssim=with_ms_ssim) for setting in adapter.settings
+            ]
     return rows
 
 

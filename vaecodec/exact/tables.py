@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 
 SIGMA_MIN: Final = 0.08
 SIGMA_MAX: Final = 600.0
-LEVELS: Final = 64
+LEVELS: Final = TABLES + 1
 
 # Mass left to the escape when a table is cut: 2^-18 · (about 20 bits more per escape) is below 0.01 % of one bit.
 _ESCAPE_MASS: Final = 2.0**-18

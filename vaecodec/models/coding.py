@@ -23,9 +23,7 @@ from vaecodec.models.decoder_data import MEAN_UNIT, Pop, Push
 from vaecodec.models.encoder_data import DEAD_ZONE_LIMIT, V_UNIT, symbols_of
 from vaecodec.models.settings import STEPS
 from vaecodec.models.steps import put_step, take_step
-
-DEAD_ZONES = {"psnr": (2.0, 0.022), "eye": (2.0, 0.012)}
-"""By what weights are tuned for: the bits that a 0 must save before the dead zone grows, and how many steps it grows per bit above that."""
+from vaecodec.models.tunes import TUNES
 
 
 class PriorPass(Protocol):
@@ -69,14 +67,14 @@ def dead_zone(costs: npt.NDArray[np.float32], tune: str = "psnr") -> npt.NDArray
 
     Args:
         costs: float [64, 2·K + 1], bits of the symbols −K..K under each table.
-        tune: what the weights are tuned for.
+        tune: what the weights are tuned for, a name in ``TUNES``.
 
     Returns:
         Float [64], 0.5 to 0.95, in steps: what is smaller in magnitude becomes 0.
     """
     zero = costs.shape[1] // 2
     saved = (costs[:, zero - 1] + costs[:, zero + 1]) / 2 - costs[:, zero]
-    least, per_bit = map(np.float32, DEAD_ZONES[tune])
+    least, per_bit = map(np.float32, TUNES[tune].dead_zone)
     zone: npt.NDArray[np.float32] = np.float32(0.5) + ((saved - least) * per_bit).clip(0, np.float32(0.45))
     return zone
 

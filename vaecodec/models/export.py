@@ -20,7 +20,7 @@ from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 from vaecodec.exact.rounding import FloatArray
 from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN, fit_tables
 from vaecodec.models.analysis import hyper_symbols, in_256ths
-from vaecodec.models.coding import encode_tile
+from vaecodec.models.coding import dead_zone_table, encode_tile
 from vaecodec.models.decoder_data import (
     CONTEXT_CLAMP,
     CONTEXT_LIMIT,
@@ -42,26 +42,26 @@ from vaecodec.models.decoder_data import (
     unit_quality,
 )
 from vaecodec.models.exact_image import ExactPrior, build_layers
-from vaecodec.models.export_encoder import with_integer_encoder
+from vaecodec.models.export_encoder import round_encoder
 from vaecodec.models.image import MEAN_LIMIT, SAMPLE_SCALE, ImageModel
+from vaecodec.models.refine import symbol_costs
 from vaecodec.models.rounding import (
     CALIBRATION_QUALITIES,
-    WIDENINGS,
     ChannelMaxima,
-    RangeTooNarrowError,
+    Margins,
     Rounder,
+    Stream,
+    calibrate,
     extreme_patterns,
     numpy,
+    until_wide_enough,
 )
 from vaecodec.models.settings import STEPS
+from vaecodec.models.tunes import DistortionWeights
 from vaecodec.models.weights import Weights, save_weights
 
-PRIOR_MARGIN = 1.25
-"""Same, in the prior of the image model: what saturates there costs a few bits of rare pictures, finer weights save bits of all."""
-INNER_MARGIN = 2.5
-"""Same, inside residual blocks of the synthesis."""
-STREAM_MARGIN = 1.5
-"""Same, on residual streams of the synthesis, which hold what :func:`extreme_patterns` reach besides."""
+MARGINS = Margins("g_s", stream=1.5, inner=2.5, other=1.25)
+"""In the prior narrow: what saturates there costs a few bits of rare pictures, finer weights save bits of all."""
 GAIN_MARGIN = 1.02
 """Latents may be larger than those of the calibration pictures and patterns by this factor before they are clamped."""
 RANGE_CROPS = 48
@@ -88,111 +88,51 @@ class Ranges:
     synthesis_inner: int = 2047
 
 
-def margin_on_pictures(name: str) -> float:
-    """By which factor ranges of the image model are wider than what calibration crops reach at ``name``."""
-    if not name.startswith("g_s"):
-        return PRIOR_MARGIN
-    return STREAM_MARGIN if _is_synthesis_stream(name) else INNER_MARGIN
-
-
-def margin_on_patterns(name: str) -> float:
-    """Same for extreme patterns: streams of the synthesis hold them as they are, and what does not show ignores them."""
-    return 1.0 if _is_synthesis_stream(name) else 0.0
-
-
-def _is_synthesis_stream(name: str) -> bool:
-    return name.startswith("g_s") and not name.endswith((".depthwise", ".expand"))
-
-
 @dataclass(frozen=True)
 class RoundedLayers:
-    """Layers, and integers per unit of the streams that the tables over quality write to."""
+    """Layers, and the streams that the tables over quality write to: the prior's, those at 1/16 and 1/8, and what ``g_s.pairs`` gives."""
 
     layers: Mapping[str, LinearData | DepthwiseData]
-    stream: FloatArray
-    scale16: FloatArray
-    scale8: FloatArray
-    before_scale: FloatArray
+    prior: Stream
+    at16: Stream
+    at8: Stream
+    before8: Stream
 
 
-# Long because it goes through the decoding half layer by layer, with the scales that lie between them.
 def _round_layers(model: ImageModel, maxima: ChannelMaxima, r: Ranges) -> RoundedLayers:
-    s = model.settings
-    rounder = Rounder(model, maxima)
+    s, rounder, group = model.settings, Rounder(model, maxima), model.settings.latents // STEPS
     # Prior.
-    group = s.latents // STEPS
-    middle = maxima.scale(r.stream, "h_s.block32.stream")
-    rounder.linear(
-        "h_s.up32",
-        ranged_by="h_s.block32.stream",
-        input_scale=np.ones(s.hyper_latents),
-        output_scale=np.tile(middle, 4),
-        input_limit=HYPER_LIMIT,
-        limit=r.stream,
-        leaky=True,
-    )
-    rounder.blocks(["h_s.block32"], middle, stream=r.stream, inner=r.inner)
     context_blocks = [f"context.{k}.blocks.{i}" for k in range(STEPS) for i in range(s.prior_blocks)]
-    ranged_by = f"{context_blocks[0]}.stream"
-    stream = maxima.scale(r.stream, *(f"{name}.stream" for name in context_blocks))
-    rounder.linear(
-        "h_s.up16",
-        ranged_by=ranged_by,
-        input_scale=middle,
-        output_scale=np.tile(stream, 4),
-        input_limit=r.stream,
-        limit=r.stream,
+    z = Stream(np.ones(s.hyper_latents), HYPER_LIMIT)
+    at32 = Stream(maxima.scale(r.stream, "h_s.block32.stream"), r.stream, "h_s.block32.stream")
+    prior = Stream(
+        maxima.scale(r.stream, *(f"{name}.stream" for name in context_blocks)), r.stream, f"{context_blocks[0]}.stream"
     )
-    rounder.blocks(context_blocks, stream, stream=r.stream, inner=r.inner)
-    leave_scale = np.concatenate(
-        [np.full(group, (MEAN_LIMIT_UNITS + 1) / MEAN_LIMIT), np.full(group, INDEX_UNITS_PER_NAT)]
-    )
+    context = Stream(np.full(group, float(CONTEXT_UNIT)), CONTEXT_LIMIT)
+    means, indices = (np.full(group, unit) for unit in ((MEAN_LIMIT_UNITS + 1) / MEAN_LIMIT, INDEX_UNITS_PER_NAT))
+    parameters = Stream(np.concatenate([means, indices]), MEAN_LIMIT_UNITS)
+    rounder.linear("h_s.up32", z, at32, leaky=True)
+    rounder.blocks(["h_s.block32"], at32, inner=r.inner)
+    rounder.linear("h_s.up16", at32, prior)
+    rounder.blocks(context_blocks, prior, inner=r.inner)
     for k in range(STEPS):
         if k:
-            rounder.linear(
-                f"context.{k}.enter",
-                ranged_by=ranged_by,
-                input_scale=np.full(group, float(CONTEXT_UNIT)),
-                output_scale=stream,
-                input_limit=CONTEXT_LIMIT,
-                limit=r.stream,
-            )
-        rounder.linear(
-            f"context.{k}.leave",
-            input_scale=stream,
-            output_scale=leave_scale,
-            input_limit=r.stream,
-            limit=MEAN_LIMIT_UNITS,
-        )
+            rounder.linear(f"context.{k}.enter", context, prior)
+        rounder.linear(f"context.{k}.leave", prior, parameters)
 
     # Synthesis.
     blocks16 = [f"g_s.blocks16.{i}" for i in range(s.synthesis_blocks16)]
     blocks8 = [f"g_s.blocks8.{i}" for i in range(s.synthesis_blocks8)]
     wide, inner = r.synthesis_stream, r.synthesis_inner
-    scale16 = maxima.scale(wide, "g_s.pairs.input", *(f"{name}.stream" for name in blocks16))
-    scale8 = maxima.scale(wide, "g_s.patches.input", *(f"{name}.stream" for name in blocks8))
+    at16 = Stream(maxima.scale(wide, "g_s.pairs.input", *(f"{name}.stream" for name in blocks16)), wide)
+    at8 = Stream(maxima.scale(wide, "g_s.patches.input", *(f"{name}.stream" for name in blocks8)), wide)
     before = np.max(maxima.largest["g_s.pairs"].reshape(4, -1), axis=0)
-    before_scale = wide / np.maximum(before, 1e-3)
-    rounder.blocks(blocks16, scale16, stream=wide, inner=inner)
-    rounder.linear(
-        "g_s.pairs",
-        ranged_by="g_s.pairs",
-        input_scale=scale16,
-        output_scale=np.tile(before_scale, 4),
-        input_limit=wide,
-        limit=wide,
-        digits=True,
-    )
-    rounder.blocks(blocks8, scale8, stream=wide, inner=inner)
-    rounder.linear(
-        "g_s.patches",
-        input_scale=scale8,
-        output_scale=np.full(3 * 64, SAMPLE_SCALE),
-        input_limit=wide,
-        limit=SAMPLE_LIMIT,
-        digits=True,
-    )
-    return RoundedLayers(rounder.layers, stream, scale16, scale8, before_scale)
+    before8 = Stream(wide / np.maximum(before, 1e-3), wide, "g_s.pairs")
+    rounder.blocks(blocks16, at16, inner=inner)
+    rounder.linear("g_s.pairs", at16, before8, digits=True)
+    rounder.blocks(blocks8, at8, inner=inner)
+    rounder.linear("g_s.patches", at8, Stream(np.array([SAMPLE_SCALE]), SAMPLE_LIMIT), digits=True)
+    return RoundedLayers(rounder.layers, prior, at16, at8, before8)
 
 
 @torch.no_grad()
@@ -210,37 +150,20 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
     r = ranges or Ranges()
     s = model.settings
     model.eval()
-    maxima = ChannelMaxima()
-    handles = maxima.watch(model)
-    patterns = torch.from_numpy(extreme_patterns())
-    for margin, pictures in ((margin_on_pictures, crops), (margin_on_patterns, patterns)):
-        maxima.margin = margin
-        for x in torch.split(pictures, 8):
-            for quality in CALIBRATION_QUALITIES:
-                model(x, torch.full((len(x),), quality), hard=True)
-    for handle in handles:
-        handle.remove()
-
-    for _ in range(WIDENINGS):
-        try:
-            rounded = _round_layers(model, maxima, r)
-            break
-        except RangeTooNarrowError as error:
-            # Channels that the pictures hardly drive, as in a model that has not been trained for long.
-            if not error.name:
-                raise
-            maxima.widen(error.name, error.rows)
-    else:
-        raise ValueError(f"after {WIDENINGS} doublings of ranges the bound of exact sums still does not hold")
+    maxima = calibrate(
+        model, crops, lambda x, q: model(x, q, quantise=True), MARGINS,
+        parts=("g_s", "h_s", "context"), inputs=("g_s.pairs", "g_s.patches"), outputs=("g_s.pairs",),
+    )  # fmt: skip
+    rounded = until_wide_enough(maxima, lambda: _round_layers(model, maxima, r))
 
     # Tables over quality.
     q = torch.linspace(0, 1, QUALITIES)
     inverse_gain = numpy(model.at_quality(model.log_inverse_gain, q).exp())
-    latent = inverse_gain * numpy(model.g_s.log_scale.exp()) / SAMPLE_SCALE * rounded.scale16 / MEAN_UNIT
+    latent = inverse_gain * numpy(model.g_s.log_scale.exp()) / SAMPLE_SCALE * rounded.at16.scale / MEAN_UNIT
     latent_shift = np.clip(np.floor(np.log2(LATENT_CLAMP / latent.max(axis=0))), 0, 24)
-    feature = numpy(model.at_quality(model.synthesis_vector, q).exp()) * rounded.scale8 / rounded.before_scale
-    known = numpy(model.channel_std * model.gain(q))
-    mean = known * MEAN_UNIT * 2.0**MEAN_SHIFT * MEAN_LIMIT / (MEAN_LIMIT_UNITS + 1)
+    feature = numpy(model.at_quality(model.synthesis_vector, q).exp()) * rounded.at8.scale / rounded.before8.scale
+    channel_scale = numpy(model.channel_std * model.gain(q))
+    mean = channel_scale * MEAN_UNIT * 2.0**MEAN_SHIFT * MEAN_LIMIT / (MEAN_LIMIT_UNITS + 1)
     sigma_z = numpy(model.at_quality(model.log_sigma_z, q))
     asinh = np.arcsinh(np.arange(-CONTEXT_CLAMP, CONTEXT_CLAMP + 1) / MEAN_UNIT) * CONTEXT_UNIT
     tables: dict[str, FloatArray] = {
@@ -248,9 +171,9 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
         "latent_shift": latent_shift,
         "feature_factor": np.minimum(feature * 2.0**FEATURE_SHIFT, FEATURE_LIMIT),
         "mean_factor": np.minimum(mean, (1 << 20) - 1),
-        "index_offset": np.log(known / SIGMA_MIN) * INDEX_UNITS_PER_NAT,
+        "index_offset": np.log(channel_scale / SIGMA_MIN) * INDEX_UNITS_PER_NAT,
         "hyper_index": np.clip((sigma_z - math.log(SIGMA_MIN)) * INDEX_UNITS_PER_NAT, 0, INDEX_LIMIT),
-        "prior_vector": np.clip(numpy(model.at_quality(model.prior_vector, q)) * rounded.stream, -4095, 4095),
+        "prior_vector": np.clip(numpy(model.at_quality(model.prior_vector, q)) * rounded.prior.scale, -4095, 4095),
         "asinh": asinh,
     }
     return ExactData(s, rounded.layers, {name: np.rint(t).astype(np.int32) for name, t in tables.items()})
@@ -302,6 +225,7 @@ def export_weights(
     *,
     card: Mapping[str, object],
     tune: str = "psnr",
+    trained_for: DistortionWeights | None = None,
     ranges: Ranges | None = None,
 ) -> Weights:
     """Rounds the model, fits the coder's tables and writes the weights file; returns what was written.
@@ -311,13 +235,16 @@ def export_weights(
         crops: uint8 [N, 256, 256, 3] of training pictures.
         path: file to write, replaced whole.
         card: what the weights' card says besides: steps, hours, data.
-        tune: what the model was trained for, see ``TUNES``.
+        tune: what the model was trained for, a name in ``TUNES``.
+        trained_for: the distortion that training minimised, where it is not the tune's own.
         ranges: see :func:`round_model`.
     """
     cap_gains(model, crops[:RANGE_CROPS])
     data = round_model(model, crops[:RANGE_CROPS], ranges)
     half_widths, counts = fit_tables(list(residual_histograms(model, data, crops)))
-    weights = Weights.make(model, data, half_widths, counts, card, tune)
-    weights = with_integer_encoder(weights, model, crops[:RANGE_CROPS])
+    zeroed = dead_zone_table(symbol_costs(half_widths, counts), tune)
+    analysis = round_encoder(model, crops[:RANGE_CROPS], zeroed)
+    floats = {"log_lambda": model.log_lambda.numpy()}
+    weights = Weights(data, half_widths, counts, floats, card, tune, analysis, trained_for)
     save_weights(weights, path)
     return weights

@@ -1,18 +1,18 @@
 """From the float encoder to integers: ranges from training pictures, rounding, the dead zone; what ``export`` does for the decoder.
 
-The model id does not cover the encoder: weights that have one in floats only can be given integers, and keep their id.
+The model id does not cover the encoder: another one for the same decoder keeps it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vaecodec.exact.integers import IntArray
-from vaecodec.models.coding import dead_zone_table
+from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 from vaecodec.models.decoder_data import (
     FEATURE_LIMIT,
     FEATURE_SHIFT,
@@ -22,139 +22,63 @@ from vaecodec.models.decoder_data import (
 )
 from vaecodec.models.encoder_data import SAMPLE_INPUT_LIMIT, SAMPLE_UNIT, SEEN_LIMIT, SEEN_UNIT, V_UNIT, EncoderData
 from vaecodec.models.image import SAMPLE_SCALE, ImageEncoder
-from vaecodec.models.layers import ResidualBlock
-from vaecodec.models.refine import symbol_costs
 from vaecodec.models.rounding import (
-    CALIBRATION_QUALITIES,
-    WIDENINGS,
     ChannelMaxima,
-    RangeTooNarrowError,
+    Margins,
     Rounder,
-    extreme_patterns,
+    Stream,
+    calibrate,
     numpy,
+    until_wide_enough,
 )
-from vaecodec.models.weights import Weights
 
 STREAM, INNER = 16383, 2047
 """Clamps of the analysis: its residual streams, and what is inside its blocks, as in the synthesis."""
 HYPER_STREAM, HYPER_INNER = 16383, 2047
 """Clamps of the hyper analysis: at low qualities its features are a fiftieth of what they are at high ones, and with the clamps of the
 prior z was shifted by up to a quarter: 0.01 dB."""
-STREAM_MARGIN, INNER_MARGIN, HYPER_MARGIN = 1.5, 2.5, 1.25
-"""Ranges are wider than what calibration crops reach by these factors."""
+MARGINS = Margins("g_a", stream=1.5, inner=2.5, other=1.25)
 FEATURE_FACTOR_LIMIT = FEATURE_LIMIT / (1 << FEATURE_SHIFT)
 
 
-def _is_stream(name: str) -> bool:
-    return name.startswith("g_a") and not name.endswith((".depthwise", ".expand"))
+class _Rounded(NamedTuple):
+    """Layers, and the streams that the tables over quality lie between: what ``g_a.patches`` gives, those at 1/8 and 1/16."""
+
+    layers: Mapping[str, LinearData | DepthwiseData]
+    before8: Stream
+    at8: Stream
+    at16: Stream
 
 
-def margin_on_pictures(name: str) -> float:
-    """By which factor ranges are wider than what calibration crops reach at ``name``."""
-    if not name.startswith("g_a"):
-        return HYPER_MARGIN
-    return STREAM_MARGIN if _is_stream(name) else INNER_MARGIN
+def _round_layers(encoder: ImageEncoder, maxima: ChannelMaxima) -> _Rounded:
+    s, largest, rounder = encoder.settings, maxima.largest, Rounder(encoder, maxima)
+    blocks8 = [f"g_a.blocks8.{i}" for i in range(s.analysis_blocks8)]
+    blocks16 = [f"g_a.blocks16.{i}" for i in range(s.analysis_blocks16)]
+    before8 = Stream(maxima.scale(STREAM, "g_a.patches"), STREAM, "g_a.patches")
+    reached8 = [largest[f"{name}.stream"] for name in blocks8]
+    reached8.append(largest["g_a.pairs.input"].reshape(4, -1).max(axis=0))
+    scale8 = STREAM / np.maximum(np.max(reached8, axis=0), 1e-3)
+    # The factors over quality between the two must be within their own range.
+    vectors = numpy(encoder.analysis_vector.exp()).max(axis=0)
+    at8 = Stream(np.minimum(scale8, 0.99 * FEATURE_FACTOR_LIMIT * before8.scale / vectors), STREAM)
+    at16 = Stream(maxima.scale(STREAM, "g_a.pairs", *(f"{name}.stream" for name in blocks16)), STREAM, "g_a.pairs")
+    samples = Stream(np.array([float(SAMPLE_UNIT * SAMPLE_SCALE)]), SAMPLE_INPUT_LIMIT)
+    rounder.linear("g_a.patches", samples, before8, digits=True)
+    rounder.blocks(blocks8, at8, inner=INNER)
+    rounder.linear("g_a.pairs", at8, at16, digits=True)
+    rounder.blocks(blocks16, at16, inner=INNER)
 
-
-def margin_on_patterns(name: str) -> float:
-    """Same for extreme patterns: streams of the analysis hold them as they are, and what does not show ignores them."""
-    return 1.0 if _is_stream(name) else 0.0
-
-
-def _watch(encoder: ImageEncoder, maxima: ChannelMaxima) -> list[torch.utils.hooks.RemovableHandle]:
-    handles: list[torch.utils.hooks.RemovableHandle] = []
-
-    def watch(name: str, module: nn.Module, *, inputs: bool = False, leaky: bool = False) -> None:
-        def hook(_: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
-            x = given[0] if inputs else out
-            maxima.see(name, nn.functional.leaky_relu(x, 0.125) if leaky else x)
-
-        handles.append(module.register_forward_hook(hook))
-
-    for name, module in encoder.named_modules():
-        if isinstance(module, ResidualBlock):
-            watch(f"{name}.depthwise", module.depthwise)
-            watch(f"{name}.expand", module.expand, leaky=True)
-            watch(f"{name}.stream", module, inputs=True)
-            watch(f"{name}.stream", module)
-        elif name in ("g_a.patches", "g_a.pairs"):
-            watch(name, module)
-            watch(f"{name}.input", module, inputs=True)
-    return handles
-
-
-class _Scales:
-    """Integers per unit of the streams."""
-
-    def __init__(self, maxima: ChannelMaxima, encoder: ImageEncoder) -> None:
-        s, largest = encoder.settings, maxima.largest
-        self.blocks8 = [f"g_a.blocks8.{i}" for i in range(s.analysis_blocks8)]
-        self.blocks16 = [f"g_a.blocks16.{i}" for i in range(s.analysis_blocks16)]
-        at8 = [largest[f"{name}.stream"] for name in self.blocks8]
-        at8.append(largest["g_a.pairs.input"].reshape(4, -1).max(axis=0))
-        at16 = [largest[name] for name in ["g_a.pairs", *(f"{name}.stream" for name in self.blocks16)]]
-        self.before = STREAM / np.maximum(largest["g_a.patches"], 1e-3)
-        self.at8 = STREAM / np.maximum(np.max(at8, axis=0), 1e-3)
-        # The factors over quality between the two must be within their own range.
-        vectors = numpy(encoder.analysis_vector.exp()).max(axis=0)
-        self.at8 = np.minimum(self.at8, 0.99 * FEATURE_FACTOR_LIMIT * self.before / vectors)
-        self.at16 = STREAM / np.maximum(np.max(at16, axis=0), 1e-3)
-
-
-def _round_layers(encoder: ImageEncoder, maxima: ChannelMaxima) -> tuple[Rounder, _Scales]:
-    s, scales, rounder = encoder.settings, _Scales(maxima, encoder), Rounder(encoder, maxima)
-    rounder.linear(
-        "g_a.patches",
-        ranged_by="g_a.patches",
-        input_scale=np.full(3 * 64, SAMPLE_UNIT * SAMPLE_SCALE),
-        output_scale=scales.before,
-        input_limit=SAMPLE_INPUT_LIMIT,
-        limit=STREAM,
-        digits=True,
+    seen = Stream(np.full(s.latents, float(SEEN_UNIT)), SEEN_LIMIT)
+    hyper16, hyper32 = (
+        Stream(maxima.scale(HYPER_STREAM, name), HYPER_STREAM, name)
+        for name in ("h_a.block16.stream", "h_a.block32.stream")
     )
-    rounder.blocks(scales.blocks8, scales.at8, stream=STREAM, inner=INNER)
-    rounder.linear(
-        "g_a.pairs",
-        ranged_by="g_a.pairs",
-        input_scale=np.tile(scales.at8, 4),
-        output_scale=scales.at16,
-        input_limit=STREAM,
-        limit=STREAM,
-        digits=True,
-    )
-    rounder.blocks(scales.blocks16, scales.at16, stream=STREAM, inner=INNER)
-    at16, at32 = (maxima.scale(HYPER_STREAM, f"h_a.{name}.stream") for name in ("block16", "block32"))
-    rounder.linear(
-        "h_a.enter",
-        ranged_by="h_a.block16.stream",
-        input_scale=np.full(s.latents, float(SEEN_UNIT)),
-        output_scale=at16,
-        input_limit=SEEN_LIMIT,
-        limit=HYPER_STREAM,
-        leaky=True,
-        digits=True,
-    )
-    rounder.blocks(["h_a.block16"], at16, stream=HYPER_STREAM, inner=HYPER_INNER)
-    rounder.linear(
-        "h_a.down32",
-        ranged_by="h_a.block32.stream",
-        input_scale=np.tile(at16, 4),
-        output_scale=at32,
-        input_limit=HYPER_STREAM,
-        limit=HYPER_STREAM,
-        leaky=True,
-        digits=True,
-    )
-    rounder.blocks(["h_a.block32"], at32, stream=HYPER_STREAM, inner=HYPER_INNER)
-    rounder.linear(
-        "h_a.down64",
-        input_scale=np.tile(at32, 4),
-        output_scale=np.ones(s.hyper_latents),
-        input_limit=HYPER_STREAM,
-        limit=HYPER_LIMIT,
-        digits=True,
-    )
-    return rounder, scales
+    rounder.linear("h_a.enter", seen, hyper16, leaky=True, digits=True)
+    rounder.blocks(["h_a.block16"], hyper16, inner=HYPER_INNER)
+    rounder.linear("h_a.down32", hyper16, hyper32, leaky=True, digits=True)
+    rounder.blocks(["h_a.block32"], hyper32, inner=HYPER_INNER)
+    rounder.linear("h_a.down64", hyper32, Stream(np.ones(s.hyper_latents), HYPER_LIMIT), digits=True)
+    return _Rounded(rounder.layers, before8, at8, at16)
 
 
 @torch.no_grad()
@@ -167,30 +91,15 @@ def round_encoder(encoder: ImageEncoder, crops: Tensor, zeroed: IntArray) -> Enc
         zeroed: int32 [64], the dead zone by table index, see ``dead_zone_table``.
     """
     encoder.eval()
-    maxima = ChannelMaxima()
-    handles = _watch(encoder, maxima)
-    patterns = torch.from_numpy(extreme_patterns())
-    for margin, pictures in ((margin_on_pictures, crops), (margin_on_patterns, patterns)):
-        maxima.margin = margin
-        for x in torch.split(pictures, 8):
-            for quality in CALIBRATION_QUALITIES:
-                encoder.h_a(encoder.analyse(x, torch.full((len(x),), quality)))
-    for handle in handles:
-        handle.remove()
-    for _ in range(WIDENINGS):
-        try:
-            rounder, scales = _round_layers(encoder, maxima)
-            break
-        except RangeTooNarrowError as error:
-            if not error.name:
-                raise
-            maxima.widen(error.name, error.rows)
-    else:
-        raise ValueError(f"after {WIDENINGS} doublings of ranges the bound of exact sums still does not hold")
+    maxima = calibrate(
+        encoder, crops, lambda x, q: encoder.h_a(encoder.analyse(x, q)), MARGINS,
+        parts=("g_a", "h_a"), inputs=("g_a.patches", "g_a.pairs"), outputs=("g_a.patches", "g_a.pairs"),
+    )  # fmt: skip
+    rounded = until_wide_enough(maxima, lambda: _round_layers(encoder, maxima))
 
     q = torch.linspace(0, 1, QUALITIES)
-    feature = numpy(encoder.at_quality(encoder.analysis_vector, q).exp()) * scales.at8 / scales.before
-    per_unit = SAMPLE_SCALE * numpy(encoder.g_a.log_scale.exp()) / scales.at16
+    feature = numpy(encoder.at_quality(encoder.analysis_vector, q).exp()) * rounded.at8.scale / rounded.before8.scale
+    per_unit = SAMPLE_SCALE * numpy(encoder.g_a.log_scale.exp()) / rounded.at16.scale
     gain = numpy(encoder.gain(q)) * per_unit * V_UNIT
     shift = np.clip(np.floor(np.log2(LATENT_CLAMP / gain.max(axis=0))), 0, 24)
     tables = {
@@ -199,13 +108,5 @@ def round_encoder(encoder: ImageEncoder, crops: Tensor, zeroed: IntArray) -> Enc
         "gain_shift": shift,
         "dead_zone": zeroed,
     }
-    return EncoderData(
-        encoder.settings, rounder.layers, {name: np.rint(t).astype(np.int32) for name, t in tables.items()}
-    )
-
-
-def with_integer_encoder(weights: Weights, encoder: ImageEncoder, crops: Tensor) -> Weights:
-    """The same weights with the encoder's integers in place of its floats; encoder and crops as :func:`round_encoder` takes them."""
-    costs = symbol_costs(weights.half_widths, weights.counts)
-    analysis = round_encoder(encoder, crops, dead_zone_table(costs, weights.tune))
-    return replace(weights, analysis=analysis, encoder={"log_lambda": weights.encoder["log_lambda"]})
+    integers = {name: np.rint(table).astype(np.int32) for name, table in tables.items()}
+    return EncoderData(encoder.settings, rounded.layers, integers)

@@ -152,7 +152,7 @@ class ContextStep(nn.Module):
 
 
 @dataclass
-class Passed:
+class ForwardOutput:
     """What one pass in training gives: samples, and bits per picture."""
 
     x_hat: Tensor
@@ -278,41 +278,41 @@ class ImageModel(ImageEncoder):
 
     def scales(self, q: Tensor, cells: int) -> Tensor:
         """s_c·gain_c(q) laid out as :meth:`split_groups` does: [4, 4, N, M/4], in steps."""
-        known = self.channel_std * self.gain(q)
-        return self.split_groups(known[:, None, None].expand(-1, 2, 2, -1)).repeat_interleave(cells, dim=2)
+        channel_scale = self.channel_std * self.gain(q)
+        return self.split_groups(channel_scale[:, None, None].expand(-1, 2, 2, -1)).repeat_interleave(cells, dim=2)
 
-    def forward(self, x: Tensor, q: Tensor, *, hard: bool = False) -> Passed:
+    def forward(self, x: Tensor, q: Tensor, *, quantise: bool = False) -> ForwardOutput:
         """One pass in training: uniform noise for the rate, straight-through rounding for distortion and context.
 
         Args:
             x: [B, H, W, 3] samples 0..255 (uint8 or float), H and W multiples of 64.
             q: [B], 0..1.
-            hard: rounding instead of noise for the rate too: what a file would have.
+            quantise: rounding instead of noise for the rate too: what a file would have.
         """
         v = self.analyse(x, q)
         B, h, w, _ = v.shape
         z = self.h_a(v)
         sigma_z = self.at_quality(self.log_sigma_z, q).exp().clamp_min(SIGMA_MIN)[:, None, None]
-        z_rate = z.round() if hard else z + torch.rand_like(z) - 0.5
+        z_rate = z.round() if quantise else z + torch.rand_like(z) - 0.5
         bits_z = gaussian_bits(z_rate, sigma_z).flatten(1).sum(1)
         f = self.h_s(straight_through(z), self.at_quality(self.prior_vector, q))
 
         groups = self.split_groups(v)
-        known = self.scales(q, groups.shape[2] // B)
-        log_known = known.log()
+        channel_scale = self.scales(q, groups.shape[2] // B)
+        log_channel_scale = channel_scale.log()
         context, decoded, bits = None, [], []
         for k, step in enumerate(self.context):
             f, parameters = step(f, context)
             mean, log_sigma = parameters.chunk(2, dim=-1)
-            mean = mean.clamp(-MEAN_LIMIT, MEAN_LIMIT) * known[k]
-            log_sigma = (log_sigma + log_known[k]).clamp_max(math.log(SIGMA_MAX))
+            mean = mean.clamp(-MEAN_LIMIT, MEAN_LIMIT) * channel_scale[k]
+            log_sigma = (log_sigma + log_channel_scale[k]).clamp_max(math.log(SIGMA_MAX))
             sigma = bound_below(log_sigma, math.log(SIGMA_MIN)).exp()
             residual = groups[k] - mean
             rounded = residual.round()
-            bits.append(gaussian_bits(rounded if hard else residual + torch.rand_like(residual) - 0.5, sigma))
+            bits.append(gaussian_bits(rounded if quantise else residual + torch.rand_like(residual) - 0.5, sigma))
             y_hat = groups[k] + (rounded - residual).detach()
             decoded.append(y_hat)
             context = torch.asinh(y_hat)
         per_picture = torch.stack(bits).reshape(4, 4, B, -1).sum((0, 1, 3))
         y_hat = self.join_groups(torch.stack(decoded), B, h, w)
-        return Passed(self.synthesise(y_hat, q), per_picture, bits_z)
+        return ForwardOutput(self.synthesise(y_hat, q), per_picture, bits_z)

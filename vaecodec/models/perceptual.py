@@ -10,7 +10,6 @@ Source: J. Sneyers, SSIMULACRA 2.1, 2023 (constants and weights in ``vaecodec.me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -33,7 +32,8 @@ from vaecodec.metrics.ssimulacra2 import (
     WEIGHTS,
     XYB_OFFSETS,
 )
-from vaecodec.models.distortion import MSE_OF_ERROR, MSE_POWER, SQUARED_SHARE, TYPICAL_MSE
+from vaecodec.models.distortion import error_factor
+from vaecodec.models.tunes import DistortionWeights
 
 FOURTH_POWER_FLOOR = 1e-20
 """Under the fourth root, whose slope at 0 is infinite."""
@@ -131,20 +131,13 @@ def score_of_error(error: Tensor) -> Tensor:
     return 100 - 10 * s.clamp_min(1e-12) ** EXPONENT
 
 
-@dataclass(frozen=True)
-class Distortion:
-    """What an encoder weighs against bits, in units of MSE over samples 0..255.
+class Distortion(DistortionWeights):
+    """The distortion that some weights of its parts make."""
 
-    Attributes:
-        squared: share of the squared error; 1: nothing else.
-        power: the metric's weighted error counts as e^power. The score is nearly linear in e^0.63: at 0.63 bits go where they raise the mean
-            score most, above it to the worst pictures.
-        colour: weight of the squared error of colour at 1/8 and 1/32, which eyes see on large grounds and SSIMULACRA2 weighs little.
-    """
-
-    squared: float = SQUARED_SHARE
-    power: float = 0.815
-    colour: float = 0.0
+    @classmethod
+    def of(cls, weights: DistortionWeights) -> Distortion:
+        """With these weights."""
+        return cls(weights.squared, weights.power, weights.colour)
 
     def __call__(self, x: Tensor, x_hat: Tensor, lam: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Compares pictures.
@@ -163,10 +156,7 @@ class Distortion:
         with torch.autocast(x.device.type, enabled=False):
             planes, planes_hat = x.permute(0, 3, 1, 2).contiguous(), x_hat.permute(0, 3, 1, 2).contiguous()
             error = weighted_error(planes, planes_hat)
-            # With the slope that 4.74·e^0.815 has where pictures usually are at this λ.
-            at, lam_at, exponent = TYPICAL_MSE
-            typical = (at * (lam / lam_at) ** exponent / MSE_OF_ERROR) ** (1 / MSE_POWER)
-            scale = MSE_OF_ERROR * MSE_POWER / self.power * typical ** (MSE_POWER - self.power)
+            scale = error_factor(lam, self.power)
             total = self.squared * mse + (1 - self.squared) * scale * (error + 1e-6) ** self.power
             if self.colour:
                 total = total + self.colour * _coarse_colour_error(planes, planes_hat)
@@ -174,8 +164,6 @@ class Distortion:
 
 
 SQUARED_ERROR = Distortion(squared=1.0)
-DISTORTIONS = {"eye": Distortion(), "psnr": SQUARED_ERROR}
-"""By what weights are tuned for: what an encoder weighs against bits."""
 
 
 def _coarse_colour_error(x: Tensor, x_hat: Tensor) -> Tensor:

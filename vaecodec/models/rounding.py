@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from vaecodec.exact.integers import DepthwiseData, LinearData
 from vaecodec.exact.rounding import FloatArray, ScaleTooFineError, round_depthwise, round_linear
-from vaecodec.models.image import ImageModel
-from vaecodec.models.layers import PositionLinear, ResidualBlock
+from vaecodec.models.layers import LEAK, PositionLinear, ResidualBlock
 
 CALIBRATION_QUALITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 MARGIN = 3.5
@@ -63,37 +65,23 @@ class ChannelMaxima:
         seen = self.margin(name) * numpy(x.abs().flatten(0, -2).amax(0))
         self.largest[name] = np.maximum(self.largest.get(name, np.zeros_like(seen)), seen)
 
-    def watch(self, model: ImageModel) -> list[torch.utils.hooks.RemovableHandle]:
-        """Hooks on everything whose range matters."""
-        handles: list[torch.utils.hooks.RemovableHandle] = []
-        for name, module in model.named_modules():
-            if not name.startswith(("g_s", "h_s", "context")):
-                continue
-            if isinstance(module, ResidualBlock):
-                self._hook(handles, f"{name}.depthwise", module.depthwise)
-                self._hook(handles, f"{name}.expand", module.expand, leaky=True)
-                self._hook(handles, f"{name}.stream", module, inputs=True)
-                self._hook(handles, f"{name}.stream", module)
-            elif name in ("g_s.pairs", "g_s.patches"):
-                self._hook(handles, f"{name}.input", module, inputs=True)
-                if name == "g_s.pairs":
-                    self._hook(handles, name, module)
-        return handles
+    def watch(self, name: str, module: nn.Module, *, inputs: bool = False, leaky: bool = False) -> RemovableHandle:
+        """Takes note of what a module gives, or takes, whenever it runs."""
 
-    def _hook(
-        self,
-        handles: list[torch.utils.hooks.RemovableHandle],
-        name: str,
-        module: nn.Module,
-        *,
-        inputs: bool = False,
-        leaky: bool = False,
-    ) -> None:
         def hook(_: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
             x = given[0] if inputs else out
-            self.see(name, torch.nn.functional.leaky_relu(x, 0.125) if leaky else x)
+            self.see(name, torch.nn.functional.leaky_relu(x, LEAK) if leaky else x)
 
-        handles.append(module.register_forward_hook(hook))
+        return module.register_forward_hook(hook)
+
+    def watch_block(self, name: str, block: ResidualBlock) -> list[RemovableHandle]:
+        """Takes note of what is inside a residual block, and of the stream on both sides of it."""
+        return [
+            self.watch(f"{name}.depthwise", block.depthwise),
+            self.watch(f"{name}.expand", block.expand, leaky=True),
+            self.watch(f"{name}.stream", block, inputs=True),
+            self.watch(f"{name}.stream", block),
+        ]
 
     def widen(self, name: str, rows: npt.NDArray[np.bool_]) -> None:
         """Doubles the range of some channels; ``rows`` may run over the four cells of a layer that unfolds."""
@@ -107,12 +95,115 @@ class ChannelMaxima:
         return scale
 
 
+@dataclass(frozen=True)
+class Margins:
+    """By which factors ranges of one half of the image model are wider than what calibration crops reach.
+
+    Attributes:
+        transform: ``g_s`` or ``g_a``: its streams hold what :func:`extreme_patterns` reach besides, as it is; there saturation shows.
+        stream: on residual streams of the transform.
+        inner: inside its residual blocks.
+        other: in what surrounds it, the prior or the hyper analysis.
+    """
+
+    transform: str
+    stream: float
+    inner: float
+    other: float
+
+    def on_pictures(self, name: str) -> float:
+        """The factor for crops at ``name``."""
+        if not name.startswith(self.transform):
+            return self.other
+        return self.stream if self._is_stream(name) else self.inner
+
+    def on_patterns(self, name: str) -> float:
+        """The same for extreme patterns: what does not show ignores them."""
+        return 1.0 if self._is_stream(name) else 0.0
+
+    def _is_stream(self, name: str) -> bool:
+        return name.startswith(self.transform) and not name.endswith((".depthwise", ".expand"))
+
+
+def calibrate(
+    model: nn.Module,
+    crops: Tensor,
+    run: Callable[[Tensor, Tensor], object],
+    margins: Margins,
+    *,
+    parts: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+) -> ChannelMaxima:
+    """What the channels of one half of the image model reach, with margins.
+
+    Args:
+        model: float, on the processor.
+        crops: uint8 [N, H, W, 3], H and W multiples of 64.
+        run: computes this half of crops, [B, H, W, 3], at qualities, [B].
+        margins: see there.
+        parts: whose residual blocks are watched, by the beginnings of their names.
+        inputs: modules whose inputs are watched.
+        outputs: modules whose outputs are.
+    """
+    maxima = ChannelMaxima()
+    handles: list[RemovableHandle] = []
+    for name, module in model.named_modules():
+        if isinstance(module, ResidualBlock) and name.startswith(parts):
+            handles += maxima.watch_block(name, module)
+        if name in inputs:
+            handles.append(maxima.watch(f"{name}.input", module, inputs=True))
+        if name in outputs:
+            handles.append(maxima.watch(name, module))
+    patterns = torch.from_numpy(extreme_patterns())
+    for margin, pictures in ((margins.on_pictures, crops), (margins.on_patterns, patterns)):
+        maxima.margin = margin
+        for x in torch.split(pictures, 8):
+            for quality in CALIBRATION_QUALITIES:
+                run(x, torch.full((len(x),), quality))
+    for handle in handles:
+        handle.remove()
+    return maxima
+
+
 class RangeTooNarrowError(Exception):
     """Inputs within their clamps could drive outputs of a layer past the bound: the range of ``name`` must be wider."""
 
     def __init__(self, name: str, rows: npt.NDArray[np.bool_]) -> None:
         super().__init__(name)
         self.name, self.rows = name, rows
+
+
+_T = TypeVar("_T")
+
+
+def until_wide_enough(maxima: ChannelMaxima, round_layers: Callable[[], _T]) -> _T:
+    """Rounds layers, doubling ranges until the bound of exact sums holds.
+
+    They are too narrow for channels that the pictures hardly drive, as in a model that has not been trained for long.
+    """
+    for _ in range(WIDENINGS):
+        try:
+            return round_layers()
+        except RangeTooNarrowError as error:
+            if not error.name:
+                raise
+            maxima.widen(error.name, error.rows)
+    raise ValueError(f"after {WIDENINGS} doublings of ranges the bound of exact sums still does not hold")
+
+
+class Stream(NamedTuple):
+    """What passes from layer to layer.
+
+    Attributes:
+        scale: integers per unit, [C].
+        limit: its clamp.
+        ranged_by: the maxima that set the scale; empty where it is fixed.
+    """
+
+    scale: FloatArray
+    limit: int
+    ranged_by: str = ""
 
 
 class Rounder:
@@ -122,77 +213,41 @@ class Rounder:
         self.model, self.maxima = model, maxima
         self.layers: dict[str, LinearData | DepthwiseData] = {}
 
-    def linear(
-        self,
-        name: str,
-        *,
-        ranged_by: str = "",
-        input_scale: FloatArray,
-        output_scale: FloatArray,
-        input_limit: int,
-        limit: int,
-        leaky: bool = False,
-        digits: bool = False,
-    ) -> None:
-        """Rounds ``nn.Linear`` or ``PositionLinear``; ``ranged_by`` names the maxima that set the output scale."""
+    def linear(self, name: str, source: Stream, target: Stream, *, leaky: bool = False, digits: bool = False) -> None:
+        """Rounds ``nn.Linear`` or ``PositionLinear``; where it folds or unfolds, the channels of a stream come several times."""
         module = self.model.get_submodule(name)
         if isinstance(module, PositionLinear):
             weight, bias = numpy(module.weight).transpose(0, 2, 1), numpy(module.bias)[:, 0]
         else:
             assert isinstance(module, nn.Linear)
             weight, bias = numpy(module.weight)[None], numpy(module.bias)[None]
+        _, outputs, inputs = weight.shape
         try:
             self.layers[name] = round_linear(
-                weight, bias, input_scale=input_scale, output_scale=output_scale, input_limit=input_limit, limit=limit,
-                leaky=leaky, digits=digits,
+                weight, bias, input_scale=np.tile(source.scale, inputs // len(source.scale)),
+                output_scale=np.tile(target.scale, outputs // len(target.scale)), input_limit=source.limit,
+                limit=target.limit, leaky=leaky, digits=digits,
             )  # fmt: skip
         except ScaleTooFineError as error:
-            raise RangeTooNarrowError(ranged_by, error.rows) from error
+            raise RangeTooNarrowError(target.ranged_by, error.rows) from error
 
-    def block(
-        self,
-        name: str,
-        scale: FloatArray,
-        between: FloatArray,
-        hidden: FloatArray,
-        *,
-        stream: int,
-        inner: int,
-        ranged_by: tuple[str, str, str],
-    ) -> None:
-        """Rounds one residual block.
-
-        Args:
-            name: of the module.
-            scale: integers per unit of the stream; ``between`` after the depthwise convolution, ``hidden`` after expanding.
-            between: see there.
-            hidden: see there.
-            stream: clamp of the stream; ``inner`` of what is inside.
-            inner: see there.
-            ranged_by: the maxima that set ``between``, ``hidden`` and ``scale``.
-        """
+    def block(self, name: str, stream: Stream, between: Stream, hidden: Stream) -> None:
+        """Rounds one residual block on a stream; ``between`` follows its depthwise convolution, ``hidden`` its expanding layer."""
         block = self.model.get_submodule(name)
         assert isinstance(block, ResidualBlock)
         try:
             self.layers[f"{name}.depthwise"] = round_depthwise(
-                numpy(block.depthwise.weight)[:, 0], numpy(block.depthwise.bias),
-                input_scale=scale, output_scale=between, input_limit=stream, limit=inner,
+                numpy(block.depthwise.weight)[:, 0], numpy(block.depthwise.bias), input_scale=stream.scale,
+                output_scale=between.scale, input_limit=stream.limit, limit=between.limit,
             )  # fmt: skip
         except ScaleTooFineError as error:
-            raise RangeTooNarrowError(ranged_by[0], error.rows) from error
-        self.linear(
-            f"{name}.expand", ranged_by=ranged_by[1], input_scale=between, output_scale=hidden, input_limit=inner,
-            limit=inner, leaky=True,
-        )  # fmt: skip
-        self.linear(
-            f"{name}.project", ranged_by=ranged_by[2], input_scale=hidden, output_scale=scale, input_limit=inner,
-            limit=stream,
-        )  # fmt: skip
+            raise RangeTooNarrowError(between.ranged_by, error.rows) from error
+        self.linear(f"{name}.expand", between, hidden, leaky=True)
+        self.linear(f"{name}.project", hidden, stream)
 
-    def blocks(self, names: list[str], scale: FloatArray, *, stream: int, inner: int) -> None:
-        """Rounds residual blocks on one stream of this scale; the input of the first names the stream."""
+    def blocks(self, names: list[str], stream: Stream, *, inner: int) -> None:
+        """Rounds residual blocks on one stream, with ``inner`` as the clamp of what is inside."""
         for name in names:
-            depthwise, expand = f"{name}.depthwise", f"{name}.expand"
-            between, hidden = self.maxima.scale(inner, depthwise), self.maxima.scale(inner, expand)
-            ranged_by = (depthwise, expand, f"{names[0]}.stream")
-            self.block(name, scale, between, hidden, stream=stream, inner=inner, ranged_by=ranged_by)
+            places = f"{name}.depthwise", f"{name}.expand"
+            between, hidden = (Stream(self.maxima.scale(inner, place), inner, place) for place in places)
+            self.block(name, stream._replace(ranged_by=f"{names[0]}.stream"), between, hidden)

@@ -100,13 +100,10 @@ def log_lambdas(s: ImageSettings) -> list[float]:
     return [math.log(s.lambda_min) + i * step for i in range(s.anchors)]
 
 
-TUNES = ("eye", "psnr")
-"""What weights were trained for: how pictures look, or the squared error alone."""
-
 FAST = ImageSettings()
 """At most 10 kMAC per pixel to decode."""
 
-DEFAULT = ImageSettings(
+LARGE = ImageSettings(
     analysis_blocks8=3,
     analysis_blocks16=3,
     hidden16=576,
@@ -120,4 +117,4 @@ DEFAULT = ImageSettings(
 EYE = replace(FAST, synthesis_blocks8=2, last_hidden8=288, lambda_min=0.0008, lambda_max=3.0, anchors=8)
 """Trained for how pictures look: a second block before the last layer, and qualities up to what cannot be told apart."""
 
-PRESETS = {"fast": FAST, "default": DEFAULT, "eye": EYE}
+PRESETS = {"fast": FAST, "large": LARGE, "eye": EYE}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,8 @@ from vaecodec.exact.integers import IntArray
 from vaecodec.models.decoder_data import QUALITY_UNITS, ExactData, table_shapes
 from vaecodec.models.encoder_data import EncoderData, encoder_table_shapes
 from vaecodec.models.layer_list import encoder_layer_shapes, encoder_shapes, layer_shapes
-from vaecodec.models.settings import TUNES, ImageSettings, log_lambdas
+from vaecodec.models.settings import ImageSettings, log_lambdas
+from vaecodec.models.tunes import TUNES, DistortionWeights
 from vaecodec.models.weights_file import (
     Config,
     Tensors,
@@ -28,8 +29,7 @@ from vaecodec.models.weights_file import (
     integers,
     load_weights_file,
     model_id_of,
-    read_layers,
-    smallest,
+    read_half,
     tensors_of,
     write_weights_file,
 )
@@ -55,8 +55,9 @@ class Weights:
         counts: uint32, the coder's tables one after the other.
         encoder: float parameters of :class:`~vaecodec.models.image.ImageEncoder`; where ``analysis`` has them as integers ``log_lambda`` alone.
         card: who made it, of what, how long; free form, JSON.
-        tune: what distortion an encoder has to weigh bits against, see ``TUNES``.
+        tune: what they were trained for, a name in ``TUNES``.
         analysis: the encoder in integers; None in files from before there was one.
+        trained_for: the distortion that training minimised; None where it is the tune's own.
     """
 
     data: ExactData
@@ -66,30 +67,17 @@ class Weights:
     card: Mapping[str, object]
     tune: str = "psnr"
     analysis: EncoderData | None = None
+    trained_for: DistortionWeights | None = None
 
     @property
     def settings(self) -> ImageSettings:
         """Sizes of the model."""
         return self.data.settings
 
-    @classmethod
-    def make(
-        cls,
-        encoder: ImageEncoder,
-        data: ExactData,
-        half_widths: IntArray,
-        counts: IntArray,
-        card: Mapping[str, object],
-        tune: str = "psnr",
-    ) -> Weights:
-        """Takes the encoder's part of a float model; matrices are kept in half precision, vectors and gains in single."""
-        names = encoder_shapes(data.settings)
-        floats = {}
-        for name, value in encoder.state_dict().items():
-            if name in names:
-                half = value.ndim >= 2 and name not in ("log_gain", "analysis_vector")
-                floats[name] = value.detach().cpu().numpy().astype(np.float16 if half else np.float32)
-        return cls(data, half_widths, counts, floats, card, tune)
+    @property
+    def distortion(self) -> DistortionWeights:
+        """What a search of the encoder weighs against bits: what training did."""
+        return self.trained_for or TUNES[self.tune].distortion
 
     def decoder_config(self) -> str:
         """Sizes and clamps of the decoding half, as JSON with sorted keys and without spaces: the id covers these characters."""
@@ -98,9 +86,11 @@ class Weights:
         return json.dumps(config, sort_keys=True, separators=(",", ":"))
 
     def encoder_config(self) -> str:
-        """Sizes of the analysis and what it was tuned for, as JSON."""
+        """Sizes of the analysis and what it was trained for, as JSON."""
         config: dict[str, object] = {k: v for k, v in self.settings.to_dict().items() if k.startswith(ANALYSIS)}
         config |= {"tune": self.tune}
+        if self.distortion != TUNES[self.tune].distortion:
+            config |= {"distortion": asdict(self.distortion)}
         if self.analysis is not None:
             config |= {"layers": clamps_of(self.analysis.layers)}
         return json.dumps(config, sort_keys=True)
@@ -109,14 +99,13 @@ class Weights:
         """All integers of the encoding half by name, as stored; none where it is in floats only."""
         if self.analysis is None:
             return {}
-        tables = {f"exact/table/{name}": table for name, table in self.analysis.tables.items()}
-        return {f"encoder/{name}": tensor for name, tensor in tensors_of(self.analysis.layers, tables).items()}
+        tensors = tensors_of(self.analysis.layers, self.analysis.tables, {})
+        return {f"encoder/{name}": tensor for name, tensor in tensors.items()}
 
     def decoding_tensors(self) -> dict[str, IntArray]:
         """All integers of the decoding half by name, as stored."""
-        tables = {f"exact/table/{name}": table for name, table in self.data.tables.items()}
         coder = {"coder/half_widths": self.half_widths, "coder/counts": self.counts}
-        return tensors_of(self.data.layers, tables | coder)
+        return tensors_of(self.data.layers, self.data.tables, coder)
 
     def model_id(self) -> bytes:
         """First 8 bytes of SHA-256 over the decoding half: see :func:`vaecodec.models.weights_file.model_id_of`."""
@@ -146,19 +135,11 @@ class Weights:
 
 def save_weights(weights: Weights, path: Path) -> None:
     """Writes a weights file; it appears whole or not at all."""
-    tensors: Tensors = {
-        name: smallest(tensor) for name, tensor in (weights.decoding_tensors() | weights.encoding_tensors()).items()
-    }
-    for name, value in weights.encoder.items():
-        tensors[f"encoder/{name}"] = np.ascontiguousarray(value)
-    metadata = {
-        "format": FORMAT,
-        "decoder": weights.decoder_config(),
-        "encoder": weights.encoder_config(),
-        "card": json.dumps(dict(weights.card), sort_keys=True),
-        "id": weights.model_id().hex(),
-    }
-    write_weights_file(path, tensors, metadata)
+    floats = {f"encoder/{name}": np.ascontiguousarray(value) for name, value in weights.encoder.items()}
+    write_weights_file(
+        path, weights.decoding_tensors() | weights.encoding_tensors() | floats, format_name=FORMAT,
+        decoder=weights.decoder_config(), encoder=weights.encoder_config(), card=weights.card, model_id=weights.model_id(),
+    )  # fmt: skip
 
 
 def load_weights(path: Path) -> Weights:
@@ -178,12 +159,13 @@ def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
     tune, encoder_clamps = analysis.pop("tune", "psnr"), analysis.pop("layers", None)
     if tune not in TUNES:
         raise ValueError(f"tune {tune!r} is unknown")
+    trained_for = None
+    if "distortion" in analysis:
+        trained_for = DistortionWeights(**analysis.pop("distortion"))
+        trained_for.check()
     settings = ImageSettings.from_dict({**config["settings"], **analysis})
     settings.check()
-    layers = read_layers(layer_shapes(settings), config["layers"], tensors)
-    tables = {
-        name: integers(tensors, f"exact/table/{name}", shape) for name, (shape, _) in table_shapes(settings).items()
-    }
+    layers, tables = read_half(tensors, config["layers"], layer_shapes(settings), table_shapes(settings))
     encoder = {}
     # Same: λ was log-linear in quality.
     tensors = {"encoder/log_lambda": np.array(log_lambdas(settings), np.float32), **tensors}
@@ -198,14 +180,14 @@ def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
         encoder[name] = stored
     half_widths, counts = integers(tensors, "coder/half_widths", None), integers(tensors, "coder/counts", None)
     in_integers = None if encoder_clamps is None else _encoder_data(settings, encoder_clamps, tensors)
-    return Weights(ExactData(settings, layers, tables), half_widths, counts, encoder, card, tune, in_integers)
+    return Weights(
+        ExactData(settings, layers, tables), half_widths, counts, encoder, card, tune, in_integers, trained_for
+    )
 
 
 def _encoder_data(settings: ImageSettings, clamps: Mapping[str, Mapping[str, int]], tensors: Tensors) -> EncoderData:
     prefix = "encoder/"
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    layers = read_layers(encoder_layer_shapes(settings), clamps, own)
-    tables = {
-        name: integers(own, f"exact/table/{name}", shape) for name, (shape, _) in encoder_table_shapes(settings).items()
-    }
-    return EncoderData(settings, layers, tables)
+    return EncoderData(
+        settings, *read_half(own, clamps, encoder_layer_shapes(settings), encoder_table_shapes(settings))
+    )

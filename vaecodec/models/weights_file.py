@@ -46,14 +46,17 @@ def clamps_of(layers: Mapping[str, LayerData]) -> dict[str, dict[str, int]]:
     return clamps
 
 
-def tensors_of(layers: Mapping[str, LayerData], others: Mapping[str, IntArray]) -> dict[str, IntArray]:
-    """All integers of the decoding half by name: those of layers, and others by their whole names; int32."""
+def tensors_of(
+    layers: Mapping[str, LayerData], tables: Mapping[str, IntArray], others: Mapping[str, IntArray]
+) -> dict[str, IntArray]:
+    """All integers of one half by name, as stored: those of layers, tables, and others by their whole names; int32."""
     tensors: dict[str, IntArray] = {}
     for name, layer in layers.items():
         tensors[f"exact/{name}/weight"] = layer.weight
         tensors[f"exact/{name}/bias"] = layer.bias
         tensors[f"exact/{name}/shift"] = layer.shift
-    return {name: np.ascontiguousarray(tensor, dtype="<i4") for name, tensor in (tensors | dict(others)).items()}
+    tensors |= {f"exact/table/{name}": table for name, table in tables.items()} | dict(others)
+    return {name: np.ascontiguousarray(tensor, dtype="<i4") for name, tensor in tensors.items()}
 
 
 def model_id_of(config: str, tensors: Mapping[str, IntArray]) -> bytes:
@@ -75,9 +78,35 @@ def smallest(tensor: IntArray) -> IntArray:
     return tensor.astype(np.int16) if small else tensor.astype(np.int32)
 
 
-def write_weights_file(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: dict[str, str]) -> None:
-    """Writes a weights file; it appears whole or not at all."""
-    write_atomically(path, safetensors.numpy.save(dict(tensors), metadata), overwrite=True)
+def write_weights_file(
+    path: Path,
+    tensors: Mapping[str, npt.NDArray[Any]],
+    *,
+    format_name: str,
+    decoder: str,
+    card: Mapping[str, object],
+    model_id: bytes,
+    **metadata: str,
+) -> None:
+    """Writes a weights file, integers as small as they are; it appears whole or not at all.
+
+    Args:
+        path: where; what is there is replaced.
+        tensors: by name.
+        format_name: what the file says it is.
+        decoder: the configuration that the id covers.
+        card: free form, JSON.
+        model_id: of the decoding half.
+        metadata: what else there is to say.
+    """
+    metadata |= {
+        "format": format_name,
+        "decoder": decoder,
+        "card": json.dumps(dict(card), sort_keys=True),
+        "id": model_id.hex(),
+    }
+    stored = {name: smallest(tensor) if tensor.dtype.kind == "i" else tensor for name, tensor in tensors.items()}
+    write_atomically(path, safetensors.numpy.save(stored, metadata), overwrite=True)
 
 
 def open_weights_file(path: Path, format_name: str) -> Opened:
@@ -172,6 +201,17 @@ def integers(tensors: Tensors, name: str, shape: tuple[int, ...] | None) -> IntA
     if tensor.dtype not in (np.int16, np.int32) or (shape is not None and tensor.shape != shape):
         raise ValueError(f"{name} has a wrong type or shape")
     return tensor.astype(np.int32)
+
+
+def read_half(
+    tensors: Tensors,
+    clamps: Mapping[str, Mapping[str, int]],
+    shapes: Mapping[str, tuple[int, ...]],
+    table_shapes: Mapping[str, tuple[tuple[int, ...], int]],
+) -> tuple[dict[str, LayerData], dict[str, IntArray]]:
+    """Layers and tables of one half, of these shapes; ``ValueError`` where something is out of range."""
+    tables = {name: integers(tensors, f"exact/table/{name}", shape) for name, (shape, _) in table_shapes.items()}
+    return read_layers(shapes, clamps, tensors), tables
 
 
 def read_layers(

@@ -3,9 +3,9 @@
 from vaecodec.picture.lossless import LosslessPlanes, decode_lossless, encode_lossless
 from vaecodec.picture.metadata import Density, Metadata
 from vaecodec.picture.orientation import apply_orientation, exif_orientation
-from vaecodec.picture.picture import DEEP_SCALE, Picture
+from vaecodec.picture.picture import SCALE_8_TO_16, Picture
 from vaecodec.picture.picture_rows import PictureRows, RowWindow
-from vaecodec.picture.read import DEFAULT_MAX_PIXELS, READABLE_EXTENSIONS, PictureSource, read_picture
+from vaecodec.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
 from vaecodec.picture.rows import (
     DEFAULT_MAX_ROW_PIXELS,
     LARGE_PIXELS,
@@ -28,13 +28,12 @@ from vaecodec.picture.write import (
 )
 
 __all__ = [
-    "DEEP_SCALE",
     "DEFAULT_MAX_PIXELS",
     "DEFAULT_MAX_ROW_PIXELS",
     "LARGE_PIXELS",
     "OUTPUT_FORMATS",
-    "READABLE_EXTENSIONS",
     "ROW_FORMATS",
+    "SCALE_8_TO_16",
     "Density",
     "LosslessPlanes",
     "Metadata",

@@ -1,4 +1,4 @@
-"""How many bits a sample has in the file. Pillow reduces many deeper pictures to 8 bits without a word; this tells before."""
+"""How many bits a sample has in the file. Pillow reduces many pictures of more to 8 bits without a word; this tells before."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def bits_per_sample(image: Image.Image, head: bytes) -> int:
         head: the first HEADER_BYTES bytes of the file, or b"" where there is no file.
 
     Returns:
-        The bits of the deepest sample; 8 where the header says no more than that.
+        The bits of the sample that has most; 8 where the header says no more than that.
     """
     if image.format == "JPEG2000" and head:
         # Pillow has one mode for 9 to 16 bits.
@@ -48,7 +48,7 @@ def bits_per_sample(image: Image.Image, head: bytes) -> int:
     return 8
 
 
-def deep_jpeg(head: bytes) -> tuple[int, tuple[int, int]] | None:
+def high_bit_depth_jpeg(head: bytes) -> tuple[int, tuple[int, int]] | None:
     """Depth, width and height of a JPEG of more than 8 bits, which Pillow cannot open; None for other files."""
     if not head.startswith(b"\xff\xd8\xff"):
         return None

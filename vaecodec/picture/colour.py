@@ -17,6 +17,10 @@ _SAME_LEVELS = 1
 _NEUTRAL_LEVELS = 2
 
 
+INKS_CONVERTED = "its inks became sRGB by their profile"
+"""What is said about a CMYK picture."""
+
+
 def to_srgb(image: Image.Image, icc: bytes, *, precise: bool = False) -> Samples:
     """Converts to sRGB with the profile's own rendering intent.
 
@@ -54,12 +58,12 @@ def samples_to_srgb(samples: Samples, icc: bytes) -> Samples:
         BitDepthError: 16 bits, and imagecodecs is not installed.
     """
     if samples.shape[2] == 3:
-        return _deep_to_srgb(samples, icc) if samples.dtype == np.uint16 else to_srgb(Image.fromarray(samples), icc)
+        return _to_srgb_16_bit(samples, icc) if samples.dtype == np.uint16 else to_srgb(Image.fromarray(samples), icc)
     levels = np.arange(np.iinfo(samples.dtype).max + 1, dtype=samples.dtype).reshape(1, -1, 1)
     if _colour_space(icc) == "RGB":
         levels = np.repeat(levels, 3, axis=2)
     if samples.dtype == np.uint16:
-        table = _deep_to_srgb(levels, icc)[0]
+        table = _to_srgb_16_bit(levels, icc)[0]
     else:
         table = to_srgb(Image.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels), icc, precise=True)[0]
     spread = table.max(axis=1).astype(int) - table.min(axis=1)
@@ -84,7 +88,7 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     return int(np.abs(np.asarray(moved).astype(int) - probe).max()) <= _SAME_LEVELS
 
 
-def _deep_to_srgb(samples: Samples, icc: bytes) -> Samples:
+def _to_srgb_16_bit(samples: Samples, icc: bytes) -> Samples:
     try:
         import imagecodecs
     except ImportError as error:

@@ -37,12 +37,12 @@ def read_jpeg_xl(file: BinaryIO, name: str, max_pixels: int) -> Picture:
         image: Any = JXLImageFile(io.BytesIO(data))
         check_size(image.width, image.height, max_pixels, name)
         check_mode(image, name)
-        deep = None if image.jpeg or image.mode in ("I;16", "F") else _deep_planes(data, image.size)
-        if deep is None:
+        wide = None if image.jpeg or image.mode in ("I;16", "F") else _high_bit_depth_planes(data, image.size)
+        if wide is None:
             image.load()
             samples, alpha, notes = planes_in_memory(image)
         else:
-            (samples, alpha), notes = split_alpha(deep), ()
+            (samples, alpha), notes = split_alpha(wide), ()
         metadata = Metadata(
             image.info.get("icc_profile") or None,
             upright_exif(exif_in_info(image)),
@@ -56,7 +56,7 @@ def read_jpeg_xl(file: BinaryIO, name: str, max_pixels: int) -> Picture:
         raise unreadable(name, error) from error
 
 
-def _deep_planes(data: bytes, size: tuple[int, int]) -> Any:
+def _high_bit_depth_planes(data: bytes, size: tuple[int, int]) -> Any:
     """uint16 [H, W, C] of a picture of more than 8 bits; None where it is none, or imagecodecs is not here."""
     try:
         import imagecodecs

@@ -29,7 +29,7 @@ _JXL_EFFORT = 7
 _MOST_EFFORT = 9
 # Those whose samples, converted to grey or RGB, are neither cut nor scaled.
 _MODES: dict[Kind, frozenset[str]] = {"PNG": frozenset({"1", "L", "P", "RGB"}), "WEBP": frozenset({"RGB"})}
-_DEEP_MODES = frozenset({"I;16", "I;16B"})
+_MODES_16_BIT = frozenset({"I;16", "I;16B"})
 _JXL_MAGICS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 
@@ -136,7 +136,7 @@ def decode_lossless(
         LimitError: larger than Pillow decodes.
         MissingExtraError: JPEG XL, and imagecodecs is not installed.
     """
-    decode = {"JXL": _decode_jpeg_xl}.get(planes.kind, _decode_deep_png if bit_depth > 8 else _decode_shallow)
+    decode = {"JXL": _decode_jpeg_xl}.get(planes.kind, _decode_png_16_bit if bit_depth > 8 else _decode_8_bit)
     try:
         return decode(planes, width, height, channels, what, bit_depth)
     except (DamagedFileError, MissingExtraError, MemoryError):
@@ -152,7 +152,7 @@ def _wrong(what: str, is_wrong: str) -> DamagedFileError:
     return DamagedFileError(f"{what} {is_wrong}: the file is damaged, get it again")
 
 
-def _decode_shallow(planes: LosslessPlanes, width: int, height: int, channels: int, what: str, _: int) -> Samples:
+def _decode_8_bit(planes: LosslessPlanes, width: int, height: int, channels: int, what: str, _: int) -> Samples:
     with Image.open(io.BytesIO(planes.data), formats=[planes.kind]) as image:
         if image.size != (width, height):
             raise _wrong(what, "has the wrong size")
@@ -164,13 +164,13 @@ def _decode_shallow(planes: LosslessPlanes, width: int, height: int, channels: i
         return grey[:, :, np.newaxis]
 
 
-def _decode_deep_png(planes: LosslessPlanes, width: int, height: int, channels: int, what: str, _: int) -> Samples:
+def _decode_png_16_bit(planes: LosslessPlanes, width: int, height: int, channels: int, what: str, _: int) -> Samples:
     if planes.kind != "PNG":
         raise _wrong(what, "has 16 bits per sample and is no PNG")
     with Image.open(io.BytesIO(planes.data), formats=["PNG"]) as image:
         if image.size != (width, channels * height):
             raise _wrong(what, "has the wrong size")
-        if image.mode not in _DEEP_MODES:
+        if image.mode not in _MODES_16_BIT:
             raise _wrong(what, f"has samples of the kind {image.mode}")
         stacked = np.asarray(image).astype(np.uint16).reshape(channels, height, width)
     return np.ascontiguousarray(np.moveaxis(stacked, 0, -1))

@@ -14,8 +14,10 @@ from vaecodec.picture.metadata import Density, Metadata
 
 Samples = npt.NDArray[Any]
 """uint8 or uint16."""
+Planes = tuple[Samples, Samples | None, tuple[str, ...]]
+"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
-DEEP_SCALE = 257
+SCALE_8_TO_16 = 257
 """65535 / 255: a sample of 8 bits in 16."""
 
 
@@ -69,13 +71,13 @@ class Picture:
         object.__setattr__(self, "samples", np.ascontiguousarray(native))
         if self.alpha is not None:
             alpha = self.alpha.astype(self.alpha.dtype.newbyteorder("="), copy=False)
-            deep = alpha.dtype == np.uint16 and samples.dtype.itemsize == 2
-            if not (deep or alpha.dtype == np.uint8) or alpha.shape != samples.shape[:2]:
+            is_16_bit = alpha.dtype == np.uint16 and samples.dtype.itemsize == 2
+            if not (is_16_bit or alpha.dtype == np.uint8) or alpha.shape != samples.shape[:2]:
                 raise UnsupportedPictureError(
                     f"alpha is {alpha.dtype} of the shape {alpha.shape}: give uint8 (height, width) as the samples"
                 )
-            if deep and not (alpha % DEEP_SCALE).any():
-                alpha = (alpha // DEEP_SCALE).astype(np.uint8)
+            if is_16_bit and not (alpha % SCALE_8_TO_16).any():
+                alpha = (alpha // SCALE_8_TO_16).astype(np.uint8)
             opaque = bool((alpha == np.iinfo(alpha.dtype).max).all())
             object.__setattr__(self, "alpha", None if opaque else np.ascontiguousarray(alpha))
 
@@ -137,7 +139,7 @@ class Picture:
             raise ValueError(f"a picture's samples are {self.samples.dtype} without alpha: anything else needs a copy")
         planes = self.samples
         if self.alpha is not None:
-            scale = DEEP_SCALE if self.alpha.dtype != self.samples.dtype else 1
+            scale = SCALE_8_TO_16 if self.alpha.dtype != self.samples.dtype else 1
             planes = np.dstack([self.samples, self.alpha.astype(self.samples.dtype) * scale])
         if dtype is not None and np.dtype(dtype) != planes.dtype:
             return planes.astype(dtype)

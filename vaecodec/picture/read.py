@@ -21,16 +21,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaecodec.errors import (
-    PictureNotFoundError,
     UnreadablePictureError,
     UnsupportedPictureError,
 )
 from vaecodec.picture.picture import Picture
 from vaecodec.picture.picture_rows import check_size
-from vaecodec.picture.read_files import READABLE_EXTENSIONS, read_file
+from vaecodec.picture.read_files import read_file
 from vaecodec.picture.read_images import read_image
 from vaecodec.picture.wide_numbers import split_alpha, to_8_bit
-from vaecodec.sources import path_of
+from vaecodec.sources import opened, path_of
 
 PictureSource = (
     str
@@ -48,7 +47,7 @@ PictureSource = (
 # Above twice Image.MAX_IMAGE_PIXELS Pillow refuses by itself; this is that number, so that one limit is met, not two.
 DEFAULT_MAX_PIXELS = 178_956_970
 
-__all__ = ["DEFAULT_MAX_PIXELS", "READABLE_EXTENSIONS", "PictureSource", "read_picture"]
+__all__ = ["DEFAULT_MAX_PIXELS", "PictureSource", "read_picture"]
 
 
 def read_picture(
@@ -127,13 +126,7 @@ def _read_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
 
 
 def _read_path(path: Path, max_pixels: int, first_frame: bool, reduce: bool) -> Picture:
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise PictureNotFoundError(f"{path}: no such file") from error
-    except OSError as error:
-        raise PictureNotFoundError(f"{path}: cannot be opened: {error.strerror}") from error
-    with file:
+    with opened(path) as file:
         # A path can name a pipe.
         whole = file if file.seekable() else io.BytesIO(file.read())
         return _read_file(whole, str(path), max_pixels, first_frame, reduce)

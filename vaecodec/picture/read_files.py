@@ -31,19 +31,19 @@ from vaecodec.errors import (
     UnreadablePictureError,
     UnsupportedPictureError,
 )
-from vaecodec.picture.bit_depth import HEADER_BYTES, bits_per_sample, deep_jpeg
+from vaecodec.picture.bit_depth import HEADER_BYTES, bits_per_sample, high_bit_depth_jpeg
 from vaecodec.picture.coded_colour import Colour
 from vaecodec.picture.coded_colour import of_bmp as colour_of_bmp
 from vaecodec.picture.coded_colour import of_boxes as colour_of_boxes
 from vaecodec.picture.coded_colour import of_jpeg_2000 as colour_of_jpeg_2000
 from vaecodec.picture.coded_colour import of_png as colour_of_png
-from vaecodec.picture.deep import Planes, read_deep, read_pfm
 from vaecodec.picture.heif import read_heif
+from vaecodec.picture.high_bit_depth import read_high_bit_depth, read_pfm
 from vaecodec.picture.isobmff import has_tone_map
 from vaecodec.picture.jpeg_segments import embedded, jpeg_metadata
 from vaecodec.picture.jpeg_xl import read_jpeg_xl
 from vaecodec.picture.metadata import GAIN_MAP_NOTE, Metadata, density
-from vaecodec.picture.picture import Picture
+from vaecodec.picture.picture import Picture, Planes
 from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.pillow_images import (
     GREY_MODES,
@@ -93,12 +93,6 @@ _OUR_MAGICS = (
     _JPEG_MAGIC, b"\x89PNG", b"RIFF", b"BM", b"GIF8", b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51", b"P1", b"P2", b"P3", b"P4",
     b"P5", b"P6",
 )  # fmt: skip
-
-# File name extensions of the formats that are read, for those who look for pictures in a folder.
-READABLE_EXTENSIONS = frozenset(
-    {".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".mpo"}
-    | {".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
 
 # Python's warning filters are one per process; two threads that change them at once would leave them changed.
 _WARNING_FILTERS = threading.Lock()
@@ -168,16 +162,16 @@ def _read_with_pillow(request: _Request) -> Picture:
             request.file.seek(0)
             image = Image.open(request.file, formats=_PILLOW_FORMATS)
     except Image.DecompressionBombError as error:
-        raise LimitError(f"{name}: more pixels than Pillow takes: {error}") from error
+        raise LimitError(f"{name}: more pixels than the limit: scale it down, or raise the limit") from error
     except MemoryError:
         raise
     except Exception as error:
         # Parsers that are fed any bytes fail in any way: OSError, SyntaxError, struct.error, KeyError, ...
         pass_on_real_input_errors(error)
         request.file.seek(0)
-        frame = deep_jpeg(request.file.read()) if head.startswith(_JPEG_MAGIC) else None
+        frame = high_bit_depth_jpeg(request.file.read()) if head.startswith(_JPEG_MAGIC) else None
         if frame is not None:
-            return _read_deep_jpeg(request, *frame)
+            return _read_high_bit_depth_jpeg(request, *frame)
         if head.startswith(_OUR_MAGICS) or is_avif(head):
             raise UnreadablePictureError(f"{name}: damaged or cut short, or a rare kind of its format") from error
         raise UnreadablePictureError(f"{name}: not a picture of a known format") from error
@@ -188,11 +182,11 @@ def _read_with_pillow(request: _Request) -> Picture:
 def _read_opened(image: Image.Image, request: _Request) -> Picture:
     name = request.name
     check_size(image.width, image.height, request.max_pixels, name)
-    try:
+    with errors_of(name):
         if request.first_frame and getattr(image, "n_frames", 1) > 1:
             image.seek(0)
         check_frames(image, name, request.first_frame)
-        planes = _deep_planes(image, request)
+        planes = _high_bit_depth_planes(image, request)
         if planes is None:
             check_mode(image, name)
         with quiet():
@@ -201,13 +195,6 @@ def _read_opened(image: Image.Image, request: _Request) -> Picture:
             planes = planes_in_memory(image)
         # Some formats keep metadata behind the samples, so it is complete only now.
         return Picture.of(planes[0], _metadata_of(image, request, planes), planes[1])
-    except UnsupportedPictureError as error:
-        raise error if name in str(error) else type(error)(f"{name}: {error}") from error
-    except (PictureError, LimitError, MissingExtraError, MemoryError):
-        raise
-    except Exception as error:
-        pass_on_real_input_errors(error)
-        raise unreadable(name, error) from error
 
 
 def _metadata_of(image: Image.Image, request: _Request, planes: Planes) -> Metadata:
@@ -262,14 +249,14 @@ def check_frames(image: Image.Image, name: str, first_frame: bool) -> None:
         raise AnimatedPictureError(f"{name}: {frames} frames or pages: ask for the first, or extract one")
 
 
-def _deep_planes(image: Image.Image, request: _Request) -> Planes | None:
+def _high_bit_depth_planes(image: Image.Image, request: _Request) -> Planes | None:
     """The samples of a picture of more than 8 bits; None for others, and where Pillow's reduction to 8 was asked for and is all there is."""
     bits = bits_per_sample(image, request.head)
     if bits <= 8:
         return None
     possible = request.reduce and image.mode in SHALLOW_MODES
     try:
-        planes = read_deep(str(image.format), request.file, request.name, image.size, bits)
+        planes = read_high_bit_depth(str(image.format), request.file, request.name, image.size, bits)
     except MissingExtraError:
         if possible:
             return None
@@ -281,11 +268,11 @@ def _deep_planes(image: Image.Image, request: _Request) -> Planes | None:
     return planes
 
 
-def _read_deep_jpeg(request: _Request, bits: int, size: tuple[int, int]) -> Picture:
+def _read_high_bit_depth_jpeg(request: _Request, bits: int, size: tuple[int, int]) -> Picture:
     """A JPEG of 12 bits, which Pillow does not open."""
     check_size(*size, request.max_pixels, request.name)
     try:
-        planes = read_deep("JPEG", request.file, request.name, size, bits)
+        planes = read_high_bit_depth("JPEG", request.file, request.name, size, bits)
         request.file.seek(0)
         data = request.file.read()
     except (PictureError, MissingExtraError, MemoryError):
@@ -352,6 +339,20 @@ def _tiff_by_pillow(request: _Request) -> Planes | None:
         if not has_tifffile():
             raise unreadable(name, error) from error
         return None
+
+
+@contextmanager
+def errors_of(name: str) -> Iterator[None]:
+    """Names the picture in what is wrong with it, and makes one kind of error of all that parsers fail with."""
+    try:
+        yield
+    except UnsupportedPictureError as error:
+        raise error if name in str(error) else type(error)(f"{name}: {error}") from error
+    except (PictureError, LimitError, MissingExtraError, MemoryError):
+        raise
+    except Exception as error:
+        pass_on_real_input_errors(error)
+        raise unreadable(name, error) from error
 
 
 def pass_on_real_input_errors(error: Exception) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec.errors import UnreadablePictureError
+from vaecodec.errors import UnreadablePictureError, UnsupportedPictureError
 from vaecodec.picture.picture import Picture, Samples
 
-DEEPEST = 65535
+MAX_16_BIT = 65535
+DIVIDED = "its colours were divided by their alpha"
+"""What is said about a picture whose colours were multiplied by it."""
 _Numbers = npt.NDArray[Any]
 
 
@@ -22,7 +24,10 @@ def sixteen_bits(values: _Numbers) -> tuple[Samples, tuple[str, ...]]:
 
     Raises:
         UnreadablePictureError: there is no number among them.
+        UnsupportedPictureError: complex numbers.
     """
+    if values.dtype.kind == "c":
+        raise UnsupportedPictureError("its samples are complex numbers: save their magnitude, or their phase")
     if values.dtype == np.uint16:
         return values.astype(np.uint16, copy=False), ()
     wide = values.astype(np.float64)
@@ -30,24 +35,27 @@ def sixteen_bits(values: _Numbers) -> tuple[Samples, tuple[str, ...]]:
     if not finite.any():
         raise UnreadablePictureError("its samples are no numbers")
     low, high = float(wide[finite].min()), float(wide[finite].max())
-    if values.dtype.kind in "iub" and low >= 0 and high <= DEEPEST:
+    if values.dtype.kind in "iub" and low >= 0 and high <= MAX_16_BIT:
         return values.astype(np.uint16), ()
     notes = () if finite.all() else ("samples that are no finite numbers became the nearest that are",)
     wide = np.nan_to_num(wide, nan=low, posinf=high, neginf=low)
     if values.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.rint(wide * DEEPEST).astype(np.uint16), notes
-    scale = DEEPEST / (high - low) if high > low else 0.0
-    notes = (f"its samples, {low:g} to {high:g}, became 0 to {DEEPEST}", *notes)
+        whole = np.rint(wide * MAX_16_BIT).astype(np.uint16)
+        if not np.array_equal((whole / MAX_16_BIT).astype(values.dtype)[finite], values[finite]):
+            notes = ("its floats were rounded to 16 bits", *notes)
+        return whole, notes
+    scale = MAX_16_BIT / (high - low) if high > low else 0.0
+    notes = (f"its samples, {low:g} to {high:g}, became 0 to {MAX_16_BIT}", *notes)
     return np.rint((wide - low) * scale).astype(np.uint16), notes
 
 
-def scaled(values: _Numbers, deepest: int) -> Samples:
-    """Whole numbers of 0 to ``deepest`` -> uint8 of 0 to 255 where that is no deeper, else uint16 of 0 to 65535."""
-    full = 255 if deepest <= 255 else DEEPEST
-    if deepest == full:
+def scaled(values: _Numbers, maxval: int) -> Samples:
+    """Whole numbers of 0 to ``maxval`` -> uint8 of 0 to 255 where 8 bits are enough, else uint16 of 0 to 65535."""
+    full = 255 if maxval <= 255 else MAX_16_BIT
+    if maxval == full:
         return values.astype(np.uint8 if full == 255 else np.uint16, copy=False)
-    wide = np.minimum(values.astype(np.uint32), deepest)
-    return ((wide * full + deepest // 2) // deepest).astype(np.uint8 if full == 255 else np.uint16)
+    wide = np.minimum(values.astype(np.uint32), maxval)
+    return ((wide * full + maxval // 2) // maxval).astype(np.uint8 if full == 255 else np.uint16)
 
 
 def to_8_bit(picture: Picture) -> Picture:
@@ -62,7 +70,7 @@ def to_8_bit(picture: Picture) -> Picture:
 
 def rounded_to_8_bit(samples: Samples) -> Samples:
     """uint16 -> uint8 of the same shape, rounded to the nearest."""
-    return ((samples.astype(np.uint32) * 255 + DEEPEST // 2) // DEEPEST).astype(np.uint8)
+    return ((samples.astype(np.uint32) * 255 + MAX_16_BIT // 2) // MAX_16_BIT).astype(np.uint8)
 
 
 def split_alpha(planes: Samples) -> tuple[Samples, Samples | None]:

@@ -21,6 +21,7 @@ from vaecodec.models.export import export_weights
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings
 from vaecodec.training.checkpoints import pack, read_checkpoint
+from vaecodec.training.losses import distortion_of
 from vaecodec.training.pictures import calibration_crops
 from vaecodec.training.quality_scale import lay_out
 
@@ -50,8 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             model = lay_out(model, json.loads(options.scale.read_text())["places"])
         card = json.loads(options.card.read_text()) if options.card else {}
         card |= {"steps": state["step"], "processor_minutes": round(state["minutes"], 1)}
-        tune = state["settings"].get("tune", "psnr")
-        weights = export_weights(model, calibration_crops(options.data), options.out, card=card, tune=tune)
+        settings, crops = state["settings"], calibration_crops(options.data)
+        weights = export_weights(
+            model, crops, options.out, card=card, tune=settings.get("tune", "psnr"), trained_for=distortion_of(settings)
+        )
         print(f"{options.out}: model id {weights.model_id().hex()}")
 
 

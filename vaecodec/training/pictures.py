@@ -13,16 +13,11 @@ from torch import Tensor
 
 from vaecodec.errors import UsageError
 from vaecodec.models.settings import STRIDE, Z_STRIDE
+from vaecodec.picture_files import find_plain_pictures
 
 CALIBRATION_CROPS, CALIBRATION_SIDE = 160, 256
 Z_CELL = STRIDE * Z_STRIDE
 """Pixels that one hyper-latent covers: sides of crops are multiples."""
-SUFFIXES = {".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm"}
-
-
-def find_pictures(folder: Path) -> list[Path]:
-    """All picture files below ``folder``, sorted by name."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
 def load_rgb(path: Path) -> Tensor:
@@ -76,7 +71,7 @@ def calibration_crops(folder: Path) -> Tensor:
     Returns:
         uint8 [160, 256, 256, 3], of pictures that have both sides of 256; where there is none, smaller crops of whole cells of z.
     """
-    pictures = [load_rgb(path) for path in find_pictures(folder)]
+    pictures = [load_rgb(path) for path in find_plain_pictures(folder)]
     largest = max(min(p.shape[:2]) for p in pictures)
     side = min(CALIBRATION_SIDE, max(Z_CELL, largest // Z_CELL * Z_CELL))
     sampler = CropSampler(pictures, smallest=side, device=torch.device("cpu"))

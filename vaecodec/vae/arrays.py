@@ -54,7 +54,7 @@ from vaecodec.models.weights_file import named_id
 from vaecodec.stopwatch import Stopwatch
 from vaecodec.vae.bits_back import WORD_BYTES, Batches, Counted, Counting, Stacks, pop_batch, push_batch, seeded
 from vaecodec.vae.cards import vae_cards
-from vaecodec.vae.exact import BANK_TABLES, PIXEL_HALF_WIDTH, ExactVae, build_vae
+from vaecodec.vae.exact import PIXEL_HALF_WIDTH, ExactVae, build_vae
 from vaecodec.vae.items import Values, make_items, with_axes
 from vaecodec.vae.section import MAX_STEP, lossless_section, lossy_section, parse_array
 from vaecodec.vae.settings import DISCRETE, LATENT_LIMIT, LATENT_UNIT, VaeSettings
@@ -115,7 +115,7 @@ class ArrayCodec:
         self._latent_models = SymbolModels(self.tables)
         self.pixel_tables: tuple[FrozenTables, ...] = ()
         if self.weights.pixel_counts is not None:
-            half_widths = np.full(BANK_TABLES, PIXEL_HALF_WIDTH, np.int32)
+            half_widths = np.full(TABLES, PIXEL_HALF_WIDTH, np.int32)
             self.pixel_tables = tuple(FrozenTables(half_widths, list(bank)) for bank in self.weights.pixel_counts)
         self._pixel_models = tuple(SymbolModels(tables) for tables in self.pixel_tables)
 
@@ -305,15 +305,15 @@ class ArrayCodec:
 
     # --- files -------------------------------------------------------------------------------------------------------
 
-    def decompress(self, data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Values:
-        """A file to the array, in its shape.
+    def decompress(self, data: bytes | Container, *, limits: Limits = DEFAULT_LIMITS) -> Values:
+        """A file, or the container that was read of it, to the array, in its shape.
 
         Raises:
             FileFormatError: not a file of an array, or damaged.
             UnknownModelError: it was made by another model.
             LimitError: it declares more than the limits allow.
         """
-        container = read_container(data, limits=limits)
+        container = data if isinstance(data, Container) else read_container(data, limits=limits)
         if container.header.kind == KIND_PICTURE:
             raise FileFormatError("this file holds a picture, not an array: use vaecodec.decompress")
         if container.header.model_id != self.id:
@@ -394,14 +394,14 @@ def codec_for_items(item: tuple[int, ...], *, lossless: bool, device: str = "aut
     )
 
 
-def find_array_codec_for(data: bytes, access: Access = DEFAULT_ACCESS, **given: Any) -> ArrayCodec:
+def find_array_codec_for(data: bytes | Container, access: Access = DEFAULT_ACCESS, **given: Any) -> ArrayCodec:
     """The codec that a file of an array needs, by the model id in its header; arguments as for :func:`vaecodec.api.find_codec_for`.
 
     Raises:
         UnknownModelError: no weights here have this id.
     """
     access = access.changed(**given)
-    model_id = read_header(data).model_id
+    model_id = (data.header if isinstance(data, Container) else read_header(data)).model_id
     path = ITEM_MODELS.find_id(model_id, access.models, "name the weights file with --model")
     return ArrayCodec(path, device=access.device)
 

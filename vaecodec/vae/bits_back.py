@@ -19,10 +19,10 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from vaecodec.bitstream.tables import FrozenTables
+from vaecodec.bitstream.tables import TABLES, FrozenTables
 from vaecodec.errors import damaged_file
 from vaecodec.exact.integers import IntArray
-from vaecodec.vae.exact import BANK_TABLES, BANKS, PIXEL_HALF_WIDTH, ExactVae
+from vaecodec.vae.exact import BANKS, PIXEL_HALF_WIDTH, ExactVae
 from vaecodec.vae.settings import PRIOR_LEVEL
 
 _SEED: Final = b"vaecodec bits-back 1"
@@ -123,8 +123,8 @@ def _by_bank(indices: IntArray, values: IntArray) -> tuple[IntArray, IntArray, I
     flat = indices.reshape(-1)
     coded = flat > 0
     nodes = flat[coded] - np.uint8(1)
-    banks = nodes // np.uint8(BANK_TABLES)
-    return values.reshape(-1)[coded], banks, nodes - banks * np.uint8(BANK_TABLES) + np.uint8(1)
+    banks = nodes // np.uint8(TABLES)
+    return values.reshape(-1)[coded], banks, nodes - banks * np.uint8(TABLES) + np.uint8(1)
 
 
 class Counting:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vaecodec.bitstream.tables import TABLES
 from vaecodec.exact.arithmetic import Arithmetic, exact_guard
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.layers import ExactBlock, ExactLinear
@@ -40,8 +41,7 @@ from vaecodec.vae.settings import (
 )
 
 NODES = MEANS * SPREADS
-BANK_TABLES = 63
-BANKS = NODES // BANK_TABLES
+BANKS = NODES // TABLES
 """Tables of pixels come in four banks of 63: node n is table 1 + n mod 63 of bank n div 63."""
 PIXEL_HALF_WIDTH = 128
 """Tables of pixels cover value − 128, −128 to 127; 128 does not occur."""

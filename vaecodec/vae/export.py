@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaecodec.bitstream.tables import TABLES
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.rounding import FloatArray
 from vaecodec.exact.tables import SIGMA_MAX, blend_weight, gaussian_tables, quantise_counts
 from vaecodec.models.layers import ResidualBlock
 from vaecodec.models.rounding import (
-    WIDENINGS,
     ChannelMaxima,
-    RangeTooNarrowError,
     Rounder,
+    Stream,
     numpy,
+    until_wide_enough,
 )
 from vaecodec.vae.exact import (
-    BANK_TABLES,
     BANKS,
     NODES,
     PIXEL_HALF_WIDTH,
@@ -149,16 +149,7 @@ def round_vae(model: VaeModel, items: Tensor) -> VaeData:
     torch.manual_seed(1)
     for x in torch.split(items, _TOGETHER):
         _Watching(model, maxima).watch(x)
-    for _ in range(WIDENINGS):
-        try:
-            rounder = _round_layers(model, maxima)
-            break
-        except RangeTooNarrowError as error:
-            if not error.name:
-                raise
-            maxima.widen(error.name, error.rows)
-    else:
-        raise ValueError(f"after {WIDENINGS} doublings of ranges the bound of exact sums still does not hold")
+    rounder = until_wide_enough(maxima, lambda: _round_layers(model, maxima))
     layers = {name.removeprefix("net.").replace("/", "."): data for name, data in rounder.layers.items()}
     layers = {name.removesuffix(".linear"): data for name, data in layers.items()}
     return VaeData(model.settings, layers, _tables(model, items))
@@ -167,35 +158,24 @@ def round_vae(model: VaeModel, items: Tensor) -> VaeData:
 def _round_layers(model: VaeModel, maxima: ChannelMaxima) -> Rounder:
     s, streams = model.settings, model.settings.streams()
 
-    def scale(name: str) -> FloatArray:
-        stream = streams[name]
+    def stream(name: str) -> Stream:
+        found = streams[name]
         if name == "embedding":
-            return np.tile(_embedding_scale(model), s.channels)
-        if stream.scale is not None:
-            return np.full(stream.channels, stream.scale)
-        return maxima.scale(stream.limit, name)
+            return Stream(np.tile(_embedding_scale(model), s.channels), found.limit)
+        if found.scale is not None:
+            return Stream(np.full(found.channels, found.scale), found.limit)
+        return Stream(maxima.scale(found.limit, name), found.limit, name)
 
     rounder = Rounder(model, maxima)
     for layer in s.layers():
         if isinstance(layer, Block):
-            name, stream = f"net.{key(layer.name)}", layer.stream
-            between = maxima.scale(STREAM_LIMIT, f"{key(layer.name)}.depthwise")
-            hidden = maxima.scale(STREAM_LIMIT, f"{key(layer.name)}.expand")
-            rounder.block(
-                name, scale(stream), between, hidden, stream=streams[stream].limit, inner=STREAM_LIMIT,
-                ranged_by=(f"{key(layer.name)}.depthwise", f"{key(layer.name)}.expand", stream),
-            )  # fmt: skip
-            continue
-        source, target = streams[layer.source], streams[layer.target]
-        rounder.linear(
-            f"net.{key(layer.name)}.linear",
-            ranged_by=layer.target if target.scale is None else "",
-            input_scale=np.tile(scale(layer.source), layer.source_repeat),
-            output_scale=np.tile(scale(layer.target), layer.target_repeat),
-            input_limit=source.limit,
-            limit=target.limit,
-            leaky=layer.leaky,
-        )
+            places = f"{key(layer.name)}.depthwise", f"{key(layer.name)}.expand"
+            between, hidden = (Stream(maxima.scale(STREAM_LIMIT, place), STREAM_LIMIT, place) for place in places)
+            rounder.block(f"net.{key(layer.name)}", stream(layer.stream), between, hidden)
+        else:
+            rounder.linear(
+                f"net.{key(layer.name)}.linear", stream(layer.source), stream(layer.target), leaky=layer.leaky
+            )
     return rounder
 
 
@@ -247,7 +227,7 @@ def latent_tables() -> tuple[IntArray, IntArray]:
     tables = np.split(counts, np.cumsum(2 * half_widths.astype(np.int64) + 2)[:-1])
     highest = POSTERIOR_LEVELS[1]
     minimal = quantise_counts(np.array([1.0, 1.0]))
-    tables[highest:] = [minimal] * (BANK_TABLES - highest)
+    tables[highest:] = [minimal] * (TABLES - highest)
     return np.array([len(table) // 2 - 1 for table in tables], np.int32), np.concatenate(tables)
 
 
@@ -285,4 +265,4 @@ def pixel_tables(model: VaeModel, histograms: IntArray) -> IntArray:
             trust = blend_weight(observed[seen], smooth[node][seen])
         blended = (observed + trust * smooth[node]) / (observed.sum() + trust)
         tables[node] = quantise_counts(np.append(blended, [0.0, 0.0]))
-    return tables.reshape(BANKS, BANK_TABLES, -1)
+    return tables.reshape(BANKS, TABLES, -1)

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaecodec.errors import ItemsError, LimitError, UsageError
+from vaecodec.picture_files import find_plain_pictures
 
 MAX_VALUES: Final = 1 << 31
 """Values of an array at most."""
-PICTURE_SUFFIXES: Final = frozenset({".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".ppm", ".pgm"})
 _IDX_UINT8: Final = 0x08
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -156,7 +156,7 @@ def _read_idx(data: bytes, where: str) -> npt.NDArray[Any]:
 
 
 def _read_folder(folder: Path) -> Items:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    paths = find_plain_pictures(folder)
     if not paths:
         raise ItemsError(f"{folder}: no pictures here")
     pictures = []

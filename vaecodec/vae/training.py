@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, replace
+from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +22,24 @@ from torch import Tensor
 
 from vaecodec.errors import UsageError
 from vaecodec.models.precision import has_fast_bfloat16
-from vaecodec.training.checkpoints import read_checkpoint, save_checkpoint, update_ema
-from vaecodec.training.clock import Clock, learning_rate_factor
-from vaecodec.training.curves import write_history
-from vaecodec.training.options import parse_settings, setting
+from vaecodec.training.checkpoints import read_checkpoint, update_ema
+from vaecodec.training.options import RunSettings, parse_settings, setting
+from vaecodec.training.run import Clock, ProgressLine, Run, learning_rate_factor, resume_run, save_run, step_or_skip
 from vaecodec.vae.items import Values, read_items
 from vaecodec.vae.networks import VaeModel, loss_of
 from vaecodec.vae.settings import ACTIVE_BITS, PRESETS, VaeSettings
 
 KINDS = ("vae", "ae")
-_JUDGED_TOGETHER = 500
+_VALIDATION_BATCH = 500
 
 
 @dataclass
-class VaeTrainSettings:
-    """Everything a run depends on. ``data`` and ``out`` have no default."""
+class VaeTrainSettings(RunSettings):
+    """Everything that a run of a model of the VAE family depends on."""
 
     data: str = setting(MISSING, "array of items: IDX (.gz or not), .npy, .npz, or a folder of small pictures")
-    out: str = setting(MISSING, "weights file to write (.safetensors)")
     family: str = setting("vae", "vae, or ae for an autoencoder without a posterior")
-    validation: str = setting("", "items to judge by; empty: every 12th item of DATA is held out")
+    validation: str = setting("", "items to validate on; empty: every 12th item of DATA is held out")
     preset: str = setting("dense", f"sizes to start from: {', '.join(PRESETS)}")
     latents: int = setting(0, "dimensions of the latents; 0: as the preset has them")
     widths: str = setting("", "widths of the hidden layers, such as 512,256; empty: as the preset has them")
@@ -52,21 +49,11 @@ class VaeTrainSettings:
     beta_warmup: int = setting(0, "steps over which β grows from 0: against collapse")
     free_bits: float = setting(0.0, "bits per dimension whose KL costs nothing: against collapse")
     patience: int = setting(0, "stop after so many validations without a better one; 0: never")
-    steps: int = setting(0, "stop after this many steps")
-    minutes: float = setting(0.0, "stop after this many minutes of processor time")
     batch: int = setting(128, "items per step")
     limit: int = setting(0, "train on the first so many items only; 0: on all")
-    lr: float = setting(2e-3, "highest learning rate (AdamW)")
-    warmup: int = setting(100, "steps of linear warm-up")
-    final_lr: float = setting(0.02, "learning rate at the end of the cosine, as a part of the highest")
-    ema: float = setting(0.999, "decay of the moving average that is judged and shipped")
     clip: float = setting(1.0, "largest norm of the gradient, per item's value")
-    seed: int = setting(1, "seed of weights, batches and noise")
-    threads: int = setting(1, "threads")
-    resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
-    save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
-    judge_every: int = setting(500, "steps between validations")
-    judge_items: int = setting(2000, "items that a validation looks at, of each of the two sets")
+    validate_every: int = setting(500, "steps between validations")
+    validation_items: int = setting(2000, "items that a validation looks at, of each of the two sets")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -99,7 +86,7 @@ def model_settings(s: VaeTrainSettings, shape: tuple[int, int, int]) -> VaeSetti
 
 
 def split_items(s: VaeTrainSettings) -> tuple[Values, Values]:
-    """Items to train on and items to judge by: uint8 [N, H, W, C] each."""
+    """Items to train on and items to validate on: uint8 [N, H, W, C] each."""
     values = read_items(s.data).values
     if s.validation:
         held_out = read_items(s.validation).values
@@ -114,12 +101,12 @@ def split_items(s: VaeTrainSettings) -> tuple[Values, Values]:
 
 
 @torch.no_grad()
-def judge(model: VaeModel, items: Tensor, beta: float, seed: int) -> dict[str, float]:
+def validate(model: VaeModel, items: Tensor, beta: float, seed: int) -> dict[str, float]:
     """The loss on fixed items with fixed noise, in bits per dimension, its parts, and how many dimensions are in use."""
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     reconstruction, kl = [], []
-    for x in torch.split(items, _JUDGED_TOGETHER):
+    for x in torch.split(items, _VALIDATION_BATCH):
         terms = model.terms(x, generator)
         reconstruction.append(terms.reconstruction)
         kl.append(terms.kl)
@@ -140,7 +127,7 @@ def judge(model: VaeModel, items: Tensor, beta: float, seed: int) -> dict[str, f
 def kl_per_dimension(model: VaeModel, items: Tensor) -> list[float]:
     """Mean KL of every dimension over items, in bits."""
     parts = []
-    for x in torch.split(items, _JUDGED_TOGETHER):
+    for x in torch.split(items, _VALIDATION_BATCH):
         parts.append(model.terms(x, torch.Generator().manual_seed(1)).kl)
     return [float(value) / math.log(2) for value in torch.cat(parts).mean(0)]
 
@@ -149,17 +136,16 @@ def kl_per_dimension(model: VaeModel, items: Tensor) -> list[float]:
 def train_vae(settings: VaeTrainSettings) -> None:
     """Runs the training that the settings describe; writes OUT, OUT.checkpoint, OUT.csv and OUT.png as it goes."""
     s = settings
-    if bool(s.steps) == bool(s.minutes):
-        raise UsageError("say how long to train: either --steps or --minutes")
+    s.check_length()
     torch.set_num_threads(s.threads)
     out, device = Path(s.out), torch.device("cpu")
 
     # Data: all of it in memory, as uint8.
     values, held_out = split_items(s)
     items = torch.from_numpy(np.ascontiguousarray(values))
-    judged = {
-        "validation": torch.from_numpy(held_out[: s.judge_items].copy()),
-        "train": items[:: max(1, len(items) // s.judge_items)][: s.judge_items],
+    fixed = {
+        "validation": torch.from_numpy(held_out[: s.validation_items].copy()),
+        "train": items[:: max(1, len(items) // s.validation_items)][: s.validation_items],
     }
 
     # Model, its moving average, optimiser.
@@ -170,51 +156,38 @@ def train_vae(settings: VaeTrainSettings) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), lr=s.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
 
     generator = torch.Generator().manual_seed(s.seed)
-    step, skipped, best, worse, history = 0, 0, math.inf, 0, []
+    run, worse = Run(Clock(device)), 0
     order = torch.randperm(len(items), generator=generator)
-    clock = Clock(device)
     if s.resume:
         state = read_checkpoint(Path(s.resume), device)
         if state["sizes"] != sizes.to_dict():
             raise UsageError(f"{s.resume}: a checkpoint of a model of other sizes")
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
+        run = resume_run(state, device, model=model, average=average, optimiser=optimiser)
         generator.set_state(state["generator"])
-        order, history = state["order"], state["history"]
-        step, skipped, best, worse = state["step"], state["skipped"], state["best"], state["worse"]
-        clock = Clock(device, state["minutes"])
+        order, worse = state["order"], state["worse"]
 
-    def save(path: Path) -> None:
-        state = {
-            "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-            "generator": generator.get_state(), "order": order, "step": step, "skipped": skipped, "best": best,
-            "worse": worse, "history": history, "minutes": clock.minutes(), "settings": asdict(s),
-            "sizes": sizes.to_dict(),
-        }  # fmt: skip
-        save_checkpoint(state, path)
+    def save(suffix: str) -> None:
+        save_run(
+            out.with_suffix(suffix), run, s, model=model, average=average, optimiser=optimiser, generator=generator,
+            order=order, worse=worse, sizes=sizes.to_dict(),
+        )  # fmt: skip
 
     half = has_fast_bfloat16(device)
     per_epoch = max(1, len(items) // s.batch)
-    saved_at = shown_at = time.perf_counter()
+    line = ProgressLine(run)
     while True:
-        done = step / s.steps if s.steps else clock.minutes() / s.minutes
+        done = run.done(s)
         finished = done >= 1
         for group in optimiser.param_groups:
-            group["lr"] = s.lr * learning_rate_factor(step, s.warmup, done, s.final_lr)
+            group["lr"] = s.lr * learning_rate_factor(run.step, s.warmup, done, s.final_lr)
 
-        if finished or (step % s.judge_every == 0 and (not history or history[-1]["step"] < step)):
-            row: dict[str, float] = {"step": step, "minutes": clock.minutes()}
-            for name, part in judged.items():
-                row |= {f"{name}_{key}": value for key, value in judge(average, part, s.beta, s.seed).items()}
-            history.append(row)
-            write_history(out, history, "loss")
-            worse = 0 if row["validation_loss"] < best else worse + 1
-            if not worse:
-                best = row["validation_loss"]
-                save(out.with_suffix(".best"))
+        if finished or run.is_to_validate(s):
+            row, better = run.note({n: validate(average, x, s.beta, s.seed) for n, x in fixed.items()}, out)
+            worse = 0 if better else worse + 1
+            if better:
+                save(".best")
             print(
-                f"\nstep {step} {row['minutes']:.1f} min: validation {row['validation_bits_per_dimension']:.4f} bits per "
+                f"\nstep {run.step} {row['minutes']:.1f} min: validation {row['validation_bits_per_dimension']:.4f} bits per "
                 f"dimension (KL {row['validation_kl']:.4f}), train {row['train_bits_per_dimension']:.4f}, "
                 f"{row['validation_active_units']:.0f} of {sizes.latents} dimensions active",
                 file=sys.stderr, flush=True,
@@ -222,43 +195,28 @@ def train_vae(settings: VaeTrainSettings) -> None:
             if s.patience and worse >= s.patience:
                 print(f"stopped: no better validation for {worse} of them", file=sys.stderr, flush=True)
                 finished = True
-        if finished or time.perf_counter() - saved_at > 60 * s.save_every:
-            save(out.with_suffix(".checkpoint"))
-            saved_at = time.perf_counter()
+        if run.is_to_save(s) or finished:
+            save(".checkpoint")
         if finished:
             break
 
-        at = step % per_epoch
-        if at == 0 and step:
+        at = run.step % per_epoch
+        if at == 0 and run.step:
             order = torch.randperm(len(items), generator=generator)
         x = items[order[at * s.batch : (at + 1) * s.batch]]
-        beta = s.beta * min(1.0, (step + 1) / s.beta_warmup) if s.beta_warmup else s.beta
+        beta = s.beta * min(1.0, (run.step + 1) / s.beta_warmup) if s.beta_warmup else s.beta
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             terms = model.terms(x, generator)
         # Per value of an item, so that learning rate and clipping mean the same for items of every size.
         loss = loss_of(terms, beta, s.free_bits) / sizes.size
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), s.clip)
-        if bool(torch.isfinite(norm)):
-            optimiser.step()
-        else:
-            skipped += 1
-            if skipped > 100 and skipped > step / 10:
-                raise UsageError(f"more than a tenth of {step} steps had no finite gradient: lower the learning rate")
-        step += 1
-        update_ema(average, model, step, s.ema)
-
-        now = time.perf_counter()
-        if sys.stderr.isatty() and now - shown_at > 2:
-            print(
-                f"\r[{'#' * round(20 * done):<20}] {100 * done:5.1f} %  step {step}  loss {float(loss.detach()):.4f} nats "
-                f"per dimension  gradient {float(norm):.3f}  skipped {skipped} ",
-                end="", file=sys.stderr, flush=True,
-            )  # fmt: skip
-            shown_at = now
+        norm = step_or_skip(run, optimiser, [*model.parameters()], s.clip)
+        update_ema(average, model, run.step, s.ema)
+        if line.is_due():
+            line.show(done, f"loss {float(loss.detach()):.4f} nats per dimension", norm)
     print(file=sys.stderr)
-    finish(s, out, items, judged["validation"])
+    finish(s, out, items, fixed["validation"])
 
 
 def finish(s: VaeTrainSettings, out: Path, items: Tensor, held_out: Tensor) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vaecodec.bitstream.tables import TABLES
 from vaecodec.exact.integers import IntArray
 from vaecodec.models.weights_file import (
     Config,
@@ -17,13 +18,11 @@ from vaecodec.models.weights_file import (
     integers,
     load_weights_file,
     model_id_of,
-    read_layers,
-    smallest,
+    read_half,
     tensors_of,
     write_weights_file,
 )
 from vaecodec.vae.exact import (
-    BANK_TABLES,
     BANKS,
     PIXEL_HALF_WIDTH,
     VaeData,
@@ -65,11 +64,10 @@ class VaeWeights:
 
     def all_tensors(self) -> dict[str, IntArray]:
         """All integers by name."""
-        others = {f"exact/table/{name}": table for name, table in self.data.tables.items()}
-        others |= {"coder/half_widths": self.half_widths, "coder/counts": self.counts}
+        others = {"coder/half_widths": self.half_widths, "coder/counts": self.counts}
         if self.pixel_counts is not None:
             others["coder/pixels"] = self.pixel_counts
-        return tensors_of(self.data.layers, others)
+        return tensors_of(self.data.layers, self.data.tables, others)
 
     def model_id(self) -> bytes:
         """First 8 bytes of SHA-256 over all integers: see :func:`vaecodec.models.weights_file.model_id_of`."""
@@ -78,14 +76,10 @@ class VaeWeights:
 
 def save_vae(weights: VaeWeights, path: Path) -> None:
     """Writes a weights file; it appears whole or not at all."""
-    tensors: Tensors = {name: smallest(tensor) for name, tensor in weights.all_tensors().items()}
-    metadata = {
-        "format": FORMAT,
-        "decoder": weights.config(),
-        "card": json.dumps(dict(weights.card), sort_keys=True),
-        "id": weights.model_id().hex(),
-    }
-    write_weights_file(path, tensors, metadata)
+    write_weights_file(
+        path, weights.all_tensors(), format_name=FORMAT, decoder=weights.config(), card=weights.card,
+        model_id=weights.model_id(),
+    )  # fmt: skip
 
 
 def load_vae(path: Path) -> VaeWeights:
@@ -101,13 +95,10 @@ def load_vae(path: Path) -> VaeWeights:
 def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> VaeWeights:
     config, card = parts["decoder"], parts["card"]
     settings = VaeSettings.from_dict(config["settings"])
-    layers = read_layers(layer_shapes(settings), config["layers"], tensors)
-    tables = {
-        name: integers(tensors, f"exact/table/{name}", shape) for name, (shape, _) in table_shapes(settings).items()
-    }
+    layers, tables = read_half(tensors, config["layers"], layer_shapes(settings), table_shapes(settings))
     pixels = None
     if settings.likelihood in DISCRETE:
-        shape = (BANKS, BANK_TABLES, 2 * PIXEL_HALF_WIDTH + 2)
+        shape = (BANKS, TABLES, 2 * PIXEL_HALF_WIDTH + 2)
         pixels = integers(tensors, "coder/pixels", shape).astype(np.uint32)
     half_widths = integers(tensors, "coder/half_widths", None)
     counts = integers(tensors, "coder/counts", None).astype(np.uint32)

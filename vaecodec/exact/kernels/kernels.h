@@ -72,6 +72,9 @@ struct vk_kernel {
      * by row; cells of y by ldy. */
     void (*depthwise)(const vk_depthwise *layer, int count, const int16_t *x, ptrdiff_t ldx, ptrdiff_t row, int16_t *y,
                       ptrdiff_t ldy);
+
+    /* y = clamp(x + change, limit), count values, a multiple of VK_ALIGN; limit: 1 to VK_MAX_LIMIT. */
+    void (*add)(const int16_t *x, const int16_t *change, int32_t limit, int16_t *y, ptrdiff_t count);
 };
 
 enum { VK_ROWS = 12 }; /* every kernel's tile of rows divides it, and it divides VK_BAND */
@@ -122,7 +125,7 @@ typedef struct {
 
 int vk_unfold(const vk_linear *layer, const vk_grid *x, vk_grid *y, int side, const vk_after *after, int threads);
 int vk_fold(const vk_linear *layer, const vk_grid *x, vk_grid *y, int side, const vk_after *after, int threads);
-int vk_samples(const vk_linear *layer, const vk_grid *x, uint8_t *samples, int32_t *deep, int side, int threads);
+int vk_samples(const vk_linear *layer, const vk_grid *x, uint8_t *samples, int32_t *raw, int side, int threads);
 
 int vk_enter(const vk_linear *layer, const int32_t *planes, int height, int width, const int16_t *lookup, int reach,
              vk_grid *f, int32_t limit, int threads);

@@ -147,6 +147,24 @@ static void say_why_not_packed(int64_t worst) {
     }
 }
 
+static PyObject *done_or_no_memory(held *all, int done) {
+    let_go(all);
+    if (!done) {
+        return PyErr_NoMemory();
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *failed(held *all) {
+    let_go(all);
+    return NULL;
+}
+
+static PyObject *refuse(held *all, const char *why) {
+    PyErr_SetString(PyExc_ValueError, why);
+    return failed(all);
+}
+
 static PyObject *pack_linear(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *weight, *bias, *shift, *capsule = NULL;
@@ -163,17 +181,16 @@ static PyObject *pack_linear(PyObject *module, PyObject *args) {
     const Py_buffer *w = hold(&all, weight, "weight", 's', 0, 3, 0), *b = w ? hold(&all, bias, "bias", 's', 0, 2, 0) : NULL;
     const Py_buffer *s = b ? hold(&all, shift, "shift", 's', 0, 2, 0) : NULL;
     if (!s) {
-        goto done;
+        return failed(&all);
     }
     const Py_ssize_t groups = w->shape[0], outputs = w->shape[1], inputs = w->shape[2];
     if ((groups != 1 && groups != 4) || outputs < 1 || outputs > VK_MAX_CHANNELS || inputs < 1 || inputs > VK_MAX_CHANNELS ||
         b->shape[0] != groups || b->shape[1] != outputs || s->shape[0] != groups || s->shape[1] != outputs) {
-        PyErr_SetString(PyExc_ValueError, "weight is [1 or 4, outputs, inputs], bias and shift are [1 or 4, outputs]");
-        goto done;
+        return refuse(&all, "weight is [1 or 4, outputs, inputs], bias and shift are [1 or 4, outputs]");
     }
     const vk_stored stored = {w->buf, b->buf, s->buf, (int)w->itemsize, (int)b->itemsize, (int)s->itemsize};
     if (!check_shifts(&stored, groups * outputs)) {
-        goto done;
+        return failed(&all);
     }
     int64_t worst;
     vk_linear *layer;
@@ -185,7 +202,6 @@ static PyObject *pack_linear(PyObject *module, PyObject *args) {
     } else if (!(capsule = PyCapsule_New(layer, LINEAR, free_linear_capsule))) {
         vk_free_linear(layer);
     }
-done:
     let_go(&all);
     return capsule;
 }
@@ -206,17 +222,16 @@ static PyObject *pack_depthwise(PyObject *module, PyObject *args) {
     const Py_buffer *w = hold(&all, weight, "weight", 's', 0, 3, 0), *b = w ? hold(&all, bias, "bias", 's', 0, 1, 0) : NULL;
     const Py_buffer *s = b ? hold(&all, shift, "shift", 's', 0, 1, 0) : NULL;
     if (!s) {
-        goto done;
+        return failed(&all);
     }
     const Py_ssize_t channels = w->shape[0], side = w->shape[1];
     if (channels < 1 || channels > VK_MAX_CHANNELS || side < 1 || side > VK_MAX_KERNEL || side % 2 == 0 || w->shape[2] != side ||
         b->shape[0] != channels || s->shape[0] != channels) {
-        PyErr_SetString(PyExc_ValueError, "weight is [channels, k, k] with k odd and up to 9, bias and shift are [channels]");
-        goto done;
+        return refuse(&all, "weight is [channels, k, k] with k odd and up to 9, bias and shift are [channels]");
     }
     const vk_stored stored = {w->buf, b->buf, s->buf, (int)w->itemsize, (int)b->itemsize, (int)s->itemsize};
     if (!check_shifts(&stored, channels)) {
-        goto done;
+        return failed(&all);
     }
     int64_t worst;
     vk_depthwise *layer;
@@ -228,7 +243,6 @@ static PyObject *pack_depthwise(PyObject *module, PyObject *args) {
     } else if (!(capsule = PyCapsule_New(layer, DEPTHWISE, free_depthwise_capsule))) {
         vk_free_depthwise(layer);
     }
-done:
     let_go(&all);
     return capsule;
 }
@@ -240,24 +254,6 @@ static const vk_linear *linear_of(PyObject *capsule, int groups, int most) {
         return NULL;
     }
     return layer;
-}
-
-static PyObject *done_or_no_memory(held *all, int done) {
-    let_go(all);
-    if (!done) {
-        return PyErr_NoMemory();
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *failed(held *all) {
-    let_go(all);
-    return NULL;
-}
-
-static PyObject *refuse(held *all, const char *why) {
-    PyErr_SetString(PyExc_ValueError, why);
-    return failed(all);
 }
 
 /* --- What computes --------------------------------------------------------------------------------------------------- */
@@ -337,17 +333,17 @@ static PyObject *fold(PyObject *module, PyObject *args) {
 static PyObject *samples(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *capsule, *from, *to;
-    int border, side, deep, threads, done;
-    if (!PyArg_ParseTuple(args, "OOiOipi", &capsule, &from, &border, &to, &side, &deep, &threads)) {
+    int border, side, raw, threads, done;
+    if (!PyArg_ParseTuple(args, "OOiOipi", &capsule, &from, &border, &to, &side, &raw, &threads)) {
         return NULL;
     }
     held all = {.count = 0};
     vk_grid x;
-    const vk_linear *layer = linear_of(capsule, 1, deep ? 1 << 20 : VK_MAX_LIMIT);
+    const vk_linear *layer = linear_of(capsule, 1, raw ? 1 << 20 : VK_MAX_LIMIT);
     if (!layer || !hold_grid(&all, from, "x", border, layer->inputs, 0, &x)) {
         return failed(&all);
     }
-    const Py_buffer *out = hold(&all, to, "samples", deep ? 's' : 'u', deep ? 4 : 1, 3, 1);
+    const Py_buffer *out = hold(&all, to, "samples", raw ? 's' : 'u', raw ? 4 : 1, 3, 1);
     if (!out) {
         return failed(&all);
     }
@@ -356,7 +352,7 @@ static PyObject *samples(PyObject *module, PyObject *args) {
         return refuse(&all, "samples are [side · rows, side · columns, outputs / side²]");
     }
     Py_BEGIN_ALLOW_THREADS
-    done = vk_samples(layer, &x, deep ? NULL : out->buf, deep ? out->buf : NULL, side, threads);
+    done = vk_samples(layer, &x, raw ? NULL : out->buf, raw ? out->buf : NULL, side, threads);
     Py_END_ALLOW_THREADS
     return done_or_no_memory(&all, done);
 }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vaecodec.bitstream.tables import TABLES
 from vaecodec.exact.integers import LEAK_SHIFT, IntArray
 
 ALIGN = 32
@@ -24,7 +25,7 @@ MAX_LIMIT = 32767
 MAX_SHIFT = 30
 MAX_KERNEL = 9
 
-MEAN_SHIFT, INDEX_SHIFT, INDEX_LEVELS, CERTAIN_BELOW = 12, 5, 64, 3
+MEAN_SHIFT, INDEX_SHIFT, CERTAIN_BELOW = 12, 5, 3
 """As in ``vaecodec.models.decoder_data``, which lies above this package."""
 LATENT_CLAMP = 32767
 
@@ -170,6 +171,15 @@ def _after(t: IntArray, factor: IntArray | None, shift: int, offset: IntArray | 
     return clamped
 
 
+def _unfolded(layer: Linear, x: IntArray, border: int, side: int) -> IntArray:
+    """The layer's outputs at every cell, each spread over ``side`` × ``side`` cells."""
+    cells = _inside(x, border)
+    rows, columns, _ = cells.shape
+    t = layer(cells[:, :, : layer.weight.shape[1]].reshape(rows * columns, -1))
+    spread: IntArray = t.reshape(rows, columns, side, side, -1).swapaxes(1, 2)
+    return spread.reshape(rows * side, columns * side, -1)
+
+
 def unfold(
     layer: Linear,
     x: IntArray,
@@ -200,10 +210,7 @@ def unfold(
         limit: 1..32767.
         threads: at most so many compute.
     """
-    cells = _inside(x, x_border)
-    rows, columns, _ = cells.shape
-    t = layer(cells[:, :, : layer.weight.shape[1]].reshape(rows * columns, -1))
-    t = t.reshape(rows, columns, side, side, -1).swapaxes(1, 2).reshape(rows * side, columns * side, -1)
+    t = _unfolded(layer, x, x_border, side)
     _inside(y, y_border)[:, :, : t.shape[2]] = _after(t, factor, shift, offset, limit)
 
 
@@ -228,23 +235,20 @@ def fold(
     _inside(y, y_border)[:, :, : t.shape[2]] = _after(t, factor, shift, offset, limit)
 
 
-def samples(layer: Linear, x: IntArray, border: int, out: IntArray, side: int, deep: bool, threads: int) -> None:
+def samples(layer: Linear, x: IntArray, border: int, out: IntArray, side: int, raw: bool, threads: int) -> None:
     """The last layer of a synthesis, unfolded by ``side``.
 
     Args:
         layer: one matrix.
         x: a grid with ``border``.
         border: see there.
-        out: [side · rows, side · columns, C]: uint8, 128 added and limited to 0..255; with ``deep`` int32, as they are.
+        out: [side · rows, side · columns, C]: uint8, 128 added and limited to 0..255; with ``raw`` int32, as they are.
         side: 1 to 16.
-        deep: see ``out``.
+        raw: see ``out``.
         threads: at most so many compute.
     """
-    cells = _inside(x, border)
-    rows, columns, _ = cells.shape
-    t = layer(cells[:, :, : layer.weight.shape[1]].reshape(rows * columns, -1))
-    t = t.reshape(rows, columns, side, side, -1).swapaxes(1, 2).reshape(out.shape)
-    out[:] = t if deep else np.clip(t + 128, 0, 255)
+    t = _unfolded(layer, x, border, side)
+    out[:] = t if raw else np.clip(t + 128, 0, 255)
 
 
 def enter(
@@ -306,7 +310,7 @@ def leave(
         t = layer(inputs.reshape(-1, inputs.shape[2]), position)
         means = (t[:, :group] * mean_factor[position].astype(np.int64) + (1 << (MEAN_SHIFT - 1))) >> MEAN_SHIFT
         levels = (t[:, group:] + index_offset[position] + (1 << (INDEX_SHIFT - 1))) >> INDEX_SHIFT
-        levels = np.where(levels < CERTAIN_BELOW, 0, np.minimum(levels, INDEX_LEVELS - 1))
+        levels = np.where(levels < CERTAIN_BELOW, 0, np.minimum(levels, TABLES))
         grid[here] = np.concatenate([means, levels], axis=1).reshape(*inputs.shape[:2], -1)
     planes = grid[: mean.shape[1], : mean.shape[2]].transpose(2, 0, 1)
     mean[:], index[:] = planes[:group], planes[group:]

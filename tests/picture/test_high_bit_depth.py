@@ -42,10 +42,10 @@ def tiff(samples: np.ndarray, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def pnm(samples: np.ndarray, deepest: int = 65535) -> bytes:
+def pnm(samples: np.ndarray, maxval: int = 65535) -> bytes:
     height, width, channels = samples.shape
     return (
-        f"P{5 if channels == 1 else 6}\n# comment\n{width} {height}\n{deepest}\n".encode()
+        f"P{5 if channels == 1 else 6}\n# comment\n{width} {height}\n{maxval}\n".encode()
         + samples.astype(">u2").tobytes()
     )
 
@@ -119,7 +119,7 @@ def test_a_colour_declared_transparent_becomes_alpha() -> None:
     assert picture.alpha.ravel().tolist() == [255, 0, 255]
 
 
-def deep_files() -> dict[str, tuple[bytes, np.ndarray]]:
+def high_bit_depth_files() -> dict[str, tuple[bytes, np.ndarray]]:
     ten = RGB >> 6
     scaled = ((ten.astype(np.uint32) * 65535 + 511) // 1023).astype(np.uint16)
     assert scaled.max() > 65000
@@ -150,13 +150,13 @@ def deep_files() -> dict[str, tuple[bytes, np.ndarray]]:
     }
 
 
-@pytest.mark.parametrize("name", deep_files())
+@pytest.mark.parametrize("name", high_bit_depth_files())
 def test_rarer_files_of_16_bits_are_read_too(name: str) -> None:
-    data, expected = deep_files()[name]
+    data, expected = high_bit_depth_files()[name]
     np.testing.assert_array_equal(read_picture(data).samples, expected)
 
 
-def test_deep_avif_and_jpeg_are_read() -> None:
+def test_avif_and_jpeg_of_high_bit_depth_are_read() -> None:
     ten = np.full((16, 24, 3), 700, np.uint16)
     avif = read_picture(imagecodecs.avif_encode(ten, bitspersample=10, level=100))
     jpeg = read_picture(imagecodecs.jpeg8_encode(ten * 4, bitspersample=12, level=99))
@@ -183,6 +183,13 @@ def test_floats_of_0_to_1_become_16_bits(order: str) -> None:
     np.testing.assert_array_equal(read_picture(pfm(FRACTIONS[:, :, 0], order)).samples, GREY)
     eight = read_picture(tiff(FRACTIONS, byteorder=order), reduce_to_8_bit=True)
     np.testing.assert_array_equal(eight.samples, np.rint(RGB / 257).astype(np.uint8))
+
+
+def test_floats_that_sixteen_bits_cannot_hold_are_said_to_be_rounded() -> None:
+    for values in (FRACTIONS * np.float32(0.7), FRACTIONS.astype(np.float64) ** 2):
+        picture = read_picture(tiff(values))
+        assert picture.notes == ("its floats were rounded to 16 bits",)
+        assert np.abs(picture.samples / 65535 - values).max() < 0.51 / 65535
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i4", "i2"])
@@ -212,6 +219,7 @@ def test_colours_that_were_multiplied_by_alpha_are_divided() -> None:
     assert picture.alpha is not None
     assert (picture.alpha == 128).all()
     assert np.abs(picture.samples.astype(int) - RGB).max() <= 2
+    assert picture.notes == ("its colours were divided by their alpha",)
 
 
 def test_inks_of_16_bits_need_a_profile() -> None:

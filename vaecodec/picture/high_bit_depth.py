@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from vaecodec.errors import MissingExtraError, UnreadablePictureError
-from vaecodec.picture.picture import Samples
+from vaecodec.picture.picture import Planes
 from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.wide_numbers import scaled, sixteen_bits, split_alpha
 
@@ -16,11 +16,8 @@ _PNM_HEADER = re.compile(rb"P([2356])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s"
 _COMMENT = re.compile(rb"#[^\n]*")
 _PFM_HEADER = re.compile(rb"P([Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)\s")
 
-Planes = tuple[Samples, Samples | None, tuple[str, ...]]
-"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
-
-def read_deep(format: str, file: BinaryIO, name: str, size: tuple[int, int], bits: int) -> Planes | None:
+def read_high_bit_depth(format: str, file: BinaryIO, name: str, size: tuple[int, int], bits: int) -> Planes | None:
     """Reads samples of 9 to 16 bits without loss.
 
     Args:
@@ -28,7 +25,7 @@ def read_deep(format: str, file: BinaryIO, name: str, size: tuple[int, int], bit
         file: its bytes.
         name: in messages.
         size: width and height as Pillow has read them; what another library says must be the same.
-        bits: of the deepest sample.
+        bits: of the sample that has most.
 
     Returns:
         None for formats that are not read with more than 8 bits.
@@ -69,7 +66,7 @@ def _read_pnm(data: bytes) -> Planes | None:
     header = _PNM_HEADER.match(data)
     if header is None:
         return None
-    channels, deepest = {b"5": 1, b"6": 3, b"2": 1, b"3": 3}[header[1]], int(header[4])
+    channels, maxval = {b"5": 1, b"6": 3, b"2": 1, b"3": 3}[header[1]], int(header[4])
     width, height = int(header[2]), int(header[3])
     count = height * width * channels
     if header[1] in b"56":
@@ -77,7 +74,7 @@ def _read_pnm(data: bytes) -> Planes | None:
     else:
         digits = _COMMENT.sub(b" ", data[header.end() :]).split(maxsplit=count)[:count]
         values = np.array(digits, dtype=np.int64).astype(np.uint32)
-    return scaled(values.reshape(height, width, channels), deepest), None, ()
+    return scaled(values.reshape(height, width, channels), maxval), None, ()
 
 
 def read_pfm(data: bytes, name: str, max_pixels: int) -> Planes | None:
