@@ -41,7 +41,8 @@ def patches(samples: Samples) -> Samples:
     """[H, W, 3] -> [N, 32, 32, 3], what is left at the edges dropped."""
     rows, columns = samples.shape[0] // SIDE, samples.shape[1] // SIDE
     cut = samples[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns, SIDE, 3)
-    return cut.swapaxes(1, 2).reshape(-1, SIDE, SIDE, 3)
+    whole: Samples = cut.swapaxes(1, 2).reshape(-1, SIDE, SIDE, 3)
+    return whole
 
 
 def main() -> None:
