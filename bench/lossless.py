@@ -64,7 +64,7 @@ def derived(picture: Picture) -> dict[str, Picture]:
         blurred = planes.mean(axis=2)
         for axis in (0, 1):
             blurred = np.mean([np.roll(blurred, shift, axis) for shift in range(-4, 5)], axis=0)
-        return np.clip(3 * blurred - 0.5, 0, 1)
+        return np.asarray(np.clip(3 * blurred - 0.5, 0, 1))
 
     alpha, deep_alpha = np.rint(255 * mask(x)).astype(np.uint8), np.rint(65535 * mask(means)).astype(np.uint16)
     return {
