@@ -13,6 +13,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -58,13 +59,17 @@ def main() -> None:
     data = codecs["torch"].compress(picture)
 
     def jobs(of: dict[str, Codec]) -> dict[str, Callable[[], object]]:
-        decoding = {f"decode {name}": lambda codec=codec: codec.decompress(data).samples for name, codec in of.items()}
-        encoding = {f"encode {name}": lambda codec=codec: codec.compress(picture) for name, codec in of.items()}
-        return decoding | encoding
+        found: dict[str, Callable[[], object]] = {}
+        for name, codec in of.items():
+            found[f"decode {name}"] = partial(codec.decompress, data)
+            found[f"encode {name}"] = partial(codec.compress, picture)
+        return found
 
     found = least(jobs(codecs), options.repeats, time.process_time)
     print(f"{options.picture.name}, {processor()}, least of {options.repeats}\n")
-    print("| one thread, processor time | decode | torch's, times | encode | torch's, times |\n|---|---:|---:|---:|---:|")
+    print(
+        "| one thread, processor time | decode | torch's, times | encode | torch's, times |\n|---|---:|---:|---:|---:|"
+    )
     for name in codecs:
         cells = [
             f"{found[f'{what} {name}']:.3f} s | {found[f'{what} torch'] / found[f'{what} {name}']:.2f}"
