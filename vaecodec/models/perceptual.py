@@ -33,6 +33,7 @@ from vaecodec.metrics.ssimulacra2 import (
     WEIGHTS,
     XYB_OFFSETS,
 )
+from vaecodec.models.distortion import MSE_OF_ERROR, MSE_POWER, SQUARED_SHARE, TYPICAL_MSE
 
 FOURTH_POWER_FLOOR = 1e-20
 """Under the fourth root, whose slope at 0 is infinite."""
@@ -130,13 +131,6 @@ def score_of_error(error: Tensor) -> Tensor:
     return 100 - 10 * s.clamp_min(1e-12) ** EXPONENT
 
 
-MSE_OF_ERROR = 4.74
-MSE_POWER = 0.815
-"""MSE = 4.74·e^0.815 on photographs, e the metric's weighted error: so λ and step sizes keep their meaning."""
-TYPICAL_MSE = 106.0, 0.0007, -0.535
-"""MSE of photographs at λ: 106 at 0.0007, falling as λ^−0.535 (weights trained for squared error, on the validation crops)."""
-
-
 @dataclass(frozen=True)
 class Distortion:
     """What an encoder weighs against bits, in units of MSE over samples 0..255.
@@ -148,7 +142,7 @@ class Distortion:
         colour: weight of the squared error of colour at 1/8 and 1/32, which eyes see on large grounds and SSIMULACRA2 weighs little.
     """
 
-    squared: float = 0.15
+    squared: float = SQUARED_SHARE
     power: float = 0.815
     colour: float = 0.0
 
