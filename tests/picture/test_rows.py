@@ -137,6 +137,15 @@ def test_refusals(tmp_path: Path) -> None:
         assert rows is not None
 
 
+@pytest.mark.parametrize("head", [b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\0", b"II*\0\x10\0\0\0" + bytes(8)])
+def test_a_tiff_without_a_picture_says_so(head: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(head)
+    for read in (read_picture, lambda path: open_rows(path).__enter__()):
+        with pytest.raises(UnreadablePictureError, match="damaged or cut short: it has no directory"):
+            read(path)
+
+
 def test_a_picture_by_rows_is_a_picture() -> None:
     picture = PictureRows(90, 150, 3, 16, iter([WIDE[:70], WIDE[70:]])).picture()
     assert isinstance(picture, Picture)

@@ -201,6 +201,8 @@ def tiff_rows(file: BinaryIO, name: str, max_pixels: int, first_frame: bool = Fa
     file.seek(0)
     try:
         tiff = tifffile.TiffFile(file)
+        if not tiff.pages:
+            raise UnreadablePictureError(f"{name}: damaged or cut short: it has no directory")
         page: Any = tiff.pages[0]
         if not _is_plain(page):
             return None
