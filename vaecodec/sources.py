@@ -32,7 +32,11 @@ def bytes_of(source: FileSource) -> bytes:
         except OSError as error:
             raise PictureNotFoundError(f"{path}: cannot be opened: {error.strerror}") from error
     if hasattr(source, "read"):
-        data = source.read()
+        try:
+            data = source.read()
+        except (OSError, ValueError) as error:
+            name = getattr(source, "name", "the file")
+            raise PictureNotFoundError(f"{name}: cannot be read: {error}") from error
         if isinstance(data, bytes):
             return data
         raise NotVaecodecFileError(f"a file of {type(data).__name__} is none of ours: open it as binary")

@@ -20,6 +20,7 @@ from vaecodec.errors import (
     VaecodecError,
 )
 from vaecodec.picture import Picture, read_picture
+from vaecodec.sources import bytes_of
 
 RGB = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 GREY = RGB[:, :, :1]
@@ -102,6 +103,24 @@ def test_arrays_are_pictures(array: np.ndarray, expected: np.ndarray) -> None:
     picture = read_picture(array)
     np.testing.assert_array_equal(picture.samples, expected)
     assert picture.samples.flags.c_contiguous
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_arrays_of_16_bits_may_have_any_byte_order(channels: int) -> None:
+    array = np.dstack([RGB, GREY])[:, :, :channels].astype(np.uint16) * 250
+    for order in "<>":
+        picture = read_picture(array.astype(array.dtype.newbyteorder(order)))
+        np.testing.assert_array_equal(np.asarray(picture).reshape(array.shape), array)
+        assert picture.samples.dtype.isnative
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with (tmp_path / "out.png").open("wb") as file, pytest.raises(UnreadablePictureError, match=r"out\.png: cannot be"):
+        read_picture(file)
+    with pytest.raises(UnreadablePictureError, match="cannot be read"):
+        read_picture(file)  # Closed by now.
+    with pytest.raises(PictureNotFoundError, match=r"out\.png: cannot be read"):
+        bytes_of(file)
 
 
 def test_a_picture_is_given_back_as_it_is() -> None:

@@ -58,6 +58,8 @@ class Picture:
             raise UnsupportedPictureError(
                 f"samples are a {type(samples).__name__}: give a uint8 or uint16 array (H, W, 1 or 3)"
             )
+        # Files and other machines have their bytes the other way round.
+        samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
         if samples.dtype not in (np.uint8, np.uint16):
             raise UnsupportedPictureError(
                 f"samples are {samples.dtype}: only uint8 and uint16 are supported, scale them to 0..255 or 0..65535 first"
@@ -66,9 +68,7 @@ class Picture:
             raise UnsupportedPictureError(
                 f"samples have the shape {samples.shape}: only (height, width, 1) and (height, width, 3) are supported"
             )
-        # Files and other machines have their bytes the other way round.
-        native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
-        object.__setattr__(self, "samples", np.ascontiguousarray(native))
+        object.__setattr__(self, "samples", np.ascontiguousarray(samples))
         if self.alpha is not None:
             alpha = self.alpha.astype(self.alpha.dtype.newbyteorder("="), copy=False)
             is_16_bit = alpha.dtype == np.uint16 and samples.dtype.itemsize == 2

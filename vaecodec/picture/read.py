@@ -102,7 +102,11 @@ def _read(source: PictureSource, max_pixels: int, first_frame: bool, reduce: boo
     if isinstance(source, (str, os.PathLike)):
         return _read_path(path_of(source), max_pixels, first_frame, reduce)
     if hasattr(source, "read"):
-        name, data = str(getattr(source, "name", "the file")), source.read()
+        name = str(getattr(source, "name", "the file"))
+        try:
+            data = source.read()
+        except (OSError, ValueError) as error:
+            raise UnreadablePictureError(f"{name}: cannot be read: {error}") from error
         if not isinstance(data, bytes):
             raise UnsupportedPictureError(
                 f"{name}: a file of {type(data).__name__} is not a picture: open it as binary"
