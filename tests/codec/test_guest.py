@@ -131,6 +131,16 @@ def test_a_codec_is_copied_and_pickled(codec: Codec, data: bytes, move: Callable
     assert move(codec).compress(RAMP) == data
 
 
+@pytest.mark.parametrize("lossless", [False, True])
+def test_what_was_encoded_is_pickled_with_its_samples(codec: Codec, lossless: bool) -> None:
+    encoded = codec.encode(RAMP, lossless=lossless)
+    pickled = pickle.dumps(encoded)
+    assert len(pickled) < 3 * RAMP.nbytes + len(encoded.data) + 2000  # Without the model.
+    again = pickle.loads(pickled)
+    assert (again.data, again.quality, dict(again.seconds)) == (encoded.data, encoded.quality, dict(encoded.seconds))
+    np.testing.assert_array_equal(again.samples, codec.decompress(encoded.data).samples)
+
+
 def test_a_codec_goes_to_another_process(codec: Codec, data: bytes) -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         assert pool.submit(_compressed, codec).result(120) == data

@@ -78,6 +78,16 @@ class EncodedFile:
 
 
 @dataclass(frozen=True)
+class _Ready:
+    """Gives samples that are there."""
+
+    samples: Samples
+
+    def __call__(self) -> Samples:
+        return self.samples
+
+
+@dataclass(frozen=True)
 class Encoded(EncodedFile):
     """A file in memory, with its picture.
 
@@ -92,6 +102,10 @@ class Encoded(EncodedFile):
     def samples(self) -> Samples:
         """The same, exactly what every decoder will give; synthesised when first asked for."""
         return self._decoded()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without the model: pickling synthesises the samples and takes them along."""
+        return vars(self) | {"_decoded": _Ready(self.samples), "seconds": dict(self.seconds)}
 
 
 class Band(NamedTuple):
@@ -201,7 +215,7 @@ class Encoder:
             )
         made = self._rows_lossless(rows, alpha)
         samples = picture.samples
-        return Encoded(made.data, made.quality, made.estimated_bits, made.seconds, 1, samples, lambda: samples)
+        return Encoded(made.data, made.quality, made.estimated_bits, made.seconds, 1, samples, _Ready(samples))
 
     @property
     def _lossless_effort(self) -> int:
