@@ -9,7 +9,6 @@ from typing import Any
 
 from vaecodec.bitstream.container import (
     KIND_PICTURE,
-    TILE_LATENTS,
     VERSION,
     WITHOUT_MODEL,
     Container,
@@ -156,7 +155,8 @@ def info(data: FileSource, access: Access = DEFAULT_ACCESS, *, latents: bool = F
             "tile_bytes": sum(len(tile.payload) for tile in container.tiles),
         }
         facts["alpha_bytes"] = None if container.alpha is None else len(container.alpha[1])
-        facts["lossless"] = all(tile.mode != TILE_LATENTS for tile in container.tiles)
+        # Stored tiles alone do not say so: screen content may be in fewer colours.
+        facts["lossless"] = header.model_id == WITHOUT_MODEL
         density = metadata_of(container).density
         facts["density"] = None if density is None else [float(density.x), float(density.y), density.unit]
     for name in ("icc", "exif", "xmp", "extended_xmp"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from vaecodec.api import Codec
+from vaecodec.api import Codec, info
 from vaecodec.bitstream.container import TILE_LATENTS, read_container
 from vaecodec.codec.rectangle import Rectangle
 from vaecodec.codec.stored import ScreenPicture, read_stored_tile
@@ -108,3 +108,10 @@ def test_what_costs_less_is_chosen_for_screen_content() -> None:
         assert cost == pytest.approx(8.0 * len(tile.payload) + worth)
         costs.append(cost)
     assert costs == sorted(costs) and costs[0] < exact == costs[-1]
+
+
+def test_fewer_colours_are_not_said_to_be_without_loss(codec: Codec) -> None:
+    samples = screenshot(500, 300)
+    reduced, exact = codec.encode(Picture(samples), quality=10), codec.encode(Picture(samples), lossless=True)
+    assert TILE_LATENTS not in modes(reduced.data) and not np.array_equal(reduced.samples, samples)
+    assert (info(reduced.data)["lossless"], info(exact.data)["lossless"]) == (False, True)
