@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import vaecodec
+
 COMMAND = [sys.executable, "-m", "vaecodec"]
 
 
@@ -50,6 +52,18 @@ def test_compress_decompress_and_the_report_agree_with_the_files(photo: Path, tm
     assert (info["width"], info["height"], info["quality"]) == (250, 200, 60)
     assert len(info["latents_sha256"]) == 64
     assert photo.exists()
+
+
+def test_png_is_not_advised_for_what_it_loses_too(tmp_path: Path) -> None:
+    picture = vaecodec.Picture(np.zeros((8, 8, 3), np.uint8), xmp=b"<x/>", extended_xmp=b"<more/>")
+    (tmp_path / "a.vaec").write_bytes(vaecodec.compress(picture))
+    for name, said in (
+        ("b.png", "png cannot hold extended XMP"),
+        ("b.tiff", "tiff cannot hold extended XMP"),
+        ("b.bmp", "bmp cannot hold xmp, extended XMP: use --format png to keep xmp"),
+    ):
+        done = run("decompress", "a.vaec", "-o", name, cwd=tmp_path)
+        assert (done.returncode, done.stderr.decode()) == (0, f"vaecodec: warning: {name}: {said}{os.linesep}")
 
 
 def test_pipes_carry_files_and_nothing_else(photo: Path, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ class DecompressJob:
                 write_output(target, encode_picture(picture, output), source=source, force=self.force)
                 lost = lost_metadata(picture, output)
         if target and lost and not self.quiet:
-            what = f"{output.name} cannot hold {', '.join(lost)}: use --format png to keep it"
+            what = f"{output.name} cannot hold {', '.join(lost)}{_advice(picture, lost)}"
             lines.append(Line(f"vaecodec: warning: {target}: {what}", to_stderr=True))
         checked = None if target else damage is None and container.check is not None
         seconds = time.perf_counter() - start
@@ -211,6 +211,17 @@ class DecompressJob:
             return salvaged.picture, None
         named = ", ".join(f"{n} ({r.width}x{r.height} at {r.left},{r.top})" for n, r in salvaged.damaged.items())
         return salvaged.picture, f"damaged and filled with grey, of {salvaged.tiles} tiles from 0: {named}"
+
+
+def _advice(picture: Picture | PictureRows, lost: tuple[str, ...]) -> str:
+    """What keeps metadata that an output loses; nothing for what PNG loses too."""
+    from vaecodec.picture import OUTPUT_FORMATS, lost_metadata
+
+    lost_by_png = lost_metadata(picture, OUTPUT_FORMATS["png"])
+    kept = [kind for kind in lost if kind not in lost_by_png]
+    if not kept:
+        return ""
+    return f": use --format png to keep {'it' if len(kept) == len(lost) else ', '.join(kept)}"
 
 
 def _report(task: Task, picture: Picture | PictureRows, lost: tuple[str, ...], checked: bool | None) -> dict[str, Any]:
