@@ -138,7 +138,7 @@ class Source:
         samples: uint8 or uint16 [H, W, C], what is coded.
         x: the whole as a `Band` has it.
         alpha: the ALPHA section.
-        parts: what of it may be stored without loss.
+        parts: what of it may be stored: without loss, the whole in fewer colours too.
     """
 
     picture: Picture
