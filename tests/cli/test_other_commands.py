@@ -38,7 +38,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "Commands:" in capsys.readouterr().err
+    assert "Pictures:" in capsys.readouterr().err
 
 
 def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +69,9 @@ def test_info_for_people_and_for_programs(api: Any, tmp_path: Path, capsys: pyte
     assert json.loads(capsys.readouterr().out)["latents"] == "ab"
     path.write_bytes(b"other")
     assert main(["info", str(path)]) == 3
-    assert capsys.readouterr().err == f"vaecodec: {path}: not a .vaec file\n"
+    assert (
+        capsys.readouterr().err == f"vaecodec: {path}: not a .vaec file: 'vaecodec compress' makes one of a picture\n"
+    )
 
 
 def test_models_are_listed(api: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +161,7 @@ def test_train_has_the_trainer_s_settings_as_options(
 ) -> None:
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
-    assert "number of steps  [default: 100]" in text
+    assert "Number of steps.  [default: 100]" in text
     assert "--compile / --no-compile" in text
     assert main(["train", "pictures", "-o", "w", "--learning-rate", "0.5", "--compile"]) == 0
     assert trainer == [Settings("pictures", "w", 100, 0.5, "", True)]
@@ -190,6 +192,6 @@ def test_the_demonstration_names_the_extra_that_is_missing(
     api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "skimage.data", None)
-    assert main(["demo", "-o", str(tmp_path / "demo")]) == 2
+    assert main(["demo", "-o", str(tmp_path / "demo")]) == 6
     assert "pip install 'vaecodec[demo]'" in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()

@@ -7,12 +7,19 @@ from pathlib import Path
 import click
 
 from vaecodec.cli import options
+from vaecodec.cli.help import Command
 
 
-@click.command("demo")
-@click.option(
-    "-o", "--output", default="vaecodec-demo", show_default=True, metavar="DIR", help="Folder for the pictures."
+@click.command(
+    "demo",
+    cls=Command,
+    short_help="Compress a photograph, beside JPEG and AVIF at equal bytes.",
+    examples="""
+vaecodec demo
+vaecodec demo -o comparison/ --model psnr
+""",
 )
+@options.path_option("-o", "--output", default="vaecodec-demo", metavar="DIR", help="Folder for the pictures.")
 @options.model
 @options.device
 @options.force

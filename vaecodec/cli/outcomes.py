@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from vaecodec.cli.failures import exit_code, message_about
+from vaecodec.cli.failures import exit_code, message_about, shown
 from vaecodec.errors import OutputExistsError
 
 
@@ -83,7 +83,9 @@ class Trace:
         now = _identity(self.task.target)
         if now is None or now == self._before:
             return None
-        return Outcome(self.task, (Line(f"{self.task.source} -> {self.task.target}: written", to_stderr=False),))
+        return Outcome(
+            self.task, (Line(f"{shown(self.task.source)} -> {shown(self.task.target)}: written", to_stderr=False),)
+        )
 
 
 def _identity(path: str) -> tuple[int, ...] | None:
