@@ -178,7 +178,7 @@ def matches(text: str, pattern: str) -> bool:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_behind_a_pipe_is_one_line(here: Path) -> None:
     code = "from vaecodec.__main__ import main; raise SystemExit(main())"
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-c", code, "compress", "a.png", "-o", "-"], stdout=full, stderr=subprocess.PIPE,
             text=True, check=False,

@@ -159,6 +159,8 @@ def command(
             )  # fmt: skip
         compress_arrays(inputs, output, asked, access, force=force, as_json=as_json, quiet=quiet)
         return
+    if not recursive and scheduler is None:
+        _check_second(inputs, output)
     if scheduler is not None:
         from vaecodec.cli.on_cluster import run_on_cluster
         from vaecodec.cluster import Settings
@@ -177,18 +179,25 @@ def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str,
     """Takes the second of two names for the output where it can be no picture: ``compress in.png out.vaec``, as cjxl has it."""
     from vaecodec.errors import UsageError
 
-    if output is None and len(inputs) == 2:
-        if _is_ours(inputs[1]) and not _is_ours(inputs[0]):
-            return inputs[:1], inputs[1]
-        if not Path(inputs[1]).exists() and Path(inputs[0]).exists() and inputs[1] != "-":
-            name = shown(str(Path(inputs[1]).with_suffix(EXTENSION)))
-            raise UsageError(f"{shown(inputs[1])}: no such file: is it the output? Then say -o {name}")
+    if output is None and len(inputs) == 2 and _is_ours(inputs[1]) and not _is_ours(inputs[0]):
+        return inputs[:1], inputs[1]
     for source in inputs:
         if _is_ours(source):
             raise UsageError(
                 f"{shown(source)}: is the name of a compressed file: decompress it, or name an output with -o"
             )
     return inputs, output
+
+
+def _check_second(inputs: tuple[str, ...], output: str | None) -> None:
+    """Asks about a second name that is no file, before the first one is compressed."""
+    from vaecodec.errors import UsageError
+
+    if output is None and len(inputs) == 2 and inputs[1] != "-":
+        first, second = map(Path, inputs)
+        if first.exists() and not second.exists():
+            name = shown(str(second.with_suffix(EXTENSION)))
+            raise UsageError(f"{shown(inputs[1])}: no such file: is it the output? Then say -o {name}")
 
 
 def _is_ours(name: str) -> bool:

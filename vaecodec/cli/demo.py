@@ -23,14 +23,18 @@ vaecodec demo -o comparison/ --model psnr
 @options.model
 @options.device
 @options.force
-def command(output: str, model: str | None, device: str, force: bool) -> None:
-    """Compress and restore a photograph, beside JPEG, WebP and AVIF at the same size."""
+@options.option("--show", is_flag=True, help="Open the picture in your viewer.")
+def command(output: str, model: str | None, device: str, force: bool, show: bool) -> None:
+    """Compress and restore a photograph, beside JPEG and AVIF at equal bytes."""
     from vaecodec.api import DEFAULT_MODEL, Codec
     from vaecodec.demo import demonstrate
 
     codec = Codec(DEFAULT_MODEL if model is None else model, device=device)
     result = demonstrate(codec, Path(output), overwrite=force)
-    click.echo("PSNR and MS-SSIM; each of the others at its best quality that takes no more bytes:\n")
+    click.echo(f"{result.files[0]}: the original, JPEG, AVIF and ours at equal bytes\n")
     click.echo(result.table)
-    click.echo(f"\n{result.files[0]}: the original, ours, and JPEG at the same size")
-    click.echo(f"{output}: all files, {len(result.files)} in number")
+    click.echo(
+        f"\n{output}: all {len(result.files)} files; JPEG and AVIF have the best quality that takes no more bytes"
+    )
+    if show:
+        click.launch(str(result.files[0]))
