@@ -2,7 +2,7 @@
 
 ::
 
-    photograph ─► our file at two qualities ─► its size ─► the best JPEG and AVIF of at most that size ─► picture, table
+    photograph ─► AVIF at two qualities ─► sizes ─► the best JPEG, and the best of ours, of at most those sizes ─► picture, table
 """
 
 from __future__ import annotations
@@ -10,26 +10,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 from vaecodec.atomic import check_output, write_atomically
-from vaecodec.evaluation.peers import AVIF, JPEG, PictureCodec, PillowCodec, SizeSearch
+from vaecodec.evaluation.peers import AVIF, JPEG, SizeSearch
 from vaecodec.evaluation.plots import grid
 from vaecodec.evaluation.tables import Cell, text_table
 from vaecodec.metrics.fidelity import Samples, bits_per_pixel, psnr
 from vaecodec.metrics.ssimulacra2 import ssimulacra2
 from vaecodec.picture import Picture, write_picture
 
-DEMO_QUALITIES: tuple[float, ...] = (50, 81)
-"""The default, which photographs are usually kept at, and one well below it."""
-DEMO_PEERS: tuple[PillowCodec, ...] = (JPEG, AVIF)
+SIZES = {"usual": 63.0, "small": 30.0}
+"""AVIF's quality for a size that photographs are usually kept at, and for one well below it."""
 OURS = "vaecodec"
 
 _NAME = "parrots"
 _PHOTOGRAPH = Path(__file__).with_name(f"{_NAME}.webp")
 _SUFFIXES = {JPEG.name: ".jpg", AVIF.name: ".avif", OURS: ".vaec"}
+
+
+class _Encoded(Protocol):
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def quality(self) -> float: ...
+
+
+class PictureCodec(Protocol):
+    """The part of `vaecodec.Codec` that this needs."""
+
+    def encode(self, picture: Picture, *, size: int) -> _Encoded:
+        """Turns a picture into the best file of at most so many bytes."""
+
+    def decompress(self, data: bytes) -> Picture:
+        """Turns a file into a picture."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ class Demonstration:
     """What was measured and written.
 
     Attributes:
-        coded: for each quality, ascending, the peers that have a file so small, and ours.
+        coded: for each of `SIZES` JPEG, where it has a file so small, AVIF, and ours.
         table: the same for people.
         files: what was written; the first one is the picture to look at.
     """
@@ -79,9 +96,7 @@ def photograph() -> Samples:
         return np.asarray(image.convert("RGB"))
 
 
-def demonstrate(
-    codec: PictureCodec, folder: Path, *, qualities: Sequence[float] = DEMO_QUALITIES, overwrite: bool = False
-) -> Demonstration:
+def demonstrate(codec: PictureCodec, folder: Path, *, overwrite: bool = False) -> Demonstration:
     """Compresses the photograph, restores it, compares, and writes all files into a folder, which is made if need be.
 
     Raises:
@@ -92,33 +107,28 @@ def demonstrate(
     sheet = folder / f"{_NAME}-side-by-side.png"
     check_output(sheet, overwrite=overwrite)
 
-    coded = at_equal_bytes(codec, original, qualities)
+    coded = tuple(at_equal_bytes(codec, original, quality) for quality in SIZES.values())
     files = [folder / f"{_NAME}.png"]
     write_picture(Picture(original), files[0], overwrite=overwrite)
-    for quality, row in zip(sorted(qualities), coded, strict=True):
+    for size, row in zip(SIZES, coded, strict=True):
         for one in row:
-            path = folder / f"{_NAME}-q{quality:g}{_SUFFIXES[one.codec]}"
+            path = folder / f"{_NAME}-{size}{_SUFFIXES[one.codec]}"
             write_atomically(path, one.data, overwrite=overwrite)
             files.append(path)
     write_picture(Picture(sheet_of(original, coded)), sheet, overwrite=overwrite)
     return Demonstration(coded, table_of(coded), (sheet, *files))
 
 
-def at_equal_bytes(
-    codec: PictureCodec, original: Samples, qualities: Sequence[float], peers: Sequence[PillowCodec] = DEMO_PEERS
-) -> tuple[tuple[CodedPicture, ...], ...]:
-    """For each of our qualities, ascending: the best file of each peer that takes no more bytes, where there is one, and ours."""
-    searches = [(peer, SizeSearch(peer, original)) for peer in peers]
-    rows = []
-    for quality in sorted(qualities):
-        data = codec.encode(Picture(original), quality=quality).data
-        row = []
-        for peer, search in searches:
-            if (found := search.best_within(len(data))) is not None:
-                row.append(_measured(peer.name, *found, original, peer.decode(found[1])))
-        row.append(_measured(OURS, quality, data, original, codec.decompress(data).samples))
-        rows.append(tuple(row))
-    return tuple(rows)
+def at_equal_bytes(codec: PictureCodec, original: Samples, avif_quality: float) -> tuple[CodedPicture, ...]:
+    """AVIF's file of a quality, and the best of JPEG, where there is one, and of ours that take no more bytes than it."""
+    avif = AVIF.encode(original, avif_quality).data
+    row = []
+    if (found := SizeSearch(JPEG, original).best_within(len(avif))) is not None:
+        row.append(_measured(JPEG.name, *found, original, JPEG.decode(found[1])))
+    row.append(_measured(AVIF.name, avif_quality, avif, original, AVIF.decode(avif)))
+    ours = codec.encode(Picture(original), size=len(avif))
+    row.append(_measured(OURS, ours.quality, ours.data, original, codec.decompress(ours.data).samples))
+    return tuple(row)
 
 
 def _measured(codec: str, quality: float, data: bytes, original: Samples, samples: Samples) -> CodedPicture:
@@ -131,7 +141,7 @@ def table_of(coded: Sequence[Sequence[CodedPicture]]) -> str:
     for row in coded:
         for one in row:
             score = None if one.ssimulacra2 is None else f"{one.ssimulacra2:.2f}"
-            figures = [f"{one.quality:g}", f"{len(one.data):,}", f"{one.bpp:.2f}", score, f"{one.psnr:.2f} dB"]
+            figures = [f"{one.quality:.0f}", f"{len(one.data):,}", f"{one.bpp:.2f}", score, f"{one.psnr:.2f} dB"]
             rows.append([one.codec, *figures])
     return text_table(["", "quality", "bytes", "bpp", "SSIMULACRA2", "PSNR"], rows)
 
@@ -163,8 +173,10 @@ def sheet_of(
     for row in coded:
         panels = [(f"original\n{width} x {height} pixels", part(original))]
         for one in row:
-            score = "" if one.ssimulacra2 is None else f"SSIMULACRA2 {one.ssimulacra2:.1f}, "
-            caption = f"{one.codec}, quality {one.quality:g}\n{len(one.data):,} bytes, {one.bpp:.2f} bpp\n{score}{one.psnr:.2f} dB"
+            figures = [f"{one.codec}, quality {one.quality:.0f}", f"{len(one.data):,} bytes, {one.bpp:.2f} bpp"]
+            if one.ssimulacra2 is not None:
+                figures.append(f"SSIMULACRA2 {one.ssimulacra2:.2f}")
+            caption = "\n".join([*figures, f"PSNR {one.psnr:.2f} dB"])
             panels.append((caption, part(one.samples)))
         rows.append(panels)
     return grid(rows)

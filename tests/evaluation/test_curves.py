@@ -133,13 +133,13 @@ def test_tables_say_what_is_missing() -> None:
     point = CurvePoint(1, 6.0, None, 71.25, float("inf"), None, 1.0, 2.0)
     assert curve_table([point]).splitlines()[-1].split() == [
         "1",
-        "6.0000",
+        "6.00",
         "n/a",
         "71.25",
         "inf",
         "n/a",
-        "1.000",
-        "2.000",
+        "1.00",
+        "2.00",
     ]
 
 
