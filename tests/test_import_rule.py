@@ -22,7 +22,7 @@ LAYERS = (
     ("codec",),
     ("vae",),
     ("api", "arrays", "evaluation", "prior_samples"),
-    ("pillow", "numcodecs", "cluster", "demo"),
+    ("pillow", "numcodecs", "cluster", "demo", "desktop"),
     ("zarr",),
     ("cli",),
     ("__init__", "__main__"),

@@ -28,6 +28,7 @@ from vaecodec.version import __version__
 _SECTIONS = {
     "Pictures": ("compress", "decompress", "info"),
     "Comparison": ("demo", "evaluate"),
+    "Desktop": ("desktop", "thumbnail"),
     "Models": ("models", "train", "sample", "latents", "export-onnx"),
 }
 COMMANDS = tuple(name for names in _SECTIONS.values() for name in names)
