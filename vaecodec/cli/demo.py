@@ -8,6 +8,7 @@ import click
 
 from vaecodec.cli import options
 from vaecodec.cli.help import Command
+from vaecodec.cli.progress import working
 
 
 @click.command(
@@ -30,7 +31,8 @@ def command(output: str, model: str | None, device: str, force: bool, show: bool
     from vaecodec.demo import demonstrate
 
     codec = Codec(DEFAULT_MODEL if model is None else model, device=device)
-    result = demonstrate(codec, Path(output), overwrite=force)
+    with working("a photograph, by three codecs"):
+        result = demonstrate(codec, Path(output), overwrite=force)
     click.echo(f"{result.files[0]}: the original, JPEG, AVIF and ours at equal bytes\n")
     click.echo(result.table)
     click.echo(f"\n{output}: all {len(result.files)} files; JPEG and ours take no more bytes than AVIF")

@@ -132,8 +132,8 @@ def _measured(
     with_ms_ssim = _ms_ssim_is_there()
     if not with_ms_ssim and not quiet:
         say("warning: no MS-SSIM: pip install 'vaecodec[metrics]'")
-    rows = measure_pictures(codecs, pictures(), with_ms_ssim=with_ms_ssim)
-    progress.clear()
+    with progress.ticking():
+        rows = measure_pictures(codecs, pictures(), with_ms_ssim=with_ms_ssim)
     return rows, codes
 
 

@@ -70,7 +70,8 @@ def for_each(inputs: Sequence[str], job: Callable[[str], None], *, progress: Pro
     for number, source in enumerate(inputs, 1):
         progress.show(number - 1, source)
         try:
-            job(source)
+            with progress.ticking():
+                job(source)
         except BrokenPipeError:
             raise
         except (VaecodecError, OSError, MemoryError) as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 
 import click
 
@@ -55,10 +56,12 @@ def run_all(
             say(outcome.failure)
 
     try:
-        for outcome in work.outcomes():
-            heard(outcome)
-            if len(outcomes) < len(tasks):
-                progress.show(len(outcomes), outcome.task.source)
+        # Workers are processes: what they announce is not heard here, and no thread must run while they are made.
+        with nullcontext() if isinstance(work, Pool) else progress.ticking():
+            for outcome in work.outcomes():
+                heard(outcome)
+                if len(outcomes) < len(tasks):
+                    progress.show(len(outcomes), outcome.task.source)
     except BaseException:
         for outcome in work.stop():
             heard(outcome)

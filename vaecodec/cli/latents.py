@@ -6,6 +6,7 @@ import click
 
 from vaecodec.cli import options
 from vaecodec.cli.help import Command
+from vaecodec.cli.progress import working
 
 
 @click.command(
@@ -53,12 +54,14 @@ def command(
     codec = ArrayCodec(model, device=device)
     if output.endswith(".npy"):
         written = io.BytesIO()
-        np.save(written, codec.encode(items.values))
+        with working(output, quiet=quiet):
+            np.save(written, codec.encode(items.values))
         content = written.getvalue()
     else:
         from vaecodec.vae.plots import latent_page
 
-        content = latent_page(codec, items.values, named, method)
+        with working(output, quiet=quiet):
+            content = latent_page(codec, items.values, named, method)
     write_output(output, content, source=PIPE, force=force)
     if not quiet:
         click.echo(f"{output}: {len(items.values)} items, {codec.settings.latents} latents")

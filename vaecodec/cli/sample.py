@@ -8,6 +8,7 @@ import click
 
 from vaecodec.cli import options
 from vaecodec.cli.help import Command
+from vaecodec.cli.progress import working
 
 if TYPE_CHECKING:
     from vaecodec.vae.items import Values
@@ -80,7 +81,8 @@ def command(
     if latents is not None and between is not None:
         raise UsageError("--latents and --between exclude each other: give one of them")
     check_target(output, force=force)
-    items = _draw(model, count, seed, latents, between, traverse, quality, device)
+    with working(output, quiet=quiet):
+        items = _draw(model, count, seed, latents, between, traverse, quality, device)
     if traverse is not None:
         columns = columns or len(items) // traverse
     if output.endswith(".npy"):
