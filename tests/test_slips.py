@@ -1,6 +1,6 @@
 """What people get wrong: every slip gets one line that says what to do, an exit code, and leaves nothing behind.
 
-``python -m pytest tests/test_slips.py -s -q`` prints the table.
+``python tests/test_slips.py`` prints the table that docs/messages.md has.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Slip:
         code: the exit code.
         says: all that stands on standard error, without ``vaecodec: `` and the newline.
         left: files that are there and were not.
-        prepare: makes the machine as the slip needs it.
+        prepare: makes the machine as the slip needs it; its name says how.
     """
 
     typed: str
@@ -85,6 +85,15 @@ def without(*packages: str) -> Callable[[Patch], None]:
     return prepare
 
 
+without_torch = without("torch")
+WHEN = {
+    full_disk: "full disk",
+    interrupt: "Ctrl-C",
+    no_permission: "folder of somebody else",
+    unreadable: "file of somebody else",
+    without_torch: "without torch",
+}
+
 SLIPS = [
     Slip("compres photo.jpg", 2, "No such command 'compres'. Did you mean 'compress'?: see 'vaecodec --help'"),
     Slip("photo.jpg", 2, "No such command 'photo.jpg'. To compress a picture, type 'vaecodec compress photo.jpg': see 'vaecodec --help'"),
@@ -110,7 +119,7 @@ SLIPS = [
     Slip("compress a.png", 1, "a.png -> a.vaec: no space left on device: free some, or write to another disk with -o", prepare=full_disk),
     Slip("compress a.png", 1, "a.png -> a.vaec: permission denied: check its permissions and those of its folder", prepare=no_permission),
     Slip("compress a.png", 130, "interrupted", prepare=interrupt),
-    Slip("compress a.png --effort 2", 6, "*pip install 'vaecodec[torch]'", prepare=without("torch")),
+    Slip("compress a.png --effort 2", 6, "*pip install 'vaecodec[torch]'", prepare=without_torch),
     Slip("compress line\nbreak.jpg", 3, "'line\\nbreak.jpg': no such file: check the path"),
     Slip("decompress a.png", 3, "a.png: not a .vaec file: 'vaecodec compress' makes one of a picture"),
     Slip("decompress a.png out.png", 3, "a.png: not a .vaec file: 'vaecodec compress' makes one of a picture"),
@@ -123,6 +132,18 @@ SLIPS = [
     Slip("evaluate album", 2, "album: no pictures in this folder: name one that has some"),
     Slip("sample --model digits-plane -o grid.jpg", 2, "grid.jpg: name an output that ends in .png or .npy"),
 ]  # fmt: skip
+
+
+def table() -> str:
+    """What docs/messages.md has."""
+    rows = ["| typed after `vaecodec` | answer | exit code | left on disk |", "|---|---|---:|---|"]
+    for slip in SLIPS:
+        when = "" if slip.prepare is None else f" ({WHEN[slip.prepare]})"
+        typed, says = (text.replace("\n", "\\n").replace("|", "\\|") for text in (slip.typed, slip.says))
+        rows.append(
+            f"| `{typed}`{when} | {says.replace('*', '…').replace('<', '&lt;')} | {slip.code} | {', '.join(slip.left) or 'nothing'} |"
+        )
+    return "\n".join(rows)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +184,6 @@ def test_a_slip_is_one_line_an_exit_code_and_nothing_left(
         code = main(slip.typed.split(" ") if "\n" in slip.typed else slip.typed.split())
     captured = capsys.readouterr()
     after = contents(here)
-    print(f"| `{slip.typed!r}` | {captured.err.strip()} | {code} | {set(after) - set(before) or 'nothing'} |")
     assert (code, captured.out) == (slip.code, "")
     assert matches(captured.err.lstrip("\n"), f"vaecodec: {slip.says}\n"), captured.err
     assert {name: data for name, data in after.items() if name not in slip.left} == before
@@ -218,3 +238,14 @@ def test_a_newline_in_a_name_is_quoted(here: Path, capsys: pytest.CaptureFixture
 def test_numbers_for_people_have_two_decimals(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["compress", "photo.jpg", "new.vaec"])
     assert re.search(r", \d+\.\d\d bpp, PSNR \d+\.\d\d dB, ", capsys.readouterr().out)
+
+
+def test_the_page_of_messages_has_them_all() -> None:
+    page = Path(__file__).parents[1] / "docs" / "messages.md"
+    if not page.exists():
+        pytest.skip("a package without docs")
+    assert table() in page.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    print(table())
