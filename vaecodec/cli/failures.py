@@ -25,7 +25,6 @@ from vaecodec.errors import (
 )
 
 SOME_FAILED = 1
-PIPE = "-"
 
 # Errors about what is in an input. The library may have seen only its bytes, and then cannot name it.
 _ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError, TargetError)
@@ -93,7 +92,7 @@ def message_about(source: str, error: BaseException, target: str = "") -> str:
         if isinstance(error, _ABOUT_THE_INPUT) and named not in text:
             text = f"{source}: {text.removeprefix('the data: ')}"
         return f"{text}{_advice(error, named)}"
-    where = f"{source} -> {'standard output' if target == PIPE else target}" if target else source
+    where = source if not target else f"{source} -> {target}" if target != "-" else f"{source} -> standard output"
     if isinstance(error, OSError) and error.strerror:
         return f"{where}: {error.strerror.lower()}{_WHAT_HELPS.get(error.errno or 0, '')}"
     if isinstance(error, (OSError, MemoryError)):

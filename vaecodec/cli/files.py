@@ -11,8 +11,10 @@ from pathlib import Path
 from PIL import Image
 
 from vaecodec.atomic import Writer, check_output, write_atomically
-from vaecodec.cli.failures import PIPE, shown
+from vaecodec.cli.failures import shown
 from vaecodec.errors import PictureNotFoundError, UsageError
+
+PIPE = "-"
 
 
 def plan_outputs(

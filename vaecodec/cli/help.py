@@ -58,7 +58,8 @@ class Command(click.Command):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.sections, self.examples, self.example_mark = dict(sections or {}), examples.strip(), example_mark
+        self.sections: Mapping[str, Sequence[str]] = dict(sections or {})
+        self.examples, self.example_mark = examples.strip(), example_mark
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options under their titles."""
