@@ -150,13 +150,19 @@ def section(results: Results) -> str:
     parts = []
     if text := markdown.eye_rates(results):
         parts += [
-            "**For the eye**: BD-rate by SSIMULACRA2, over scores 30–90 and 50–85; negative needs fewer bytes; \\* not the whole window.",
+            "### For the eye",
+            "BD-rate by SSIMULACRA2, over scores 30–90 and 50–85; negative needs fewer bytes; \\* not the whole window.",
             text,
         ]
-    parts += [introduction, markdown.bd_rates_of_sets(results)]
+    parts += ["### By squared error", introduction, markdown.bd_rates_of_sets(results)]
     if text := markdown.perceptual_rates(results):
-        parts += ["BD-rate in other metrics, over the range of quality that both curves share:", text]
+        parts += [
+            "### By other metrics",
+            "BD-rate in other metrics, over the range of quality that both curves share:",
+            text,
+        ]
     if OURS in results.codecs():
+        parts.append("### Picture by picture, by squared error")
         parts += [
             text
             for text in (markdown.gains_of_pictures(results), markdown.gains_of_pictures(results, "avif"))
@@ -164,6 +170,7 @@ def section(results: Results) -> str:
         ]
     if text := markdown.time_ratios(results):
         parts += [
+            "### Time",
             "Decoding on one thread, and how long others take, as a multiple of ours in the same run (mbt2018-mean with random weights):",
             text,
         ]
@@ -176,8 +183,12 @@ def section(results: Results) -> str:
             "</details>",
         ]
     if text := markdown.costs(results):
-        parts += ["Work, in thousands of multiply–accumulates per pixel, all counted in the same way:", text]
-    parts.append(markdown.provenance(results))
+        parts += [
+            "### Work",
+            "Work, in thousands of multiply–accumulates per pixel, all counted in the same way:",
+            text,
+        ]
+    parts += ["### Where it was measured", markdown.provenance(results)]
     return "\n\n".join(parts)
 
 
