@@ -35,9 +35,9 @@ FORBIDDEN = {
     "bitstream": {"torch", "PIL"},
     "picture": {"torch"},
     "metrics": {"PIL"},
-    "codec": {"torch", "onnx", "onnxruntime"},
+    "codec": {"torch"},
     "installed": {"torch", "PIL"},
-    "api": {"torch", "onnx", "onnxruntime"},
+    "api": {"torch"},
     "pillow": {"torch"},
     "numcodecs": {"torch"},
     "cluster": {"torch"},
@@ -45,7 +45,7 @@ FORBIDDEN = {
     "models": _NOT_WHERE_TRAINED | {"PIL"},
     "training": _NOT_WHERE_TRAINED,
 }
-ONLY_IN = {"click": {"cli"}, "constriction": {"bitstream"}, "onnxruntime": {"backends"}}
+ONLY_IN = {"click": {"cli"}, "constriction": {"bitstream"}}
 
 MODULES = {
     str(path.relative_to(PACKAGE).with_suffix("")).replace("/", ".").removesuffix(".__init__"): path

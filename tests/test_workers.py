@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +84,50 @@ def wait_for(files: Path, count: int, run: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+def fuzz() -> Any:
+    """The long version of these tests."""
+    spec = importlib.util.spec_from_file_location("signals", Path(__file__).parent / "fuzz/signals.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs to see child processes")
+@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_signals_at_random_moments_leave_whole_files_and_true_words(kind: str, jobs: int) -> None:
+    done = fuzz().runs(2, 10, seed=3, kinds=[kind], all_jobs=[jobs])
+    assert [run.faults for run in done] == [[], []]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs a limit on the size of files")
+def test_a_disk_that_takes_no_more_is_said_once_for_each_picture(album: Path, tmp_path: Path) -> None:
+    import resource
+
+    (album / "0/broken.png").unlink()
+    packed, sizes = tmp_path / "packed", tmp_path / "sizes"
+    vaecodec("compress", "-r", album, "-o", sizes, "--quiet").communicate()
+    most = sorted(path.stat().st_size for path in sizes.rglob("*.vaec"))[PICTURES // 2]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        run = vaecodec("compress", "-r", album, "-o", packed, "-j", "2")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    out, err = run.communicate(timeout=120)
+    written = {path.relative_to(packed) for path in packed.rglob("*.vaec")}
+    fits = {path.relative_to(sizes) for path in sizes.rglob("*.vaec") if path.stat().st_size <= most}
+    assert written == fits
+    assert not list(packed.rglob("*.part"))
+    assert out.splitlines()[-1] == f"{len(fits)} compressed, {PICTURES - len(fits)} failed:"
+    lines = err.splitlines()
+    assert len(lines) == PICTURES - len(fits) > 0
+    assert all(" -> " in line and line.endswith("file too large") for line in lines)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs to see child processes")
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -138,3 +184,12 @@ def test_missing_weights_are_said_once_before_any_worker_starts(album: Path, tmp
     run = vaecodec("compress", "-r", album, "-o", tmp_path / "packed", "-j", "2", "--model", "nonesuch")
     out, err = run.communicate()
     assert (run.returncode, out, err.count("\n")) == (4, "", 1)
+
+
+def test_a_damaged_tiff_is_one_line_whatever_its_library_prints(tmp_path: Path, photograph: np.ndarray) -> None:
+    source = tmp_path / "cut.tif"
+    Image.fromarray(photograph[:200, :200]).save(source, compression="tiff_lzw")
+    source.write_bytes(source.read_bytes()[:-20_000])
+    out, err = (run := vaecodec("compress", source)).communicate()
+    assert (run.returncode, out, err.count("\n")) == (3, "", 1)
+    assert err.startswith(f"vaecodec: {source}: damaged or cut short")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
 def main() -> int:
-    """Runs the command line; an interrupt while it is still being imported ends it as quietly as a later one."""
-    try:
-        from vaecodec.cli import main as run
+    """Runs the command line."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Nothing is done yet that could be left half done. As an exception the interrupt might come in the middle of an import, which swallows some.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from vaecodec.cli import main as run
 
-        return run()
-    except KeyboardInterrupt:
-        print("vaecodec: interrupted", file=sys.stderr)
-        return 130
+    code = run()
+    # All is done and said: nothing that comes while the interpreter closes changes that.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
 
 
 if __name__ == "__main__":

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vaecodec.atomic import check_output, write_atomically
 from vaecodec.bitstream.container import (
     KIND_PICTURE,
     TILE_LATENTS,
@@ -32,9 +30,7 @@ from vaecodec.codec.options import (
     Tiling,
 )
 from vaecodec.codec.sections import metadata_of
-from vaecodec.errors import MissingExtraError, UsageError
 from vaecodec.installed import IMAGE_MODELS, ModelCard, find_weights, installed_weights, model_cards
-from vaecodec.models.weights import load_weights
 from vaecodec.models.weights_file import named_id
 from vaecodec.picture import Picture, PictureSource
 from vaecodec.sources import FileSource, bytes_of
@@ -55,7 +51,6 @@ __all__ = [
     "Tiling",
     "compress",
     "decompress",
-    "export_onnx",
     "find_codec_for",
     "find_weights",
     "info",
@@ -176,35 +171,3 @@ def info(data: FileSource, access: Access = DEFAULT_ACCESS, *, latents: bool = F
 def list_models() -> list[ModelCard]:
     """The installed models."""
     return model_cards()
-
-
-def export_onnx(model: str | Path, folder: Path, *, overwrite: bool = False) -> list[Path]:
-    """Writes the decoding half of a model as ONNX graphs and tables; docs/onnx.md says what is in the files.
-
-    Args:
-        model: name of installed weights, or path of a weights file.
-        folder: it is made if need be.
-        overwrite: whether files of these names may be replaced.
-
-    Returns:
-        The files.
-
-    Raises:
-        MissingExtraError: the package onnx is not installed.
-        WeightsError: no such weights, or damaged ones.
-        OutputExistsError: a file is there already.
-    """
-    if find_spec("onnx") is None:
-        raise MissingExtraError("ONNX graphs need the package onnx: pip install 'vaecodec[onnx]'")
-    from vaecodec.backends.onnx_export import exported_files
-
-    contents = exported_files(load_weights(find_weights(model)))
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is a file: name a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {folder / name: data for name, data in contents.items()}
-    for path in paths:
-        check_output(path, overwrite=overwrite)
-    for path, data in paths.items():
-        write_atomically(path, data, overwrite=overwrite)
-    return list(paths)

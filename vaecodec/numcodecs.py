@@ -64,7 +64,7 @@ class Vaecodec(Codec):
         self._options = EncodeOptions().changed(quality=quality, psnr=psnr, effort=effort, **target)
         self.quality, self.psnr, self.model, self.effort = quality, psnr, model, effort
         # What numcodecs stores is every attribute without a leading underscore.
-        vars(self).update({name: value for name, value in target.items() if value is not None})
+        self.__dict__.update({name: value for name, value in target.items() if value is not None})
 
     def encode(self, buf: Any) -> bytes:
         """Compresses a chunk.

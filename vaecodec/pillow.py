@@ -45,6 +45,7 @@ from vaecodec.bitstream.container import (
     tile_count,
 )
 from vaecodec.codec.options import Access
+from vaecodec.codec.rate_control import MEASURES
 from vaecodec.errors import FileFormatError, UsageError, VaecodecError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ MIME_TYPE = "image/x-vaec"
 _LIMITS = Limits(max_pixels=sys.maxsize)
 _ACCESS = Access(limits=_LIMITS)
 # Those of `compress` that `save` hands on.
-_OPTIONS = ("quality", "lossless", "model", "effort", "check", "size", "bpp", "psnr", "ms_ssim", "ssimulacra2")
+_OPTIONS = ("quality", "lossless", "model", "effort", "check", *MEASURES)
 _EXIF_PREFIX = b"Exif\0\0"
 _MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 

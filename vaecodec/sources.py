@@ -39,6 +39,20 @@ def bytes_of(source: FileSource) -> bytes:
     raise NotVaecodecFileError(f"a {type(source).__name__} is no file: give bytes, a path or a binary file")
 
 
+def opened(path: Path) -> BinaryIO:
+    """A file, open for reading.
+
+    Raises:
+        PictureNotFoundError: there is no such file, or it may not be read.
+    """
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise PictureNotFoundError(f"{path}: no such file") from error
+    except OSError as error:
+        raise PictureNotFoundError(f"{path}: cannot be opened: {error.strerror}") from error
+
+
 def path_of(source: str | os.PathLike[str] | os.PathLike[bytes]) -> Path:
     """Any path as a `Path`.
 

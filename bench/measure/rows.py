@@ -7,9 +7,7 @@ stopped goes on where it was; at its end the journal is merged into the table.
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -343,12 +341,3 @@ def find_tables(folder: Path) -> dict[str, Path]:
     if not tables:
         raise UsageError(f"{folder}: no results in this folder (files *{TABLE_ENDING})")
     return tables
-
-
-def csv_text(rows: Sequence[QualityRow]) -> str:
-    """Rows as comma-separated values, for spreadsheets."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(field.name for field in fields(QualityRow))
-    writer.writerows([_format(name, value) for name, value in asdict(row).items()] for row in rows)
-    return buffer.getvalue()

@@ -1,7 +1,7 @@
 """Ours against AVIF by SSIMULACRA2 over folders of pictures, from real files: the mean, and every picture, the worst first.
 
     python -m bench.studies.against_avif KODAK VAL VAL-LARGE
-    python bench/studies/pages.py -o pages/ && python -m bench.studies.against_avif pages/
+    python bench/studies/pages.py -o pages/ && python -m bench.studies.against_avif pages/ -q 6,14,22,30,38,46,54,62,72
 
 AVIF is Pillow's, speed 6, 4:4:4, tuned for the eye as its library does by default. BD-rate of mean bits per pixel over mean score, 30 to 90 and
 50 to 85, and of PSNR over the range that both share; negative: ours needs fewer bits.
@@ -66,13 +66,15 @@ def rates(ours: Sequence[Row], theirs: Sequence[Row]) -> list[str | None]:
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--model", default="eye", show_default=True)
-def main(folders: tuple[Path, ...], model: str) -> None:
-    ours = VaecodecAdapter(vaecodec.Codec(model, threads=1), QUALITIES)
+@click.option("-q", "--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True, help="ours")
+def main(folders: tuple[Path, ...], model: str, qualities: str) -> None:
+    settings = tuple(float(quality) for quality in qualities.split(","))
+    ours = VaecodecAdapter(vaecodec.Codec(model, threads=1), settings)
     for folder in folders:
         measured = {}
         for path in find_plain_pictures(folder):
             samples = rgb_samples(path)
-            measured[path.name] = measure(ours, samples, QUALITIES), measure(AVIF, samples, AVIF_QUALITIES)
+            measured[path.name] = measure(ours, samples, settings), measure(AVIF, samples, AVIF_QUALITIES)
         means = [
             [tuple(float(v) for v in row) for row in np.mean([pair[side] for pair in measured.values()], axis=0)]
             for side in (0, 1)

@@ -1,6 +1,7 @@
-"""The viewer's page as a reader: a file in headless Chromium, its time and its memory.
+"""The viewer's page: a file that it opens, or a picture that it makes one of, in headless Chromium, its time and its memory.
 
     python -m bench.studies.browser big.vaec
+    python -m bench.studies.browser big.png
 
 needs the built page (docs/viewer/README.md), Chromium, and the extra ``viewer``.
 """
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+import numpy.typing as npt
 
 from vaecodec.errors import MissingExtraError
 
@@ -48,6 +51,19 @@ class Browser:
         """Decodes, and gives nothing back."""
         program = "async d => { await vaecodecViewer.decode(Uint8Array.from(atob(d), c => c.charCodeAt(0))); }"
         self.page.evaluate(program, base64.b64encode(data).decode())
+
+    def encode(self, samples: npt.NDArray[np.uint8], quality: float, effort: int) -> bytes:
+        """The file of samples [H, W, C]."""
+        program = """async ([data, width, height, channels, quality, effort]) => {
+            const samples = Uint8Array.from(atob(data), c => c.charCodeAt(0));
+            const file = await vaecodecViewer.encode({width, height, channels, samples, alpha: null}, {quality, effort});
+            let text = "";
+            for (const byte of file) text += String.fromCharCode(byte);
+            return btoa(text);
+        }"""
+        height, width, channels = samples.shape
+        data = base64.b64encode(samples.tobytes()).decode()
+        return base64.b64decode(self.page.evaluate(program, [data, width, height, channels, quality, effort]))
 
     def show(self, path: Path) -> dict[str, str]:
         """Opens a file as a person does; what the page says about it."""
@@ -131,7 +147,7 @@ def peak_memory() -> Iterator[list[int]]:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--workers", type=click.IntRange(1, 4), default=1, show_default=True, help="That the page may start.")
 def main(file: Path, workers: int) -> None:
-    """Open FILE in the page and print what it says, and the memory that Chromium took."""
+    """Open FILE in the page, .vaec, PNG or JPEG, and print what it says, and the time and memory that Chromium took."""
     with open_browser(workers) as browser:
         browser.page.evaluate("vaecodecViewer.ready()")
         before, seconds = chromium_memory(), chromium_seconds()

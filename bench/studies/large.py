@@ -36,7 +36,6 @@ Samples = npt.NDArray[Any]
 
 CELL = (900, 1000)
 """Rows and columns of a photograph in the large picture; neither fits a tile."""
-MEBI = 1 << 20
 ONE_MEGAPIXEL = 1024
 REPEATS = 12
 

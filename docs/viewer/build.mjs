@@ -3,7 +3,7 @@
  *
  *     npm install && node build.mjs [MODEL]
  *
- * MODEL is what `vaecodec export-onnx` takes, by default `fast`. PYTHON names the interpreter that has vaecodec[onnx].
+ * MODEL is the name of installed weights, by default `eye`, or a weights file. CLANG names the compiler, which needs lld beside it.
  */
 
 import { execFileSync } from "node:child_process";
@@ -12,18 +12,48 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { toText } from "./src/embedded.js";
+import { packWeights, readSafetensors } from "./src/weights.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const source = join(here, "src");
 const dist = join(here, "dist");
-const model = process.argv[2] ?? "fast";
-const GOLDEN = join(here, "../../tests/golden");
-/** A file whose integers are known: each page decodes it first. */
-const KNOWN = "small";
+const root = join(here, "../..");
+const model = process.argv[2] ?? "eye";
+const GOLDEN = join(root, "tests/golden");
+const KERNELS = join(root, "vaecodec/exact/kernels");
+
+/** The C of the package, and what the page adds to it, to WebAssembly with SIMD; no C library. */
+function compileCore() {
+  const target = join(dist, "core.wasm");
+  const sources = [
+    ...readdirSync(KERNELS).filter((name) => name.endsWith(".c") && name !== "module.c").map((name) => join(KERNELS, name)),
+    ...["core.c", "coder.c", "libc/libc.c"].map((name) => join(here, "core", name)),
+  ];
+  const flags = ["--target=wasm32", "-msimd128", "-mbulk-memory", "-std=c11", "-O3", "-ffreestanding", "-nostdlib", "-Wno-pass-failed"];
+  const linker = ["-fuse-ld=lld", "-Wl,--no-entry,--strip-all,-z,stack-size=65536"];
+  const include = [join(here, "core/libc"), KERNELS].map((folder) => `-I${folder}`);
+  execFileSync(process.env.CLANG ?? "clang", [...flags, ...include, ...linker, ...sources, "-o", target], { stdio: "inherit" });
+  return readFileSync(target);
+}
+
+/** What of a weights file the page needs: all integers, and what they are. */
+function pack(path) {
+  const { metadata, tensors } = readSafetensors(readFileSync(path));
+  const { decoder, encoder, id } = metadata;
+  if (!JSON.parse(encoder).layers) throw new Error(`${path} has its encoder in floats only: the page encodes in integers`);
+  return { id, bytes: packWeights({ decoder, encoder, id }, tensors) };
+}
 
 mkdirSync(dist, { recursive: true });
-const exported = join(dist, "model");
-execFileSync(process.env.PYTHON ?? "python3", ["-m", "vaecodec", "export-onnx", model, "-o", exported, "-f", "--quiet"], { stdio: "inherit" });
+const weights = pack(model.includes(".") ? model : join(root, "vaecodec/weights", `${model}.safetensors`));
+
+// A file of the model whose integers are known: each page decodes it first.
+const answers = JSON.parse(readFileSync(join(GOLDEN, "expected.json"), "utf8"));
+const known = Object.entries(answers)
+  .map(([name, answer]) => ({ file: readFileSync(join(GOLDEN, `${name}.vaec`)), name, answer }))
+  .find(({ file, name }) => /(^|-)small$/.test(name) && file.includes(Buffer.from(weights.id, "hex")));
+if (!known) throw new Error(`${GOLDEN} has no small file of the model ${weights.id}: run tests/golden/make.py with it first`);
 
 const common = { bundle: true, write: false, minify: true, format: "iife", target: "es2022", legalComments: "inline", logLevel: "error" };
 const workerAsText = {
@@ -31,33 +61,16 @@ const workerAsText = {
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^worker:/ }, ({ path, resolveDir }) => ({ path: join(resolveDir, path.slice("worker:".length)), namespace: "worker" }));
     onLoad({ filter: /.*/, namespace: "worker" }, async ({ path }) => {
-      const { outputFiles } = await build({ ...common, entryPoints: [path], define: { "import.meta.url": "self.location.href" } });
+      const { outputFiles } = await build({ ...common, entryPoints: [path] });
       return { contents: outputFiles[0].text, loader: "text" };
     });
   },
 };
 const page = await build({ ...common, entryPoints: [join(source, "page.js")], plugins: [workerAsText] });
 
-const packed = (files) => {
-  const index = JSON.stringify(Object.entries(files).map(([name, bytes]) => [name, bytes.length]));
-  return Buffer.concat([Buffer.from(`${index}\n`), ...Object.values(files)]);
-};
-const known = readFileSync(join(GOLDEN, `${KNOWN}.vaec`));
-const modelId = JSON.parse(readFileSync(join(exported, "decoder.json"), "utf8")).model_id;
-if (!known.includes(Buffer.from(modelId, "hex"))) {
-  throw new Error(`${GOLDEN}/${KNOWN}.vaec is not of the model ${modelId}: run tests/golden/make.py with it first`);
-}
-const expected = JSON.parse(readFileSync(join(GOLDEN, "expected.json"), "utf8"))[KNOWN];
-const parts = {
-  wasm: readFileSync(join(here, "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm")),
-  model: packed(Object.fromEntries(readdirSync(exported).map((name) => [name, readFileSync(join(exported, name))]))),
-  "known-answer": packed({
-    "known.vaec": known,
-    "expected.json": Buffer.from(JSON.stringify(expected)),
-  }),
-};
+const parts = { core: compileCore(), weights: weights.bytes, known: known.file, answer: Buffer.from(JSON.stringify(known.answer)) };
 const embedded = Object.entries(parts)
-  .map(([id, bytes]) => `<script type="text/plain" id="${id}">${gzipSync(bytes, { level: 9 }).toString("base64")}</script>`)
+  .map(([id, bytes]) => `<script type="text/plain" id="${id}">${toText(gzipSync(bytes, { level: 9 }))}</script>`)
   .join("\n");
 
 // Functions as replacements: their text has dollar signs.
@@ -67,4 +80,5 @@ const html = readFileSync(join(source, "page.html"), "utf8")
   .replace("/* SCRIPT */", () => page.outputFiles[0].text.replaceAll("</script", "<\\/script"));
 const target = join(dist, "index.html");
 writeFileSync(target, html);
-console.log(`${target}: ${(html.length / 1e6).toFixed(1)} MB`);
+writeFileSync(join(dist, "model.json"), JSON.stringify({ model_id: weights.id }));
+console.log(`${target}: ${(Buffer.byteLength(html) / 1e6).toFixed(2)} MB, model ${weights.id}`);

@@ -422,8 +422,9 @@ LATER = [
     dataclasses.replace(
         SMALL, header=dataclasses.replace(HEADER, model_id=c.WITHOUT_MODEL), tiles=tuple(c.Tile(2, b"w") for _ in TILES)
     ),
+    dataclasses.replace(SMALL, alpha=(5, b"jxl")),
 ]
-FEATURES = [frozenset[int](), frozenset({1}), frozenset({2}), frozenset({2, 3}), frozenset({4})]
+FEATURES = [frozenset[int](), frozenset({1}), frozenset({2}), frozenset({2, 3}), frozenset({4}), frozenset({5})]
 
 
 @pytest.mark.parametrize(("container", "features"), list(zip(LATER, FEATURES, strict=True)))
@@ -443,7 +444,7 @@ def test_a_file_that_does_not_say_what_it_needs_is_damaged(container: c.Containe
         c.read_container(without)
 
 
-@pytest.mark.parametrize("payload", [b"\x05", b"\x01\x05", b"\xff"])
+@pytest.mark.parametrize("payload", [b"\x06", b"\x01\x06", b"\xff"])
 def test_unknown_features_are_refused_as_newer_before_anything_else_is_said(payload: bytes) -> None:
     with pytest.raises(UnknownSectionError, match=r"feature \d+, which this vaecodec does not know: update it"):
         c.read_container(raw_file(HEAD, section(0x89, payload), section(0x82, tile_entry(b"tile", 99))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import vaecodec.api
 from vaecodec.cli import main
 from vaecodec.cli.progress import status_line
 from vaecodec.picture import read_picture
@@ -128,6 +130,87 @@ def test_what_makes_no_sense_with_folders_is_refused(
     assert tree(album) == sorted(
         ["a.png", "file", "note.txt", "trip/._b.JPG", "trip/b.JPG", "trip/broken.png", "trip/deep/c.png"]
     )
+
+
+def test_a_source_that_vanishes_is_named_with_its_output(
+    run: Any, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (album / "trip/broken.png").unlink()
+    encode = vaecodec.api.Codec.encode
+
+    def encode_while_another_is_deleted(*arguments: Any, **given: Any) -> Any:
+        (album / "trip/b.JPG").unlink(missing_ok=True)
+        return encode(*arguments, **given)
+
+    monkeypatch.setattr("vaecodec.api.Codec.encode", encode_while_another_is_deleted)
+    packed = tmp_path / "packed"
+    result = run("compress", "-r", album, "-o", packed)
+    assert (result.code, tree(packed)) == (1, ["a.vaec", "trip/deep/c.vaec"])
+    assert result.out.splitlines()[-1] == "2 compressed, 2 other files left alone, 1 failed:"
+    assert result.err == f"vaecodec: {album / 'trip/b.JPG'} -> {packed / 'trip/b.vaec'}: no such file\n"
+
+
+@pytest.mark.parametrize(
+    ("function", "number"), [("os.fsync", errno.ENOSPC), ("vaecodec.atomic._scratch", errno.EROFS)]
+)
+def test_a_full_disk_and_one_that_takes_nothing_are_said_once_for_each_picture(
+    run: Any, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: int
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    (album / "trip/broken.png").unlink()
+    packed = tmp_path / "packed"
+    with monkeypatch.context() as patch:
+        patch.setattr(function, refuse)
+        result = run("compress", "-r", album, "-o", packed)
+    assert (result.code, tree(packed)) == (1, [])
+    assert result.out.splitlines()[-1] == "0 compressed, 2 other files left alone, 3 failed:"
+    pairs = (("a.png", "a.vaec"), ("trip/b.JPG", "trip/b.vaec"), ("trip/deep/c.png", "trip/deep/c.vaec"))
+    said = result.err.splitlines()
+    assert len(said) == len(pairs)
+    for line, (source, target) in zip(said, pairs, strict=True):
+        assert line.startswith(f"vaecodec: {album / source} -> {packed / target}: {os.strerror(number).lower()}: ")
+        assert line.endswith(" with -o")
+    assert run("compress", "-r", album, "-o", packed).code == 0
+
+
+def test_a_folder_that_cannot_be_made_costs_what_would_go_into_it(run: Any, album: Path, tmp_path: Path) -> None:
+    (album / "trip/broken.png").unlink()
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    (packed / "trip").write_text("a file in its place")
+    result = run("compress", "-r", album, "-o", packed)
+    assert result.code == 1
+    assert result.out.splitlines()[-1] == "1 compressed, 2 other files left alone, 2 failed:"
+    lines = result.err.splitlines()
+    assert lines[0].startswith(f"vaecodec: {album / 'trip/b.JPG'} -> {packed / 'trip/b.vaec'}: ")
+    assert lines[1].startswith(f"vaecodec: {album / 'trip/deep/c.png'} -> {packed / 'trip/deep/c.vaec'}: ")
+    assert (len(lines), tree(packed)) == (2, ["a.vaec", "trip"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_in_a_folder_is_not_waited_for(run: Any, album: Path, tmp_path: Path) -> None:
+    (album / "trip/broken.png").unlink()
+    os.mkfifo(album / "trip/pipe.png")
+    result = run("compress", "-r", album, "-o", tmp_path / "packed")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[-1] == "3 compressed, 3 other files left alone"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_names_are_printed_so_that_a_terminal_obeys_none_of_them(run: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in ("two\nlines", "red\x1b[31m", "bell\x07"):
+        Image.new("L", (3, 3)).save(folder / f"{name}.png")
+    (folder / "broken\x1b[31m.png").write_bytes(b"no picture")
+    result = run("compress", "-r", folder, "-o", tmp_path / "packed")
+    assert tree(tmp_path / "packed") == ["bell\x07.vaec", "red\x1b[31m.vaec", "two\nlines.vaec"]
+    assert (len(result.out.splitlines()), len(result.err.splitlines())) == (4, 1)
+    assert "two\\nlines.png' -> " in result.out
+    assert "red\\x1b[31m.png' -> " in result.out
+    assert not set(map(chr, range(32))) & set((result.out + result.err).replace("\n", ""))
 
 
 def test_an_empty_folder_is_done_at_once(run: Any, tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ from safetensors.numpy import save_file
 
 from vaecodec.api import MAX_EFFORT, Codec, Encoded, Tiling, shared_codec
 from vaecodec.backends import torch_backend
+from vaecodec.backends.native_backend import NativeBackend
 from vaecodec.bitstream.container import read_container
 from vaecodec.cli import main
-from vaecodec.errors import DamagedWeightsError, UsageError
+from vaecodec.codec import model
+from vaecodec.errors import DamagedWeightsError, MissingExtraError, UsageError
 from vaecodec.evaluation import psnr
 from vaecodec.models.coding import dead_zone, encode_tile
 from vaecodec.models.perceptual import Distortion
@@ -141,6 +143,18 @@ def test_a_distortion_that_no_training_has_is_damage(tmp_path: Path, tiny_weight
     save_file(opened.tensors, path, {**opened.metadata, "encoder": json.dumps(encoder)})
     with pytest.raises(DamagedWeightsError, match="damaged weights file"):
         load_weights(path)
+
+
+def test_a_backend_encodes_up_to_its_largest_effort_and_torch_beyond(
+    codec: Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Picture(photograph[:16, :16])
+    assert codec.backend.largest_effort == 1 and codec.torch.largest_effort == MAX_EFFORT
+    assert NativeBackend(codec.model.weights.data).largest_effort == -1
+    monkeypatch.setattr(model, "find_spec", lambda name: None)
+    assert codec.compress(picture, effort=1)
+    with pytest.raises(MissingExtraError, match="effort 2 needs torch"):
+        codec.compress(picture, effort=2)
 
 
 def test_effort_out_of_range_is_refused(codec: Codec, photograph: np.ndarray) -> None:

@@ -58,6 +58,23 @@ def test_every_sample_comes_back(
     )
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_with_transparency_it_is_no_larger_than_one_library_makes_of_all_channels(
+    codec: Codec, photograph: np.ndarray, channels: int, depth: int
+) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    samples = np.ascontiguousarray(photograph[:256, 100:400, :channels])
+    soft = photograph[:256, 100:400].astype(np.float64).mean(axis=2) / 255
+    alpha = np.rint(np.clip(1.6 * soft - 0.2, 0, 1) * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
+    if depth == 16:
+        samples = np.rint((samples / 255.0) ** 2.2 * 65535).astype(np.uint16)
+    picture = Picture(samples, alpha=alpha)
+    data = codec.compress(picture, lossless=True)
+    same(codec.decompress(data), picture)
+    assert len(data) < 1.005 * len(imagecodecs.jpegxl_encode(np.asarray(picture), lossless=True, effort=7))
+
+
 def test_the_suite_of_png_comes_back(codec: Codec) -> None:
     with zipfile.ZipFile(PNG_SUITE) as archive:
         names = [name for name in archive.namelist() if name.endswith(".png") and not name.startswith("x")]

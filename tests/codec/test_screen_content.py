@@ -10,7 +10,11 @@ from PIL import Image, ImageDraw
 
 from vaecodec.api import Codec
 from vaecodec.bitstream.container import TILE_LATENTS, read_container
+from vaecodec.codec.rectangle import Rectangle
+from vaecodec.codec.stored import ScreenPicture, read_stored_tile
 from vaecodec.evaluation import psnr
+from vaecodec.models.distortion import Price
+from vaecodec.models.tunes import TUNES
 from vaecodec.picture import Picture, looks_like_screen_content
 
 
@@ -88,3 +92,19 @@ def test_screen_content_is_told_from_photographs(photograph: np.ndarray) -> None
     # A sky: neighbours are equal or nearly so.
     sky = (np.add.outer(np.arange(256) // 4, np.arange(256) // 5)[:, :, None] % 256).astype(np.uint8)
     assert not looks_like_screen_content(sky)
+
+
+def test_what_costs_less_is_chosen_for_screen_content() -> None:
+    samples = screenshot(256, 256)
+    screen = ScreenPicture(samples)
+    exact = 8.0 * len(screen.exact.payload)
+    costs = []
+    for lam in (0.0005, 0.002, 0.01, 0.1, 1.0):
+        tile, cost = screen.at(Price(TUNES["eye"].distortion, lam))
+        assert len(tile.payload) <= len(screen.exact.payload) and cost <= exact
+        changed = read_stored_tile(tile, Rectangle(0, 0, 256, 256), 3, 8)
+        price = Price(TUNES["eye"].distortion, lam)
+        worth = price.lam * price.distortion(samples, changed) * 256 * 256
+        assert cost == pytest.approx(8.0 * len(tile.payload) + worth)
+        costs.append(cost)
+    assert costs == sorted(costs) and costs[0] < exact == costs[-1]

@@ -13,7 +13,7 @@ from vaecodec.bitstream.container import Tile, read_container, write_container
 from vaecodec.errors import DamagedFileError, UnsupportedPictureError
 from vaecodec.evaluation import psnr
 from vaecodec.exact.arithmetic import Arithmetic
-from vaecodec.models.decoder_data import with_deep_samples
+from vaecodec.models.decoder_data import with_16_bit_samples
 from vaecodec.models.settings import FAST
 from vaecodec.picture import Picture
 
@@ -89,7 +89,7 @@ def test_tiles_without_loss_that_are_no_files_are_damage(codec: Codec, wide: np.
 def test_a_model_without_the_bits_says_so(wide: np.ndarray) -> None:
     codec = Codec(backend="torch")
     layer = codec.torch.synthesis.patches.data
-    assert with_deep_samples(dataclasses.replace(layer, shift=layer.shift - 4)) is None
+    assert with_16_bit_samples(dataclasses.replace(layer, shift=layer.shift - 4)) is None
     codec.torch.synthesis.patches_16_bit = None
     with pytest.raises(UnsupportedPictureError, match="8 bits only"):
         codec.compress(Picture(wide), check=True)

@@ -147,7 +147,7 @@ def files(codec: Codec, cases: int, seed: int) -> dict[str, Any]:
     memory = Memory()
     limit = clean_memory(codec, memory)
     damage = load(TESTS / "test_damage.py")
-    golden = {path.stem: path.read_bytes() for path in sorted((TESTS / "golden").glob("*.vaec"))}
+    golden = {path.stem: path.read_bytes() for path in sorted((TESTS / "golden").rglob("*.vaec"))}
     names = [name for name in golden if len(golden[name]) < LARGE_FILE] * 4 + list(golden)
     rng = random.Random(seed)
     tallies = {"checksums as they are": Tally(limit), "checksums made right": Tally(limit)}

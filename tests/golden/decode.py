@@ -11,6 +11,8 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from vaecodec.api import Codec
 
 MODELS = ("psnr", "eye")
@@ -46,15 +48,19 @@ def codec_in_torch(model: str, threads: int, onednn: bool, arithmetic: str) -> C
     return Codec(model, arithmetic=Arithmetic(arithmetic), device="cpu")
 
 
+def little(samples: np.ndarray) -> bytes:
+    """The samples as they lie, the lower byte first."""
+    return samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+
+
 def facts_about(codec: Codec, data: bytes) -> dict[str, object]:
     """What every reader must find in a file; samples of 16 bits with the lower byte first."""
     picture = codec.decompress(data, verify=False)
     samples, alpha = picture.samples, picture.alpha
-    little = samples.astype(samples.dtype.newbyteorder("<"))
     return {
         "latents_sha256": codec.latents_digest(data),
-        "samples_sha256": hashlib.sha256(little.tobytes()).hexdigest(),
-        "alpha_sha256": None if alpha is None else hashlib.sha256(alpha.tobytes()).hexdigest(),
+        "samples_sha256": hashlib.sha256(little(samples)).hexdigest(),
+        "alpha_sha256": None if alpha is None else hashlib.sha256(little(alpha)).hexdigest(),
         "shape": list(samples.shape),
         "bit_depth": picture.bit_depth,
     }

@@ -1,6 +1,7 @@
 """Writes the golden files with the shipped weights: run it when the weights or the bytes that an encoder writes change.
 
     python tests/golden/make.py [PREFIX]      # those whose names begin so; files that were there are kept, to show that they stay readable
+    python tests/golden/make.py added         # those in that folder, which readers of before the section FEATURES refuse
 
 What changed belongs into CHANGELOG.md.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from skimage import data as pictures_of_skimage
 
 from vaecodec.api import Codec, Tiling
 from vaecodec.bitstream.coder import SymbolEncoder
-from vaecodec.bitstream.container import KIND_PICTURE, TILE_LATENTS, Container, Header, Tile, write_container
+from vaecodec.bitstream.container import KIND_PICTURE, TILE_LATENTS, Container, Header, Limits, Tile, write_container
 from vaecodec.models.analysis import in_256ths
 from vaecodec.models.coding import encode_tile
 from vaecodec.models.settings import FAST
@@ -53,6 +55,9 @@ def main(prefix: str = "") -> None:
     for name, quality in (("photograph", 50), ("small", 0), ("grey", 90), ("deep", 75), ("pixel", 75), ("tiles", 40)):
         pictures[f"eye-{name}"] = (pictures[name][0], quality, pictures[name][2])
     codecs = {model: Codec(model) for model in MODELS}
+    if prefix == "added":
+        added(codecs["psnr"])
+        return
     files = {}
     expected = json.loads((FOLDER / "expected.json").read_text()) if prefix else {}
     for name, (picture, quality, exponent) in pictures.items():
@@ -66,6 +71,39 @@ def main(prefix: str = "") -> None:
         (FOLDER / f"{name}.vaec").write_bytes(data)
         expected[name] = facts_about(codecs[model_of(name)], data)
     (FOLDER / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+def added(codec: Codec) -> None:
+    """Files that need the section FEATURES: tiles in JPEG XL or of 16 bits, alpha of 16 bits, no model."""
+    photograph = pictures_of_skimage.astronaut()[100:170, 200:300]
+    ramp = np.tile(np.linspace(0, 255, 100).astype(np.uint8), (70, 1))
+    deep = (photograph.astype(np.uint16) * 257 - (photograph > 3) * np.uint16(77)).astype(np.uint16)
+    deep_alpha = ramp.astype(np.uint16) * 200 + 55
+    with_jpeg_xl = {
+        "jpeg-xl": Picture(photograph, alpha=ramp),
+        "jpeg-xl-grey": Picture(photograph[:, :, :1]),
+        "jpeg-xl-deep": Picture(deep, alpha=photograph[:, :, 1].astype(np.uint16) * 201),
+        "jpeg-xl-deep-grey": Picture(deep[:, :, :1]),
+    }
+    without_jpeg_xl = {
+        "png-deep": Picture(deep),
+        "png-deep-grey": Picture(deep[:, :, :1], alpha=deep_alpha),
+        "webp": Picture(photograph, icc=b"profile", exif=b"II*\0"),
+    }
+    files = {name: codec.compress(picture, lossless=True, check=True) for name, picture in with_jpeg_xl.items()}
+    with mock.patch.dict(sys.modules, {"imagecodecs": None}):
+        files |= {name: codec.compress(picture, lossless=True, check=True) for name, picture in without_jpeg_xl.items()}
+        with mock.patch.multiple(
+            "vaecodec.codec.encoder", DEFAULT_LIMITS=Limits(max_tile_pixels=5000), _LOSSLESS_TILE_EXPONENT=6
+        ):
+            files["png-deep-tiles"] = codec.compress(Picture(deep), lossless=True, check=True)
+    files["latents-deep-alpha"] = codec.compress(Picture(deep, alpha=deep_alpha), quality=60, check=True)
+    folder = FOLDER / "added"
+    folder.mkdir(exist_ok=True)
+    for name, data in files.items():
+        (folder / f"{name}.vaec").write_bytes(data)
+    expected = {name: facts_about(codec, data) for name, data in files.items()}
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
 def half_flat(samples: np.ndarray) -> Picture:

@@ -14,12 +14,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from decode import model_of
+from decode import facts_about, little, model_of
 
 from vaecodec.api import Codec, find_weights
 from vaecodec.bitstream.coder import SymbolDecoder
-from vaecodec.bitstream.container import TILE_LATENTS, TILE_PNG, TILE_WEBP, read_container, read_header
+from vaecodec.bitstream.container import (
+    ALPHA_JPEG_XL,
+    ALPHA_PNG_16_BIT,
+    TILE_JPEG_XL,
+    TILE_LATENTS,
+    TILE_PNG,
+    TILE_WEBP,
+    WITHOUT_MODEL,
+    read_container,
+    read_header,
+)
 from vaecodec.codec.rectangle import tile_grid
+from vaecodec.errors import VaecodecError
 from vaecodec.exact.kernels import available_kernels
 from vaecodec.models.coding import decode_tile
 from vaecodec.models.settings import FAST
@@ -27,6 +38,9 @@ from vaecodec.stopwatch import Stopwatch
 
 FOLDER = Path(__file__).parent
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
+ADDED = FOLDER / "added"
+EXPECTED_ADDED = json.loads((ADDED / "expected.json").read_text())
+"""Files that need the section FEATURES: readers of before refuse them."""
 
 IN_LATENTS = [
     name for name in EXPECTED if read_container((FOLDER / f"{name}.vaec").read_bytes()).tiles[0].mode == TILE_LATENTS
@@ -91,11 +105,56 @@ def reference(name: str = "range_decoder") -> Any:
 def test_a_second_reader_written_from_the_specification_gives_the_same(name: str) -> None:
     reader = reference("reader")
     weights = reader.Weights(find_weights(model_of(name)))
-    samples, digest = reader.read((FOLDER / f"{name}.vaec").read_bytes(), weights, reference())
-    assert list(samples.shape) == EXPECTED[name]["shape"]
-    assert digest == EXPECTED[name]["latents_sha256"]
-    assert 8 * samples.dtype.itemsize == EXPECTED[name]["bit_depth"]
-    assert hashlib.sha256(samples.tobytes()).hexdigest() == EXPECTED[name]["samples_sha256"]
+    assert facts_of(*reader.read((FOLDER / f"{name}.vaec").read_bytes(), weights, reference())) == EXPECTED[name]
+
+
+def facts_of(samples: np.ndarray, alpha: np.ndarray | None, digest: str) -> dict[str, object]:
+    """What the second reader gives, in the form of expected.json."""
+    return {
+        "latents_sha256": digest,
+        "samples_sha256": hashlib.sha256(samples.tobytes()).hexdigest(),
+        "alpha_sha256": None if alpha is None else hashlib.sha256(little(alpha)).hexdigest(),
+        "shape": list(samples.shape),
+        "bit_depth": 8 * samples.dtype.itemsize,
+    }
+
+
+def test_every_golden_file_of_what_was_added_later_is_there() -> None:
+    assert {path.stem for path in ADDED.glob("*.vaec")} == set(EXPECTED_ADDED)
+    containers = [read_container((ADDED / f"{name}.vaec").read_bytes()) for name in EXPECTED_ADDED]
+    found = {(tile.mode, c.header.bit_depth, c.header.channels) for c in containers for tile in c.tiles}
+    assert found >= {
+        (mode, depth, channels)
+        for mode, depth in ((TILE_JPEG_XL, 8), (TILE_JPEG_XL, 16), (TILE_PNG, 16))
+        for channels in (1, 3)
+    } | {(TILE_WEBP, 8, 3), (TILE_LATENTS, 16, 3)}
+    assert {feature for c in containers for feature in c.features} == {1, 2, 3, 4, 5}
+    assert {(c.alpha[0], c.header.model_id == WITHOUT_MODEL) for c in containers if c.alpha is not None} >= {
+        (ALPHA_PNG_16_BIT, True), (ALPHA_PNG_16_BIT, False), (ALPHA_JPEG_XL, True),
+    }  # fmt: skip
+    assert any(len(c.tiles) > 1 for c in containers)
+
+
+@pytest.mark.parametrize("name", EXPECTED_ADDED)
+def test_what_was_added_later_decodes_to_the_same(codec: Codec, name: str) -> None:
+    assert facts_about(codec, (ADDED / f"{name}.vaec").read_bytes()) == EXPECTED_ADDED[name]
+
+
+@pytest.mark.parametrize("name", EXPECTED_ADDED)
+def test_the_second_reader_reads_what_was_added_later(name: str) -> None:
+    data = (ADDED / f"{name}.vaec").read_bytes()
+    reader = reference("reader")
+    without = read_container(data).header.model_id == WITHOUT_MODEL
+    weights = None if without else reader.Weights(find_weights(model_of(name)))
+    assert facts_of(*reader.read(data, weights, reference())) == EXPECTED_ADDED[name]
+
+
+@pytest.mark.parametrize("name", EXPECTED_ADDED)
+def test_a_change_of_any_byte_of_what_was_added_later_is_refused(codec: Codec, name: str) -> None:
+    data = (ADDED / f"{name}.vaec").read_bytes()
+    for at in range(0, len(data), max(1, len(data) // 150)):
+        with pytest.raises(VaecodecError):
+            codec.decompress(data[:at] + bytes((data[at] ^ 0x55,)) + data[at + 1 :])
 
 
 @pytest.mark.parametrize("name", IN_LATENTS)

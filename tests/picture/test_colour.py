@@ -167,6 +167,14 @@ def test_colour_that_makes_no_sense_is_left_out_and_that_is_said(chunks: dict[by
     assert len(picture.notes) == 1
 
 
+def test_samples_of_a_narrow_range_are_kept_and_that_is_said() -> None:
+    for code in (1, 12):
+        picture = read_picture(png({b"cICP": bytes([code, 13, 0, 0])}))
+        np.testing.assert_array_equal(picture.samples, RGB)
+        assert len(picture.notes) == 1
+        assert "narrow range" in picture.notes[0]
+
+
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
 def test_hdr_is_refused_by_name(transfer: int, name: str) -> None:
     with pytest.raises(UnsupportedPictureError, match=name):

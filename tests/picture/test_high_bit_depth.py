@@ -185,6 +185,13 @@ def test_floats_of_0_to_1_become_16_bits(order: str) -> None:
     np.testing.assert_array_equal(eight.samples, np.rint(RGB / 257).astype(np.uint8))
 
 
+def test_floats_that_sixteen_bits_cannot_hold_are_said_to_be_rounded() -> None:
+    for values in (FRACTIONS * np.float32(0.7), FRACTIONS.astype(np.float64) ** 2):
+        picture = read_picture(tiff(values))
+        assert picture.notes == ("its floats were rounded to 16 bits",)
+        assert np.abs(picture.samples / 65535 - values).max() < 0.51 / 65535
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i4", "i2"])
 def test_numbers_of_another_range_are_scaled_and_that_is_said(dtype: str) -> None:
     values = DEGREES.astype(dtype)
@@ -212,6 +219,7 @@ def test_colours_that_were_multiplied_by_alpha_are_divided() -> None:
     assert picture.alpha is not None
     assert (picture.alpha == 128).all()
     assert np.abs(picture.samples.astype(int) - RGB).max() <= 2
+    assert picture.notes == ("its colours were divided by their alpha",)
 
 
 def test_inks_of_16_bits_need_a_profile() -> None:

@@ -257,6 +257,7 @@ def test_cmyk_becomes_srgb_by_its_profile_and_without_one_is_refused(format: str
     )
     assert picture.samples.shape == (32, 16, 3)
     assert picture.icc is None
+    assert picture.notes == ("its inks became sRGB by their profile",)
     assert (picture.exif == EXIF) == (format == "JPEG")
     paper, cyan, black = (picture.samples[at].astype(int) for at in ((2, 2), (2, 13), (29, 8)))
     assert paper.min() > 245

@@ -23,6 +23,12 @@ RGB = np.random.default_rng(1).integers(0, 256, (32, 48, 3), dtype=np.uint8)
 SMOOTH = np.dstack(np.broadcast_arrays(np.arange(48), np.arange(32)[:, np.newaxis] * 4, 90)).astype(np.uint8)
 
 
+def tiff(samples: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, samples, metadata=None, **options)
+    return file.getvalue()
+
+
 def saved(format: str, image: Image.Image | None = None, **options: Any) -> bytes:
     file = io.BytesIO()
     (image or Image.fromarray(RGB)).save(file, format, **options)
@@ -234,3 +240,31 @@ def test_jpeg_xl_with_metadata_is_upright_once() -> None:
     assert exif_orientation(picture.exif) == 1
     assert picture.exif is not None
     assert b"Maker" in picture.exif
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("layout", [{}, {"tile": (16, 16)}, {"rowsperstrip": 8}], ids=["whole", "tiles", "strips"])
+@pytest.mark.parametrize(
+    "compression", [None, "lzw", "deflate", "packbits", "jpeg", "jpeg2000", "jpegxl", "webp", "zstd", "lzma"]
+)
+def test_a_tiff_that_is_cut_short_is_never_a_picture(
+    compression: str | None, layout: dict[str, Any], depth: int
+) -> None:
+    """Decoders of JPEG fill in what is missing, and say nothing."""
+    if depth == 16 and compression in ("jpeg", "webp"):
+        pytest.skip("8 bits only")
+    samples = RGB if depth == 8 else RGB.astype(np.uint16) * 257
+    data = tiff(samples, photometric="rgb", compression=compression, **layout)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        first = file.pages.first
+        end = max(at + count for at, count in zip(first.dataoffsets, first.databytecounts, strict=True))
+    assert end == len(data)
+    read_picture(data)
+    for length in (end - 1, end - 9, first.dataoffsets[0] + first.databytecounts[0] // 2):
+        with pytest.raises(UnreadablePictureError, match="damaged or cut short"):
+            read_picture(data[:length])
+
+
+def test_complex_numbers_are_no_picture() -> None:
+    with pytest.raises(UnsupportedPictureError, match="complex numbers: save their magnitude"):
+        read_picture(tiff(SMOOTH[:, :, 0].astype(np.complex64)))

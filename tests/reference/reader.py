@@ -1,6 +1,7 @@
 """A second reader, whole: from bytes to samples, written from docs/format.md alone; to be read, not to be fast.
 
-numpy for arrays of int64, Pillow for tiles without loss, the plain range decoder beside it, and nothing of vaecodec, torch or constriction.
+numpy for arrays of int64, Pillow for tiles and alpha without loss, imagecodecs for those in JPEG XL, the plain range decoder beside it, and nothing of
+vaecodec, torch or constriction.
 """
 
 from __future__ import annotations
@@ -182,8 +183,41 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def read(data: bytes, weights: Weights, range_decoder: Any) -> tuple[Array, str]:
-    """Sections 1 to 3 and 7: samples uint8 or uint16 [height, width, channels] without alpha, and the digest of the integers."""
+def stored_tile(payload: bytes, mode: int, h: int, w: int, channels: int, depth: int) -> Array:
+    """Section 3, modes 1 to 3: samples [h, w, channels]."""
+    if mode == 3:
+        import imagecodecs
+
+        return np.asarray(imagecodecs.jpegxl_decode(payload)).reshape(h, w, channels)
+    assert mode == 1 or depth == 8
+    image = Image.open(io.BytesIO(payload), formats=["PNG" if mode == 1 else "WEBP"])
+    if depth == 8:
+        return np.asarray(image.convert("RGB"))[:, :, :channels]
+    assert image.size == (w, channels * h)
+    return np.asarray(image).astype(np.uint16).reshape(channels, h, w).transpose(1, 2, 0)
+
+
+def read_alpha(section: bytes | None, width: int, height: int, depth: int) -> Array | None:
+    """Section 2, ALPHA: uint8 or uint16 [height, width]."""
+    if section is None:
+        return None
+    mode, content = section[0], section[1:]
+    if mode == 3:
+        return np.full((height, width), content[0], np.uint8)
+    if mode == 5:
+        return stored_tile(content, 3, height, width, 1, depth)[:, :, 0]
+    image = Image.open(io.BytesIO(content), formats=["WEBP" if mode == 2 else "PNG"])
+    assert image.size == (width, height)
+    if mode == 4:
+        return np.asarray(image).astype(np.uint16)
+    return np.asarray(image.convert("RGB"))[:, :, 1]
+
+
+def read(data: bytes, weights: Weights | None, range_decoder: Any) -> tuple[Array, Array | None, str]:
+    """Sections 1 to 3 and 7: samples uint8 or uint16 [height, width, channels], alpha [height, width] or None, and the digest of the integers.
+
+    Weights may be None for a file without a model.
+    """
     assert data[:6] == b"\x89VAEC\x01"
     at, sections = 6, {}
     while data[at] != 0x80:
@@ -196,7 +230,7 @@ def read(data: bytes, weights: Weights, range_decoder: Any) -> tuple[Array, str]
     at += 1
     header = sections[0x81]
     assert header[0] == 0
-    assert header[1:9] == weights.id
+    assert header[1:9] == (bytes(8) if weights is None else weights.id)
     width, i = varint(header, 9)
     height, i = varint(header, i)
     channels, depth = header[i], header[i + 1]
@@ -204,8 +238,15 @@ def read(data: bytes, weights: Weights, range_decoder: Any) -> tuple[Array, str]
     exponent = header[i]
     assert depth in (8, 16)
     side = 2**exponent if exponent else max(width, height)
+    needed = {4} if weights is None else set()
+    if 0x86 in sections and sections[0x86][0] == 4:
+        assert depth == 16
+        needed.add(3)
+    if 0x86 in sections and sections[0x86][0] == 5:
+        needed.add(5)
 
-    y = np.zeros((len(weights.tensors["exact/table/latent_shift"]), -(-height // 16), -(-width // 16)), np.int64)
+    latents = 0 if weights is None else len(weights.tensors["exact/table/latent_shift"])
+    y = np.zeros((latents, -(-height // 16), -(-width // 16)), np.int64)
     stored = []
     digest = hashlib.sha256()
     entry, table = 0, sections[0x82]
@@ -217,8 +258,10 @@ def read(data: bytes, weights: Weights, range_decoder: Any) -> tuple[Array, str]
             assert zlib.crc32(payload) == int.from_bytes(table[entry : entry + 4], "little")
             entry, at = entry + 4, at + length
             if mode != 0:
-                stored.append((top, left, payload))
+                needed |= ({1} if mode == 3 else set()) | ({2} if depth == 16 else set())
+                stored.append((top, left, payload, mode))
                 continue
+            assert weights is not None
             h, w = -(-min(side, height - top) // 16), -(-min(side, width - left) // 16)
             decoder = range_decoder.RangeDecoder(payload)
             z, tile = decode_latents(weights, decoder, range_decoder.decode_group, q, h, w)
@@ -226,9 +269,14 @@ def read(data: bytes, weights: Weights, range_decoder: Any) -> tuple[Array, str]
             digest.update(z.astype("<i4").tobytes() + tile.astype("<i4").tobytes())
             y[:, top // 16 : top // 16 + h, left // 16 : left // 16 + w] = tile
     assert at == len(data)
-    rgb = synthesise(weights, y, q, depth)[:height, :width]
-    samples = rgb if channels == 3 else (rgb.sum(axis=2, keepdims=True) + 1) // 3
-    for top, left, payload in stored:
-        tile = np.asarray(Image.open(io.BytesIO(payload), formats=["PNG", "WEBP"]).convert("RGB"))
-        samples[top : top + tile.shape[0], left : left + tile.shape[1]] = tile[:, :, :channels]
-    return samples.astype(np.uint8 if depth == 8 else "<u2"), digest.hexdigest()
+    assert list(sections.get(0x89, b"")) == sorted(needed)
+    if weights is None:
+        samples = np.zeros((height, width, channels), np.int64)
+    else:
+        rgb = synthesise(weights, y, q, depth)[:height, :width]
+        samples = rgb if channels == 3 else (rgb.sum(axis=2, keepdims=True) + 1) // 3
+    for top, left, payload, mode in stored:
+        h, w = min(side, height - top), min(side, width - left)
+        samples[top : top + h, left : left + w] = stored_tile(payload, mode, h, w, channels, depth)
+    alpha = read_alpha(sections.get(0x86), width, height, depth)
+    return samples.astype(np.uint8 if depth == 8 else "<u2"), alpha, digest.hexdigest()

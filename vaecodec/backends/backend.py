@@ -26,15 +26,19 @@ if TYPE_CHECKING:
     from vaecodec.models.weights import Weights
 
 DEVICES = ("auto", "cpu", "cuda")
-BACKENDS = ("auto", "native", "torch", "onnx")
+BACKENDS = ("auto", "native", "torch")
 
 
 class Backend(Prior, Protocol):
-    """The exact decoding half of one model, ready to run; may be used from many threads at the same time."""
+    """One model, ready to run; may be used from many threads at the same time."""
 
     @property
     def name(self) -> str:
-        """``native``, ``torch`` or ``onnx``."""
+        """``native`` or ``torch``."""
+
+    @property
+    def largest_effort(self) -> int:
+        """Up to which effort it encodes; −1 where it only decodes."""
 
     @property
     def halo(self) -> int:
@@ -49,10 +53,6 @@ class Backend(Prior, Protocol):
         Raises:
             UnsupportedPictureError: the model has samples of 8 bits only.
         """
-
-
-class EncodingBackend(Backend, Protocol):
-    """A backend that has the encoding half too."""
 
     def analyse(self, x: npt.NDArray[Any], cells: Rectangle, quality16: int, effort: int) -> Analysed:
         """Latents of some cells of samples, seen with their neighbours.
@@ -69,7 +69,7 @@ class EncodingBackend(Backend, Protocol):
 
 
 def choose_backend(name: str, device: str) -> str:
-    """``native``, ``torch`` or ``onnx``.
+    """``native`` or ``torch``.
 
     Args:
         name: one of BACKENDS; ``auto`` is native, or torch where the device is ``cuda``.
@@ -89,11 +89,6 @@ def choose_backend(name: str, device: str) -> str:
         return "torch"
     if device == "cuda":
         raise UsageError(f"the {name} backend runs on the processor only: choose the device cpu, or the backend torch")
-    if name == "onnx":
-        missing = [package for package in ("onnxruntime", "onnx") if find_spec(package) is None]
-        if missing:
-            raise MissingExtraError(f"this needs {' and '.join(missing)}: pip install 'vaecodec[onnx]'")
-        return "onnx"
     return "native"
 
 
@@ -125,10 +120,6 @@ def open_backend(
         return TorchBackend(weights, device, arithmetic=arithmetic, threads=threads)
     if arithmetic is not None:
         raise UsageError(f"only torch takes an arithmetic: leave it out with the {chosen} backend")
-    if chosen == "native":
-        from vaecodec.backends.native_backend import NativeBackend
+    from vaecodec.backends.native_backend import NativeBackend
 
-        return NativeBackend(weights.data, weights.analysis, threads=threads)
-    from vaecodec.backends.onnx_backend import OnnxBackend
-
-    return OnnxBackend(weights.data, threads=threads)
+    return NativeBackend(weights.data, weights.analysis, threads=threads)

@@ -22,15 +22,15 @@ from vaecodec.errors import UsageError
 from vaecodec.exact.integers import IntArray, LinearData
 from vaecodec.exact.kernels import Kernels, Layer, available_threads, find_kernels
 from vaecodec.models.decoder_data import (
-    DEEP_SHIFT,
     FEATURE_SHIFT,
     HYPER_LIMIT,
+    SHIFT_16_BIT,
     ExactData,
     QualityTables,
     check_data,
-    no_deep_samples,
+    no_16_bit_samples,
     synthesis_halo,
-    with_deep_samples,
+    with_16_bit_samples,
 )
 from vaecodec.models.encoder_data import (
     Analysed,
@@ -137,7 +137,7 @@ class NativeSynthesis:
     @cached_property
     def patches_16_bit(self) -> Layer | None:
         """The last layer with the bits that samples of 16 bits need; None if it has not got them."""
-        layer = with_deep_samples(self.layers.linear_data("g_s.patches"))
+        layer = with_16_bit_samples(self.layers.linear_data("g_s.patches"))
         if layer is None or int(np.abs(layer.bias).max()) >= 1 << 31:
             return None
         bias, shift = layer.bias.astype(np.int32), layer.shift.astype(np.int32)
@@ -155,12 +155,12 @@ class NativeSynthesis:
             UnsupportedPictureError: this model's last layer has too few fractional bits.
         """
         if self.patches_16_bit is None:
-            raise no_deep_samples()
+            raise no_16_bit_samples()
         x = self._samples(self.patches_16_bit, self._features(y16, quality16), np.int32)
-        np.clip(x + (128 << DEEP_SHIFT), 0, 255 << DEEP_SHIFT, out=x)
+        np.clip(x + (128 << SHIFT_16_BIT), 0, 255 << SHIFT_16_BIT, out=x)
         x *= 257
-        x += 1 << (DEEP_SHIFT - 1)
-        x >>= DEEP_SHIFT
+        x += 1 << (SHIFT_16_BIT - 1)
+        x >>= SHIFT_16_BIT
         return x
 
     def _samples(self, layer: Layer, f: Grid, dtype: type[np.uint8 | np.int32]) -> IntArray:
@@ -214,6 +214,11 @@ class NativeBackend:
         self.data, self.encoder_data = data, analysis
         self.kernels, self.threads = kernels or find_kernels(), threads or available_threads()
         self.layers = Layers(data.layers, self.kernels, self.threads)
+
+    @property
+    def largest_effort(self) -> int:
+        """Up to which effort it encodes, in integers; −1 where the weights have their encoder in floats only."""
+        return -1 if self.encoder_data is None else LARGEST_EXACT_EFFORT
 
     @cached_property
     def prior(self) -> NativePrior:

@@ -53,6 +53,7 @@ class TorchBackend:
     """
 
     name = "torch"
+    largest_effort = len(EFFORTS) - 1
 
     @_alone
     def __init__(

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 
 from vaecodec.bitstream.features import (
     ALPHA_16_BIT,
+    JPEG_XL_ALPHA,
     JPEG_XL_TILES,
     LOSSLESS_TILES_16_BIT,
     NO_MODEL,
@@ -67,11 +68,11 @@ from vaecodec.errors import (
 )
 
 __all__ = [
-    "ALPHA_CONSTANT", "ALPHA_PNG", "ALPHA_PNG_16_BIT", "ALPHA_WEBP", "DEFAULT_LIMITS", "EXTENSION",
-    "KIND_LOSSLESS_ARRAY", "KIND_LOSSY_ARRAY", "KIND_PICTURE", "MAGIC", "MAX_QUALITY16", "MAX_TILE_EXPONENT",
-    "MIN_TILE_EXPONENT", "MODEL_ID_BYTES", "TILE_JPEG_XL", "TILE_LATENTS", "TILE_PNG", "TILE_WEBP", "VERSION",
-    "WITHOUT_MODEL", "Container", "Front", "Header", "Limits", "Tile", "is_vaecodec_file", "read_container",
-    "read_front", "read_header", "tile_count", "write_container",
+    "ALPHA_CONSTANT", "ALPHA_JPEG_XL", "ALPHA_PNG", "ALPHA_PNG_16_BIT", "ALPHA_WEBP", "DEFAULT_LIMITS",
+    "EXTENSION", "KIND_LOSSLESS_ARRAY", "KIND_LOSSY_ARRAY", "KIND_PICTURE", "MAGIC", "MAX_QUALITY16",
+    "MAX_TILE_EXPONENT", "MIN_TILE_EXPONENT", "MODEL_ID_BYTES", "TILE_JPEG_XL", "TILE_LATENTS", "TILE_PNG",
+    "TILE_WEBP", "VERSION", "WITHOUT_MODEL", "Container", "Front", "Header", "Limits", "Tile",
+    "is_vaecodec_file", "read_container", "read_front", "read_header", "tile_count", "write_container",
 ]  # fmt: skip
 
 MAGIC: Final = b"\x89VAEC"
@@ -96,6 +97,7 @@ ALPHA_PNG: Final = 1
 ALPHA_WEBP: Final = 2
 ALPHA_CONSTANT: Final = 3
 ALPHA_PNG_16_BIT: Final = 4
+ALPHA_JPEG_XL: Final = 5
 
 # A section may declare 32 GiB: so much is asked for at a time.
 _READ_BYTES: Final = 1 << 16
@@ -126,7 +128,7 @@ class Container:
         icc: colour profile, inflated.
         exif: EXIF block from the TIFF header on, inflated.
         xmp: XMP packet, inflated.
-        alpha: (``ALPHA_PNG`` | ``ALPHA_WEBP`` | ``ALPHA_CONSTANT`` | ``ALPHA_PNG_16_BIT``, bytes); a constant is one byte.
+        alpha: (``ALPHA_PNG`` | ``ALPHA_WEBP`` | ``ALPHA_CONSTANT`` | ``ALPHA_PNG_16_BIT`` | ``ALPHA_JPEG_XL``, bytes); a constant is one byte.
         check: CRC-32 of the decoded samples.
         array: what arrays need to know about themselves; None for pictures.
         density: pixels per unit.
@@ -152,7 +154,8 @@ class Container:
             JPEG_XL_TILES: TILE_JPEG_XL in modes,
             LOSSLESS_TILES_16_BIT: is_16_bit and bool(modes - {TILE_LATENTS}),
         }
-        found |= {ALPHA_16_BIT: self.alpha is not None and self.alpha[0] == ALPHA_PNG_16_BIT}
+        alpha_mode = None if self.alpha is None else self.alpha[0]
+        found |= {ALPHA_16_BIT: alpha_mode == ALPHA_PNG_16_BIT, JPEG_XL_ALPHA: alpha_mode == ALPHA_JPEG_XL}
         found |= {NO_MODEL: self.header.kind == KIND_PICTURE and self.header.model_id == WITHOUT_MODEL}
         return frozenset(feature for feature, needed in found.items() if needed)
 
@@ -464,7 +467,7 @@ def _check_consistency(
     mode, content = alpha
     if header.kind != KIND_PICTURE:
         raise wrong("arrays have no ALPHA section")
-    if mode not in (ALPHA_PNG, ALPHA_WEBP, ALPHA_CONSTANT, ALPHA_PNG_16_BIT):
+    if mode not in (ALPHA_PNG, ALPHA_WEBP, ALPHA_CONSTANT, ALPHA_PNG_16_BIT, ALPHA_JPEG_XL):
         raise wrong(f"the ALPHA section has the unknown mode {mode}")
     if mode == ALPHA_PNG_16_BIT and header.bit_depth == 8:
         raise wrong("the ALPHA section has 16 bits, the samples 8")

@@ -8,9 +8,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -21,6 +19,7 @@ import click
 
 from vaecodec.cli.failures import exit_code, say, shown
 from vaecodec.cli.help import write_examples, write_sections
+from vaecodec.cli.signals import INTERRUPTED, as_exceptions
 from vaecodec.errors import MissingExtraError, VaecodecError
 from vaecodec.version import __version__
 
@@ -29,7 +28,7 @@ _SECTIONS = {
     "Pictures": ("compress", "decompress", "info"),
     "Comparison": ("demo", "evaluate"),
     "Desktop": ("desktop", "thumbnail"),
-    "Models": ("models", "train", "sample", "latents", "export-onnx"),
+    "Models": ("models", "train", "sample", "latents"),
 }
 COMMANDS = tuple(name for names in _SECTIONS.values() for name in names)
 
@@ -51,10 +50,6 @@ _EXIT_CODES = (
 _COMPLETION = (
     'eval "$(_VAECODEC_COMPLETE=bash_source vaecodec)" in ~/.bashrc; zsh_source and fish_source for those shells.'
 )
-
-# As shells have it: 128 and the number of the signal.
-_INTERRUPTED = 130
-_TERMINATED = 143
 
 
 class _Commands(click.Group):
@@ -124,10 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, as ``_EXIT_CODES`` lists them.
     """
-    _turn_termination_into_exit()
     # What it has to say about a damaged file is said in our one line.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), as_exceptions():
         if not sys.warnoptions:
             # Warnings of libraries are for programmers; what a user has to know is an error or a line of our own.
             warnings.simplefilter("ignore")
@@ -151,7 +145,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("interrupted")
-        return _INTERRUPTED
+        return INTERRUPTED
     except (VaecodecError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             return 1
@@ -165,9 +159,3 @@ def _run(arguments: Sequence[str] | None) -> int:
         say("this needs torch: pip install 'vaecodec[torch]'")
         return MissingExtraError.exit_code
     return result if isinstance(result, int) else 0
-
-
-def _turn_termination_into_exit() -> None:
-    """Makes SIGTERM unwind the stack, so that temporary files are removed."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))

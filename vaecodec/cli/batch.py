@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from vaecodec.cli.failures import SOME_FAILED, say
-from vaecodec.cli.files import PIPE, plan_outputs
+from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about, say
+from vaecodec.cli.files import PIPE, is_missing, plan_outputs
 from vaecodec.cli.folders import FolderPlan, is_finished, plan_folders
 from vaecodec.cli.jobs import Job, Outcome, Task, exit_with, run_all
 from vaecodec.cli.progress import Progress
+from vaecodec.errors import PictureNotFoundError
 
 
 def run(
@@ -50,6 +51,8 @@ def run(
         plan = plan_folders(inputs, output, extensions, name_for, force=force)
         _run_folders(plan, job, verb, workers=workers, quiet=quiet, summary=summary and not quiet)
         return
+    if len(inputs) == 1 and is_missing(inputs[0]):
+        raise PictureNotFoundError(message_about(inputs[0], PictureNotFoundError(f"{inputs[0]}: no such file")))
     targets = {} if name_for is None else plan_outputs(inputs, output, name_for, force=force)
     tasks = [Task(source, targets.get(source, "")) for source in inputs]
     if any(PIPE in task for task in tasks):
@@ -59,11 +62,9 @@ def run(
 
 
 def _run_folders(plan: FolderPlan, job: Job, verb: str, *, workers: int, quiet: bool, summary: bool) -> None:
-    for task in plan.tasks:
-        if task.target:
-            Path(task.target).parent.mkdir(parents=True, exist_ok=True)
-    progress = Progress(len(plan.tasks), quiet=quiet)
-    outcomes = run_all(plan.tasks, job, workers=workers, progress=progress, failures_last=True) if plan.tasks else []
+    tasks = _with_folders(plan)
+    progress = Progress(len(tasks), quiet=quiet)
+    outcomes = run_all(tasks, job, workers=workers, progress=progress, failures_last=True) if tasks else []
     # Another run into the same folder may have been faster.
     elsewhere = [outcome for outcome in outcomes if outcome.exists and is_finished(*map(Path, outcome.task))]
     plan.finished += len(elsewhere)
@@ -74,6 +75,22 @@ def _run_folders(plan: FolderPlan, job: Job, verb: str, *, workers: int, quiet: 
         say(outcome.failure)
     if failed:
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _with_folders(plan: FolderPlan) -> list[Task]:
+    """Makes the folders that outputs go into; tasks whose folder cannot be made are failures of the plan, and not returned."""
+    tasks = []
+    for task in plan.tasks:
+        try:
+            if task.target:
+                Path(task.target).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            plan.failures.append(
+                Outcome(task, failure=message_about(task.source, error, task.target), code=exit_code(error))
+            )
+        else:
+            tasks.append(task)
+    return tasks
 
 
 def _summary(plan: FolderPlan, outcomes: Sequence[Outcome], failed: Sequence[Outcome], verb: str) -> str:

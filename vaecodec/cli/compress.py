@@ -252,8 +252,10 @@ class CompressJob:
         """Loads the model."""
         from vaecodec.api import Codec
         from vaecodec.cli.files import lift_pillow_limit
+        from vaecodec.cli.libtiff import silence_libtiff
 
         lift_pillow_limit(self.options.limit)
+        silence_libtiff()
         self.codec = Codec(self.access.model, device=self.access.device, threads=threads)
 
     def __call__(self, task: Task) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,6 +26,8 @@ from vaecodec.errors import (
 )
 
 SOME_FAILED = 1
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Errors about what is in an input. The library may have seen only its bytes, and then cannot name it.
 _ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError, TargetError)
@@ -49,7 +52,12 @@ _OPTIONS: tuple[tuple[type[VaecodecError], str], ...] = (
 
 def say(message: object) -> None:
     """Prints one line on standard error."""
-    click.echo(f"vaecodec: {_line(message)}", err=True)
+    click.echo(f"vaecodec: {printable(_line(message))}", err=True)
+
+
+def printable(text: str) -> str:
+    """The text with its control characters as escapes: names of files may hold line breaks and what terminals obey."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def exit_code(error: BaseException) -> int:
@@ -85,6 +93,10 @@ def for_each(inputs: Sequence[str], job: Callable[[str], None], *, progress: Pro
 def message_about(source: str, error: BaseException, target: str = "") -> str:
     """Returns one line about an error that names the input where the error does not, and says what helps."""
     named, source, target = _text_of(source), shown(source), shown(target)
+    where = source if not target else f"{source} -> {target}" if target != "-" else f"{source} -> standard output"
+    if isinstance(error, PictureNotFoundError) and target and str(error).startswith(f"{source}: "):
+        # What is not there any more is said as what cannot be written is.
+        return f"{where}{_text_of(error).removeprefix(source)}"
     if isinstance(error, VaecodecError):
         text = _text_of(error)
         if source != named and source not in text:
@@ -92,7 +104,6 @@ def message_about(source: str, error: BaseException, target: str = "") -> str:
         if isinstance(error, _ABOUT_THE_INPUT) and named not in text:
             text = f"{source}: {text.removeprefix('the data: ')}"
         return f"{text}{_advice(error, named)}"
-    where = source if not target else f"{source} -> {target}" if target != "-" else f"{source} -> standard output"
     if isinstance(error, OSError) and error.strerror:
         return f"{where}: {error.strerror.lower()}{_WHAT_HELPS.get(error.errno or 0, '')}"
     if isinstance(error, (OSError, MemoryError)):

@@ -115,13 +115,18 @@ def read_input(source: str) -> bytes:
         raise UsageError(f"{source!r}: not a path: {error}") from error
 
 
+def is_missing(source: str) -> bool:
+    """Whether there is nothing of this name; what cannot be a name is another error."""
+    return source != PIPE and "\0" not in source and not os.path.lexists(source)
+
+
 def check_source(source: str) -> None:
     """Says early, and before anything about the output, that there is no input.
 
     Raises:
         PictureNotFoundError: there is no such file.
     """
-    if source != PIPE and "\0" not in source and not os.path.lexists(source):
+    if is_missing(source):
         raise PictureNotFoundError(f"{source}: no such file")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vaecodec.cli.failures import message_about
-from vaecodec.cli.files import PIPE
+from vaecodec.cli.files import PIPE, is_stream
 from vaecodec.cli.jobs import Outcome, Task
 from vaecodec.errors import PictureNotFoundError, UsageError
 
@@ -99,7 +99,8 @@ def _files(root: Path, extensions: Collection[str], output: Path | None, plan: F
             if not name.startswith(".") and not (output is not None and output.exists() and (here / name).samefile(output))
         )  # fmt: skip
         for name in sorted(names):
-            if name.startswith(".") or Path(name).suffix.lower() not in extensions:
+            # A pipe or device that lies in a folder would be waited for; one that is named by itself is read.
+            if name.startswith(".") or Path(name).suffix.lower() not in extensions or is_stream(str(here / name)):
                 plan.others += 1
             else:
                 files.append(here / name)

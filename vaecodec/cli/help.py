@@ -46,7 +46,7 @@ class Command(click.Command):
     Args:
         sections: for every title the names of its parameters, in order; those that no section names come last.
         examples: lines of a shell.
-        example_mark: what tests/test_docs.py has to know, such as ``needs onnx`` or ``not run: WHY``; empty where they simply run.
+        example_mark: what tests/test_docs.py has to know, such as ``needs ray`` or ``not run: WHY``; empty where they simply run.
     """
 
     def __init__(

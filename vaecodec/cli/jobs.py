@@ -14,9 +14,10 @@ from contextlib import nullcontext
 
 import click
 
-from vaecodec.cli.failures import SOME_FAILED, say
+from vaecodec.cli.failures import SOME_FAILED, printable, say
 from vaecodec.cli.outcomes import Job, Line, Outcome, Task, Trace, run_job
 from vaecodec.cli.progress import Progress
+from vaecodec.cli.signals import held, let_through
 from vaecodec.cli.workers import Pool
 
 __all__ = ["Job", "Line", "Outcome", "Task", "exit_with", "run_all", "run_job"]
@@ -51,24 +52,27 @@ def run_all(
         outcomes.append(outcome)
         progress.clear()
         for line in outcome.lines:
-            click.echo(line.text, err=line.to_stderr)
+            click.echo(printable(line.text), err=line.to_stderr)
         if outcome.failure is not None and not failures_last:
             say(outcome.failure)
 
-    try:
-        # Workers are processes: what they announce is not heard here, and no thread must run while they are made.
-        with nullcontext() if isinstance(work, Pool) else progress.ticking():
+    # Workers are processes: what they announce is not heard here, and no thread must run while they are made.
+    with held(), nullcontext() if isinstance(work, Pool) else progress.ticking():
+        try:
             for outcome in work.outcomes():
                 heard(outcome)
                 if len(outcomes) < len(tasks):
                     progress.show(len(outcomes), outcome.task.source)
-    except BaseException:
-        for outcome in work.stop():
-            heard(outcome)
-        if len(tasks) > 1:
-            done = sum(not outcome.code for outcome in outcomes)
-            say(f"stopped: {done} done, {len(tasks) - done} not")
-        raise
+        except BaseException:
+            for outcome in work.stop():
+                heard(outcome)
+            if len(tasks) > 1:
+                done = sum(not outcome.code for outcome in outcomes)
+                say(f"stopped: {done} done, {len(tasks) - done} not")
+            for outcome in outcomes if failures_last else ():
+                if outcome.failure is not None and not outcome.exists:
+                    say(outcome.failure)
+            raise
     return outcomes
 
 
@@ -89,10 +93,11 @@ class _Here:
     def outcomes(self) -> Generator[Outcome, None, None]:
         for task in self._tasks:
             self._trace = Trace(task)
-            outcome = run_job(self._job, task)
+            with let_through():
+                outcome = run_job(self._job, task)
             self._trace = None
             yield outcome
 
     def stop(self) -> list[Outcome]:
-        written = None if self._trace is None else self._trace.outcome_if_written()
+        written = None if self._trace is None else self._trace.outcome_if_written(self._job)
         return [] if written is None else [written]

@@ -49,10 +49,10 @@ device = option(
 )
 backend = option(
     "--backend",
-    type=click.Choice(["auto", "native", "torch", "onnx"]),
+    type=click.Choice(["auto", "native", "torch"]),
     default="auto",
     metavar="NAME",
-    help="native, torch, onnx or auto; the output is identical. auto is native, or torch with --device cuda.",
+    help="native, torch or auto; the output is identical. auto is native, or torch with --device cuda.",
 )
 model = path_option("--model", metavar="NAME|FILE", show_default="eye", help="An installed model, or a weights file.")
 models = path_option(

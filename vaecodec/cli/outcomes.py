@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -44,7 +45,15 @@ class Outcome:
 
 
 class Job(Protocol):
-    """What is done for every task. It is pickled before it is prepared."""
+    """What is done for every task. It is pickled before it is prepared.
+
+    Attributes:
+        as_json: its lines are objects of JSON.
+        quiet: no other lines than those.
+    """
+
+    as_json: bool
+    quiet: bool
 
     def prepare(self, threads: int | None = None) -> None:
         """Loads what all tasks need, once in each process, to compute with so many threads."""
@@ -78,14 +87,18 @@ class Trace:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_before", _identity(self.task.target))
 
-    def outcome_if_written(self) -> Outcome | None:
-        """The outcome of a task that nobody reported; None where its output was not written."""
+    def outcome_if_written(self, job: Job) -> Outcome | None:
+        """The outcome of a task that nobody reported, in the form of the job's lines; None where its output was not written."""
         now = _identity(self.task.target)
         if now is None or now == self._before:
             return None
-        return Outcome(
-            self.task, (Line(f"{shown(self.task.source)} -> {shown(self.task.target)}: written", to_stderr=False),)
+        source, target = self.task
+        line = (
+            json.dumps({"input": source, "output": target})
+            if job.as_json
+            else f"{shown(source)} -> {shown(target)}: written"
         )
+        return Outcome(self.task, () if job.quiet and not job.as_json else (Line(line, to_stderr=False),))
 
 
 def _identity(path: str) -> tuple[int, ...] | None:

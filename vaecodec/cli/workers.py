@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -24,6 +22,7 @@ from typing import Any
 
 from vaecodec.cli.failures import SOME_FAILED
 from vaecodec.cli.outcomes import Job, Outcome, Task, Trace, run_job
+from vaecodec.cli.signals import as_worker, kept_from_children, let_through
 
 # What a worker has to unwind its stack and remove a temporary file in; then it is killed, whatever library it is in.
 _GRACE_S = 0.2
@@ -63,7 +62,9 @@ class Pool:
             if not self._workers:
                 yield from self._given_up()
                 return
-            for pipe in wait([worker.pipe for worker in self._workers]):
+            with let_through():
+                heard = wait([worker.pipe for worker in self._workers])
+            for pipe in heard:
                 worker = next(worker for worker in self._workers if worker.pipe is pipe)
                 yield from self._heard(worker)
         self.stop()
@@ -88,7 +89,7 @@ class Pool:
                 if isinstance(message, Outcome):
                     late.append(message)
                     worker.trace = None
-            if worker.trace is not None and (outcome := worker.trace.outcome_if_written()) is not None:
+            if worker.trace is not None and (outcome := worker.trace.outcome_if_written(self._job)) is not None:
                 late.append(outcome)
             worker.pipe.close()
         self._workers = []
@@ -97,7 +98,8 @@ class Pool:
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, self._job, self._threads), daemon=True)
-        process.start()
+        with kept_from_children():
+            process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))
 
@@ -127,7 +129,7 @@ class Pool:
         self._false_starts += not worker.ready
         if worker.trace is not None:
             task = worker.trace.task
-            yield worker.trace.outcome_if_written() or Outcome(
+            yield worker.trace.outcome_if_written(self._job) or Outcome(
                 task, failure=f"{task.source}: not done, its worker process died: too little memory?", code=SOME_FAILED
             )
         if self._waiting and self._false_starts < _MOST_FALSE_STARTS:
@@ -142,9 +144,7 @@ class Pool:
 
 def _work(pipe: Connection, job: Job, threads: int) -> None:
     """A worker: it leaves interrupts to its parent, and does not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Unwinds the stack, so that temporary files are removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    as_worker()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()

@@ -56,7 +56,7 @@ class Codec:
         Args:
             model: name of installed weights, or path of a weights file.
             device: ``auto``, ``cpu`` or ``cuda``.
-            backend: ``auto`` (native, or torch where the device is ``cuda``), ``native``, ``torch``, or ``onnx``, which only decodes.
+            backend: ``auto`` (native, or torch where the device is ``cuda``), ``native`` or ``torch``.
             threads: to compute with; None leaves the number to the backend.
             arithmetic: what carries the integers of the decoder in torch; None picks the fastest that passes the self-test.
 
@@ -89,7 +89,7 @@ class Codec:
         """The model in torch, encoder included.
 
         Raises:
-            MissingExtraError: this codec decodes with onnxruntime.
+            MissingExtraError: torch is not installed.
         """
         return self.model.torch
 

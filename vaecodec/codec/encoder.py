@@ -2,10 +2,11 @@
 
 ::
 
-    samples ─► bands of rows, each with a halo ─► rows of tiles ─► latents, or without loss ─► container
+    samples ─► bands of rows, each with a halo ─► rows of tiles ─► latents, or stored by a library ─► container
 
 A picture in memory is one band, for every quality that is tried; one that is larger than memory comes in a band for each row of tiles.
-Latents are computed with a halo of real neighbours as wide as the networks see.
+Latents are computed with a halo of real neighbours as wide as the networks see. What is chosen costs least: bits, and what the distortion
+is worth in bits at the quality that is asked for.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from vaecodec.codec.options import EncodeOptions
 from vaecodec.codec.rate_control import one_target, search
 from vaecodec.codec.rectangle import Grid, Rectangle
 from vaecodec.codec.sections import sections_of
-from vaecodec.codec.stored import StoredParts, smallest_tile, stored_alpha, stored_if_screen
+from vaecodec.codec.stored import StoredParts, exact_if_screen, smallest_tile, stored_alpha
 from vaecodec.errors import UsageError
 from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.settings import STRIDE
@@ -50,7 +51,7 @@ _AT_ONCE_BYTES = 512
 _MUCH = 0.25
 """So much screen content makes a look at two tiles worth while."""
 _CLEARLY = 1.2
-"""Two tiles stand for all if they are smaller without loss by this factor."""
+"""Two tiles stand for all if they cost less without loss by this factor."""
 _LOSSLESS_TILE_EXPONENT = 11
 """Pictures without loss that are larger than readers take in one tile are cut into these."""
 _LOSSLESS_EFFORT = {0: 4, 1: 7}
@@ -108,6 +109,13 @@ class Band(NamedTuple):
     stored: Callable[[int, Rectangle], Tile | None]
 
 
+class Chosen(NamedTuple):
+    """A tile of a file, and its cost: bits, and what its distortion is worth in bits."""
+
+    coded: CodedTile
+    cost: float
+
+
 @dataclass(frozen=True)
 class Source:
     """What of a picture does not depend on quality.
@@ -128,13 +136,14 @@ class Source:
 
 
 class CodedPicture:
-    """The tiles of a picture at one quality, and the latents that a decoder will have."""
+    """The tiles of a picture at one quality, the latents that a decoder will have, and the cost: bits, and what distortion is worth in bits."""
 
     def __init__(
         self, model: LoadedModel, header: Header, tiles: tuple[Tile, ...], y16: npt.NDArray[np.int32], bits: float,
-        watch: Stopwatch,
+        cost: float, watch: Stopwatch,
     ) -> None:  # fmt: skip
         self.header, self.tiles, self.y16, self.bits = header, tiles, y16, bits
+        self.cost = cost + 8.0 * _TILE_ENTRY_BYTES * len(tiles)
         self._model, self._watch = model, watch
 
     @property
@@ -185,10 +194,20 @@ class Encoder:
         rows = PictureRows(
             width, height, picture.channels, picture.bit_depth, [picture.samples], **vars(picture.metadata)
         )  # fmt: skip
-        alpha = None if picture.alpha is None else stored_alpha(picture.alpha)
+        with self._watch.time("lossless"):
+            alpha = (
+                None
+                if picture.alpha is None
+                else stored_alpha(picture.alpha, bit_depth=picture.bit_depth, effort=self._lossless_effort)
+            )
         made = self._rows_lossless(rows, alpha)
         samples = picture.samples
         return Encoded(made.data, made.quality, made.estimated_bits, made.seconds, 1, samples, lambda: samples)
+
+    @property
+    def _lossless_effort(self) -> int:
+        """Of JPEG XL."""
+        return _LOSSLESS_EFFORT.get(self._options.effort, 9)
 
     def _rows_lossless(self, rows: PictureRows, alpha: tuple[int, bytes] | None = None) -> EncodedFile:
         pixels = rows.width * rows.height
@@ -205,8 +224,9 @@ class Encoder:
             if self._options.check:
                 checksum = checksum_of(samples, checksum)
             with self._watch.time("lossless"):
-                effort = _LOSSLESS_EFFORT.get(self._options.effort, 9)
-                tiles += [smallest_tile(samples[grid.tiles[i].within(band)], effort) for i in grid.row(row)]
+                tiles += [
+                    smallest_tile(samples[grid.tiles[i].within(band)], self._lossless_effort) for i in grid.row(row)
+                ]
         with self._watch.time("container"):
             check = checksum if self._options.check else None
             container = Container(header, tuple(tiles), alpha=alpha, check=check, **sections_of(rows.metadata))
@@ -232,7 +252,7 @@ class Encoder:
             quality16_from_percent(options.quality_for(self._model.weights.tune)), options.tiling.exponent_for(rows.width, rows.height),
         )  # fmt: skip
         tiles, bits = [], 0.0
-        for coded in self._tiles(header, self._bands(rows)):
+        for coded, _ in self._tiles(header, self._bands(rows)):
             tiles.append(coded.tile)
             bits += coded.bits
         container = Container(header, tuple(tiles), **sections_of(rows.metadata))
@@ -275,14 +295,13 @@ class Encoder:
         return kept[quality16] if quality16 in kept else self._at_quality(source, quality16)
 
     def _at_quality(self, source: Source, quality16: int) -> CodedPicture:
-        """The smallest of: latents in the usual tiles; small tiles, each in latents or without loss; one without loss.
+        """What costs least: latents in the usual tiles; small tiles, each in latents or without loss; one tile without loss or in few colours.
 
         Where much of the picture looks like screen content, a look at two of its tiles decides whether latents are tried at all.
         """
         self._tried += 1
         height, width, parts = *source.samples.shape[:2], source.parts
-        with self._watch.time("lossless"):
-            whole = self._as_one(source, quality16)
+        whole = self._as_one(source, quality16)
         if whole is not None and whole.size <= _AT_ONCE_BYTES:
             return whole
         tiling = self._options.tiling
@@ -292,42 +311,50 @@ class Encoder:
             ways = [] if small == 0 and parts.share == 1 else [self._in_tiles(source, quality16, small, sure=True)]
         else:
             ways = [self._in_tiles(source, quality16, usual)]
-            # Screen content takes more than its share of the latents' bytes; if it takes less without loss, a second pass pays.
-            if small != usual and parts.screen and self._stored_bytes(source) < 2 * parts.share * ways[0].size:
+            # Screen content takes more than its share of what latents cost; if it costs less stored, a second pass pays.
+            if small != usual and parts.screen and self._stored_cost(source) < 2 * parts.share * ways[0].cost:
                 ways.append(self._in_tiles(source, quality16, small))
-        return min([*ways, whole] if whole is not None else ways, key=lambda coded: coded.size)
+        if whole is None:
+            return min(ways, key=lambda coded: coded.cost)
+        return min([*ways, whole], key=lambda coded: self._measured_cost(source, coded))
 
-    def _stored_bytes(self, source: Source) -> int:
+    def _measured_cost(self, source: Source, coded: CodedPicture) -> float:
+        """The same as its cost, but for the distortion of latents, which lettering may have much more of than photographs."""
+        distortion = self._model.price_at(coded.header.quality16).worth(source.samples, coded.samples)
+        return 8.0 * coded.size + distortion
+
+    def _stored_cost(self, source: Source) -> float:
         with self._watch.time("lossless"):
-            return sum(len(tile.payload) for tile in source.parts.tiles.values())
+            return sum(_bits(tile) for tile in source.parts.tiles.values())
 
     def _as_one(self, source: Source, quality16: int) -> CodedPicture | None:
-        """The picture as one tile without loss, where that may be worth it."""
-        tile = source.parts.whole
-        if tile is None:
+        """The picture as one stored tile, where that may be worth it."""
+        screen = source.parts.whole
+        if screen is None:
             return None
+        with self._watch.time("lossless"):
+            tile, cost = screen.at(self._model.price_at(quality16))
         header = self._header(source, quality16, 0)
         cells = Grid.of(header).frame.cells()
         y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int32)
-        return CodedPicture(self._model, header, (tile,), y16, 8.0 * len(tile.payload), self._watch)
+        return CodedPicture(self._model, header, (tile,), y16, 8.0 * len(tile.payload), cost, self._watch)
 
     def _stored_wins(self, source: Source, quality16: int) -> bool:
-        """Whether screen tiles are clearly smaller without loss: two of them are tried, of middling and of high size."""
+        """Whether screen tiles cost clearly less without loss: two of them are tried, of middling and of high size."""
         with self._watch.time("lossless"):
-            stored = source.parts.tiles
+            bits = {number: _bits(tile) for number, tile in source.parts.tiles.items()}
         height, width = source.samples.shape[:2]
         grid = Grid(width, height, self._options.tiling.screen_exponent).tiles
-        by_size = sorted(stored, key=lambda number: len(stored[number].payload))
+        by_size = sorted(bits, key=lambda number: bits[number])
         sample = {by_size[len(by_size) // 2], by_size[9 * len(by_size) // 10]}
-        latents = sum(
-            len(
-                self._model.encode_tile(
-                    source.x, grid[i].cells(), quality16, self._options.effort, self._watch
-                ).tile.payload
-            )
-            for i in sample
-        )
-        return sum(len(stored[i].payload) for i in sample) * _CLEARLY < latents
+        latents = sum(self._latents(source.x, grid[i], quality16).cost for i in sample)
+        return sum(bits[i] for i in sample) * _CLEARLY < latents
+
+    def _latents(self, x: Samples, lies: Rectangle, quality16: int) -> Chosen:
+        """A tile in latents, by where it lies in x."""
+        coded = self._model.encode_tile(x, lies.cells(), quality16, self._options.effort, self._watch)
+        worth = self._model.price_at(quality16).of_latents * lies.width * lies.height
+        return Chosen(coded, _bits(coded.tile) + worth)
 
     def _header(self, source: Source, quality16: int, exponent: int) -> Header:
         height, width, channels = source.samples.shape
@@ -335,25 +362,23 @@ class Encoder:
         return Header(KIND_PICTURE, self._model.id, width, height, channels, depth, quality16, exponent)
 
     def _in_tiles(self, source: Source, quality16: int, exponent: int, *, sure: bool = False) -> CodedPicture:
-        """In tiles of a size, those of screen content without loss where that is smaller, or, if ``sure``, untried."""
+        """In tiles of a size, those of screen content without loss where that costs less, or, if ``sure``, untried."""
         header = self._header(source, quality16, exponent)
         grid, parts = Grid.of(header), source.parts
-        with self._watch.time("lossless"):
-            stored = parts.tiles if len(grid.tiles) == parts.count else {}
+        stored = parts.tiles if len(grid.tiles) == parts.count else {}
         cells = grid.frame.cells()
         y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int32)
-        tiles, bits = [], 0.0
+        tiles, bits, total = [], 0.0, 0.0
         whole = Band(source.x, 0, lambda number, _: stored.get(number))
-        for r, coded in zip(grid.tiles, self._tiles(header, lambda _: whole, sure=sure), strict=True):
+        for r, (coded, cost) in zip(grid.tiles, self._tiles(header, lambda _: whole, sure=sure), strict=True):
             if coded.y16 is not None:
                 y16[r.cells().within(cells)] = coded.y16
             tiles.append(coded.tile)
             bits += coded.bits
-        return CodedPicture(self._model, header, tuple(tiles), y16, bits, self._watch)
+            total += cost
+        return CodedPicture(self._model, header, tuple(tiles), y16, bits, total, self._watch)
 
-    def _tiles(
-        self, header: Header, band_of: Callable[[Rectangle], Band], *, sure: bool = False
-    ) -> Iterator[CodedTile]:
+    def _tiles(self, header: Header, band_of: Callable[[Rectangle], Band], *, sure: bool = False) -> Iterator[Chosen]:
         """The tiles of a picture in raster order, a row at a time, each in latents or without loss."""
         grid = Grid.of(header)
         for row in grid.rows:
@@ -362,16 +387,12 @@ class Encoder:
                 announce(number, len(grid.tiles))
                 r = grid.tiles[number]
                 lies = r._replace(top=r.top - band.top)
-                stored = band.stored(number, lies)
-                if stored is not None and sure:
-                    yield CodedTile(stored, 8.0 * len(stored.payload), None)
-                    continue
-                coded = self._model.encode_tile(
-                    band.x, lies.cells(), header.quality16, self._options.effort, self._watch
-                )  # fmt: skip
-                if stored is not None and len(stored.payload) < len(coded.tile.payload):
-                    coded = CodedTile(stored, 8.0 * len(stored.payload), None)
-                yield coded
+                stored, ways = band.stored(number, lies), []
+                if stored is not None:
+                    ways.append(Chosen(CodedTile(stored, _bits(stored), None), _bits(stored)))
+                if not (ways and sure):
+                    ways.append(self._latents(band.x, lies, header.quality16))
+                yield min(ways, key=lambda way: way.cost)
 
     def _bands(self, rows: PictureRows) -> Callable[[Rectangle], Band]:
         """Bands of a picture that comes in blocks of rows: for a row of tiles its rows and a halo."""
@@ -386,11 +407,15 @@ class Encoder:
 
             def stored(_: int, lies: Rectangle) -> Tile | None:
                 with self._watch.time("lossless"):
-                    return stored_if_screen(samples[lies.within(frame)])
+                    return exact_if_screen(samples[lies.within(frame)])
 
             return Band(x, first, stored)
 
         return band_of
+
+
+def _bits(tile: Tile) -> float:
+    return 8.0 * len(tile.payload)
 
 
 def network_input(samples: Samples) -> Samples:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec.backends.backend import EncodingBackend, open_backend
+from vaecodec.backends.backend import Backend, choose_backend, open_backend
 from vaecodec.bitstream.coder import SymbolDecoder, SymbolEncoder, SymbolModels
 from vaecodec.bitstream.container import TILE_LATENTS, Tile
 from vaecodec.bitstream.tables import FrozenTables
@@ -20,6 +21,8 @@ from vaecodec.codec.rectangle import Rectangle
 from vaecodec.errors import MissingExtraError
 from vaecodec.models.coding import TileLatents, decode_tile, encode_tile
 from vaecodec.models.cost import count_macs
+from vaecodec.models.decoder_data import unit_quality
+from vaecodec.models.distortion import Price
 from vaecodec.models.encoder_data import analysis_halo
 from vaecodec.models.settings import LARGEST_EXACT_EFFORT, STRIDE
 from vaecodec.models.weights import load_weights
@@ -75,6 +78,12 @@ class LoadedModel:
         """Sizes of the model."""
         return self.weights.settings.to_dict()
 
+    def price_at(self, quality16: int) -> Price:
+        """What distortion costs at quality 16·q."""
+        logs = np.asarray(self.weights.encoder["log_lambda"], np.float64).reshape(-1)
+        log_lam = np.interp(unit_quality(quality16), np.linspace(0, 1, len(logs)), logs)
+        return Price(self.weights.distortion, math.exp(log_lam))
+
     @property
     def latents(self) -> int:
         """M: latent channels."""
@@ -85,29 +94,28 @@ class LoadedModel:
         """The model in torch, encoder included; loaded when it is first asked for.
 
         Raises:
-            MissingExtraError: this codec decodes with onnxruntime, or torch is not installed.
+            MissingExtraError: torch is not installed.
         """
-        if self.backend.name == "torch":
-            return cast("TorchBackend", self.backend)
-        if self.backend.name == "onnx":
-            raise MissingExtraError("the onnx backend only decodes: compress with the backend native or torch")
-        return cast("TorchBackend", open_backend(self.weights, backend="torch", device="cpu", threads=self._threads))
+        choose_backend("torch", "cpu")
+        from vaecodec.backends.torch_backend import TorchBackend
+
+        if isinstance(self.backend, TorchBackend):
+            return self.backend
+        return TorchBackend(self.weights, "cpu", threads=self._threads)
 
     @property
     def encoder_halo(self) -> int:
         """Pixels around a tile that its latents depend on, a multiple of 16."""
         return STRIDE * analysis_halo(self.weights.settings)
 
-    def _encoder(self, effort: int) -> EncodingBackend:
-        """What encodes with an effort: the backend, or torch beside the native one where that has no integers for it.
+    def _encoder(self, effort: int) -> Backend:
+        """What encodes with an effort: the backend, or torch beside it where it does not go as far.
 
         Raises:
             MissingExtraError: torch is needed and not installed.
         """
-        if self.backend.name != "native":
-            return self.torch
-        if effort <= LARGEST_EXACT_EFFORT and self.weights.analysis is not None:
-            return cast(EncodingBackend, self.backend)
+        if effort <= self.backend.largest_effort:
+            return self.backend
         if find_spec("torch") is None:
             what = f"effort {effort}" if effort > LARGEST_EXACT_EFFORT else f"compressing with the model {self.name}"
             raise MissingExtraError(f"{what} needs torch: pip install 'vaecodec[torch]'")

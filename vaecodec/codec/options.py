@@ -120,7 +120,7 @@ class Access:
     Attributes:
         models: weights files or names to look in before the installed ones; for encoding the first one is taken.
         device: ``auto``, ``cpu`` or ``cuda``.
-        backend: ``auto`` (native, or torch where the device is ``cuda``), ``native``, ``torch``, or ``onnx``, which only decodes.
+        backend: ``auto`` (native, or torch where the device is ``cuda``), ``native`` or ``torch``.
         threads: for each model that is loaded; None leaves them as they are.
         limits: what a file may declare.
     """

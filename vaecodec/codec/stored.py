@@ -1,14 +1,16 @@
-"""What a file keeps without loss, as PNG, WebP or JPEG XL files: alpha, tiles with text or flat graphics, and whole pictures."""
+"""What a file keeps as PNG, WebP or JPEG XL files: alpha and whole pictures without loss, tiles with text or flat graphics exactly or in fewer colours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from vaecodec.bitstream.container import (
     ALPHA_CONSTANT,
+    ALPHA_JPEG_XL,
     ALPHA_PNG,
     ALPHA_PNG_16_BIT,
     ALPHA_WEBP,
@@ -20,22 +22,44 @@ from vaecodec.bitstream.container import (
     Tile,
 )
 from vaecodec.codec.rectangle import Rectangle, tile_grid
+from vaecodec.models.distortion import Price
 from vaecodec.picture import LosslessPlanes, decode_lossless, encode_lossless, looks_like_screen_content
 from vaecodec.picture.lossless import Kind, encode_smallest
+from vaecodec.picture.palette import Palettes
 from vaecodec.picture.picture import Samples
 
-_ALPHA_KINDS: Mapping[int, Kind] = {ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_PNG_16_BIT: "PNG"}
-_ALPHA_MODES: Mapping[Kind, int] = {"PNG": ALPHA_PNG, "WEBP": ALPHA_WEBP}
+_ALPHA_KINDS: Mapping[int, Kind] = {
+    ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_PNG_16_BIT: "PNG", ALPHA_JPEG_XL: "JXL",
+}  # fmt: skip
+_ALPHA_MODES: Mapping[Kind, int] = {"PNG": ALPHA_PNG, "WEBP": ALPHA_WEBP, "JXL": ALPHA_JPEG_XL}
 _TILE_KINDS: Mapping[int, Kind] = {TILE_PNG: "PNG", TILE_WEBP: "WEBP", TILE_JPEG_XL: "JXL"}
 _TILE_MODES: Mapping[Kind, int] = {kind: mode for mode, kind in _TILE_KINDS.items()}
 
+_BITS_SAVED = 0.15
+"""Bits that a tile in few colours saves as a part of its exact ones, when its distortion grows by the factor e: pages and charts, from
+4 to 64 colours."""
+_LEAST_DISTORTION = 6.0
+"""Below it (a score of 82 or so) tiles are exact: they cost little more."""
+_COLOUR_ERROR = {False: (2.4, 1.74), True: (4.0, 1.0)}
+"""The error of colours that has a distortion D is about factor·D^power, for the eye; and where the squared error is all."""
+_COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
+"""Numbers of colours that are tried."""
 
-def stored_alpha(alpha: Samples) -> tuple[int, bytes]:
-    """uint8 or uint16 [H, W] -> mode and bytes of the ALPHA section."""
+
+def stored_alpha(alpha: Samples, *, bit_depth: int = 8, effort: int | None = None) -> tuple[int, bytes]:
+    """uint8 or uint16 [H, W] -> mode and bytes of the ALPHA section.
+
+    Args:
+        alpha: the plane.
+        bit_depth: of the samples beside it: JPEG XL has no other.
+        effort: of JPEG XL, for the smallest that the libraries here make; None: PNG or WebP, quickly.
+    """
     if alpha.dtype == np.uint8 and (alpha == alpha[0, 0]).all():
         return ALPHA_CONSTANT, bytes((int(alpha[0, 0]),))
-    planes = encode_lossless(alpha[:, :, np.newaxis])
-    if alpha.dtype != np.uint8:
+    plane = np.ascontiguousarray(alpha[:, :, np.newaxis])
+    smallest = effort is not None and bit_depth == 8 * alpha.itemsize and alpha.size <= DEFAULT_LIMITS.max_tile_pixels
+    planes = encode_smallest(plane, effort=effort or 0) if smallest else encode_lossless(plane)
+    if planes.kind == "PNG" and alpha.dtype != np.uint8:
         return ALPHA_PNG_16_BIT, planes.data
     return _ALPHA_MODES[planes.kind], planes.data
 
@@ -49,20 +73,87 @@ def read_alpha(container: Container) -> Samples | None:
     if mode == ALPHA_CONSTANT:
         return np.full((height, width), data[0], np.uint8)
     planes, depth = LosslessPlanes(_ALPHA_KINDS[mode], data), 16 if mode == ALPHA_PNG_16_BIT else 8
+    if mode == ALPHA_JPEG_XL:
+        depth = container.header.bit_depth
     return decode_lossless(planes, width, height, 1, "the alpha plane", bit_depth=depth)[:, :, 0]
 
 
-def stored_tile(samples: Samples) -> Tile:
-    """uint8 [H, W, C] -> a tile without loss."""
+class StoredTile(NamedTuple):
+    """A tile that a library codes.
+
+    Attributes:
+        tile: mode and bytes.
+        cost: bits, and what its distortion is worth in bits.
+    """
+
+    tile: Tile
+    cost: float
+
+
+class ScreenPicture:
+    """A picture that looks like screen content, as one tile: exact, or in as few colours as a quality allows.
+
+    Smaller tiles are exact only: each with colours of its own they look well, and seams between them do not.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        """Takes uint8 [H, W, C]."""
+        self._samples = np.ascontiguousarray(samples)
+        self._pixels = samples.shape[0] * samples.shape[1]
+        self._reduced: dict[int, tuple[Tile, float]] = {}
+
+    @cached_property
+    def exact(self) -> Tile:
+        """Without loss."""
+        return _stored(self._samples)
+
+    @cached_property
+    def _palettes(self) -> Palettes:
+        return Palettes(self._samples)
+
+    def at(self, price: Price) -> StoredTile:
+        """The form that costs least at a price of distortion: exact, or in as many colours as one of ``_COUNTS``."""
+        exact = StoredTile(self.exact, 8.0 * len(self.exact.payload))
+        # The bits of lettering fall with the logarithm of the distortion, so the cost is least where distortion is worth this.
+        wanted = _BITS_SAVED * exact.cost / self._pixels / price.lam
+        if wanted < _LEAST_DISTORTION:
+            return exact
+        # From there on, towards what costs less.
+        factor, power = _COLOUR_ERROR[price.squared_only]
+        errors = self._palettes.errors
+        counts = [count for count in _COUNTS if count < len(errors)]
+        place = sum(1 for count in counts if errors[count - 1] > factor * wanted**power)
+        tried = {k: self._in_colours(counts[k], price) for k in (place - 1, place) if 0 <= k < len(counts)}
+        for step in (-1, 1):
+            while tried:
+                best = min(tried, key=lambda k: tried[k].cost)
+                if best + step in tried or not 0 <= best + step < len(counts):
+                    break
+                tried[best + step] = self._in_colours(counts[best + step], price)
+        return min([exact, *tried.values()], key=_cost)
+
+    def _in_colours(self, count: int, price: Price) -> StoredTile:
+        if count not in self._reduced:
+            reduced = self._palettes.reduced(count)
+            self._reduced[count] = _stored(reduced), price.distortion(self._samples, reduced)
+        tile, distortion = self._reduced[count]
+        return StoredTile(tile, 8.0 * len(tile.payload) + price.lam * distortion * self._pixels)
+
+
+def _cost(stored: StoredTile) -> float:
+    return stored.cost
+
+
+def _stored(samples: Samples) -> Tile:
     planes = encode_lossless(samples)
     return Tile(_TILE_MODES[planes.kind], planes.data)
 
 
-def stored_if_screen(samples: Samples) -> Tile | None:
+def exact_if_screen(samples: Samples) -> Tile | None:
     """A tile without loss where that may be worth it: for samples that look like screen content; 16 bits never."""
     if samples.dtype != np.uint8 or not looks_like_screen_content(samples):
         return None
-    return stored_tile(np.ascontiguousarray(samples))
+    return _stored(np.ascontiguousarray(samples))
 
 
 def smallest_tile(samples: Samples, effort: int) -> Tile:
@@ -72,7 +163,7 @@ def smallest_tile(samples: Samples, effort: int) -> Tile:
 
 
 class StoredParts:
-    """What of a picture in memory may be stored without loss, made when it is first asked for.
+    """What of a picture in memory may be stored by a library, made when it is first asked for.
 
     Attributes:
         exponent: of the small tiles.
@@ -97,17 +188,17 @@ class StoredParts:
         return part
 
     @cached_property
-    def whole(self) -> Tile | None:
+    def whole(self) -> ScreenPicture | None:
         """The picture as one tile, where that may be worth it."""
         # With few screen tiles the whole is not small without loss; and no tile may be larger than readers take.
         pixels = self._frame.width * self._frame.height
         worth_it = 4 * len(self.screen) >= self.count and pixels <= DEFAULT_LIMITS.max_tile_pixels
-        return stored_tile(self._samples) if worth_it else None
+        return ScreenPicture(self._samples) if worth_it else None
 
     @cached_property
     def tiles(self) -> Mapping[int, Tile]:
-        """The screen tiles, by number."""
-        return {number: stored_tile(np.ascontiguousarray(self._part(self._grid[number]))) for number in self.screen}
+        """The screen tiles without loss, by number."""
+        return {number: _stored(np.ascontiguousarray(self._part(self._grid[number]))) for number in self.screen}
 
 
 def read_stored_tile(tile: Tile, r: Rectangle, channels: int, bit_depth: int) -> Samples:

@@ -99,6 +99,16 @@ def ssimulacra2(reference: Samples, decoded: Samples) -> float | None:
     Raises:
         ValueError: another dtype, or shapes that differ.
     """
+    error = weighted_error(reference, decoded)
+    if error is None:
+        return None
+    first, second, third = POLYNOMIAL
+    error = first * error + second * error**2 + third * error**3
+    return 100.0 - 10.0 * error**EXPONENT if error > 0 else 100.0
+
+
+def weighted_error(reference: Samples, decoded: Samples) -> float | None:
+    """The metric before its last polynomial: 0 for equal pictures, and the larger the worse. Arguments as for :func:`ssimulacra2`."""
     if reference.dtype != decoded.dtype or reference.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"metrics are for uint8 or uint16 samples, not {reference.dtype} and {decoded.dtype}")
     if reference.shape != decoded.shape or reference.ndim != 3:
@@ -112,10 +122,7 @@ def ssimulacra2(reference: Samples, decoded: Samples) -> float | None:
         errors.append(_errors(a, b))
     # Where scales are missing the reference hands its weights out in their order, without gaps; so do we.
     weights = WEIGHTS.reshape(-1)[: 18 * len(errors)].reshape(3, len(errors), 2, 3)
-    error = TOTAL_WEIGHT * float((np.stack(errors, 1) * weights).sum())
-    first, second, third = POLYNOMIAL
-    error = first * error + second * error**2 + third * error**3
-    return 100.0 - 10.0 * error**EXPONENT if error > 0 else 100.0
+    return TOTAL_WEIGHT * float((np.stack(errors, 1) * weights).sum())
 
 
 def _linear_light(samples: Samples) -> Plane:

@@ -1,6 +1,6 @@
 """What the decoding half of the image model consists of: its integers, their shapes and ranges, tables over quality; without torch.
 
-``exact_image`` computes with it in torch, ``onnx_graphs`` writes it as graphs for onnxruntime.
+``exact_image`` computes with it in torch, ``vaecodec.backends.native_backend`` in C.
 """
 
 from __future__ import annotations
@@ -96,22 +96,22 @@ def table_shapes(s: ImageSettings) -> dict[str, tuple[tuple[int, ...], int]]:
     }
 
 
-DEEP_SHIFT = 8
+SHIFT_16_BIT = 8
 """Fractional bits that the last layer of the synthesis keeps for samples of 16 bits."""
 
 
-def with_deep_samples(data: LinearData) -> LinearData | None:
-    """The last layer with DEEP_SHIFT fractional bits more in what it gives, rounded to the nearest; or None if it lacks those bits."""
-    if int(data.shift.min()) < DEEP_SHIFT + DIGIT_SHIFT or data.leaky:
+def with_16_bit_samples(data: LinearData) -> LinearData | None:
+    """The last layer with SHIFT_16_BIT fractional bits more in what it gives, rounded to the nearest; or None if it lacks those bits."""
+    if int(data.shift.min()) < SHIFT_16_BIT + DIGIT_SHIFT or data.leaky:
         return None
     shift = data.shift.astype(np.int64)
     # The bias holds half a unit for rounding: of a smaller unit it is less.
-    bias = data.bias.astype(np.int64) - (1 << (shift - 1)) + (1 << (shift - DEEP_SHIFT - 1))
-    return replace(data, bias=bias, shift=shift - DEEP_SHIFT, limit=data.limit << DEEP_SHIFT)
+    bias = data.bias.astype(np.int64) - (1 << (shift - 1)) + (1 << (shift - SHIFT_16_BIT - 1))
+    return replace(data, bias=bias, shift=shift - SHIFT_16_BIT, limit=data.limit << SHIFT_16_BIT)
 
 
-def no_deep_samples() -> UnsupportedPictureError:
-    """What is raised where :func:`with_deep_samples` gave None."""
+def no_16_bit_samples() -> UnsupportedPictureError:
+    """What is raised where :func:`with_16_bit_samples` gave None."""
     return UnsupportedPictureError(
         "this model has samples of 8 bits only: reduce the picture to 8 bits, or use another model"
     )

@@ -25,19 +25,19 @@ from vaecodec.exact.network import LayerSet, first_exact
 from vaecodec.models.decoder_data import (
     CERTAIN_BELOW,
     CONTEXT_CLAMP,
-    DEEP_SHIFT,
     FEATURE_SHIFT,
     HYPER_LIMIT,
     INDEX_LEVELS,
     INDEX_SHIFT,
     LATENT_CLAMP,
     MEAN_SHIFT,
+    SHIFT_16_BIT,
     ExactData,
     QualityTables,
     check_data,
-    no_deep_samples,
+    no_16_bit_samples,
     synthesis_halo,
-    with_deep_samples,
+    with_16_bit_samples,
 )
 from vaecodec.models.layer_list import layer_shapes
 from vaecodec.models.layers import depth_to_space, join_cells, split_cells
@@ -169,7 +169,7 @@ class ExactSynthesis:
         self.pairs = layers.linear("g_s.pairs")
         self.blocks8 = layers.blocks("g_s.blocks8", s.synthesis_blocks8)
         self.patches = layers.linear("g_s.patches")
-        layer = with_deep_samples(self.patches.data)
+        layer = with_16_bit_samples(self.patches.data)
         self.patches_16_bit = (
             None if layer is None else ExactLinear("g_s.patches of 16 bits", layer, self.arithmetic, self.device)
         )
@@ -193,17 +193,17 @@ class ExactSynthesis:
     def samples_16_bit(self, y16: Tensor, quality16: int) -> Tensor:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
-        The same network: its last layer keeps DEEP_SHIFT more bits of the same sums.
+        The same network: its last layer keeps SHIFT_16_BIT more bits of the same sums.
 
         Raises:
             UnsupportedPictureError: this model's last layer has too few fractional bits.
         """
         if self.patches_16_bit is None:
-            raise no_deep_samples()
+            raise no_16_bit_samples()
         with exact_guard():
             x = depth_to_space(self.patches_16_bit(self._features(y16, quality16)), PATCH)[0].to(torch.int32)
-            x = (x + (128 << DEEP_SHIFT)).clamp_(0, 255 << DEEP_SHIFT)
-            return (x * 257 + (1 << (DEEP_SHIFT - 1))) >> DEEP_SHIFT
+            x = (x + (128 << SHIFT_16_BIT)).clamp_(0, 255 << SHIFT_16_BIT)
+            return (x * 257 + (1 << (SHIFT_16_BIT - 1))) >> SHIFT_16_BIT
 
     def _features(self, y16: Tensor, quality16: int) -> Tensor:
         """int32 [h, w, M] -> what the last layer takes, [1, 2h, 2w, C1]."""
@@ -230,16 +230,6 @@ def scaled_down(x: Tensor, shift: int) -> Tensor:
 
 
 def build_layers(data: ExactData, device: torch.device, arithmetic: Arithmetic | None = None) -> Layers:
-    """Builds the layers in the first arithmetic that passes the self-test: float32, float64, then int64 on the processor.
-
-    Args:
-        data: the integers.
-        device: where to compute.
-        arithmetic: only this one, for tests.
-
-    Raises:
-        ExactArithmeticError: none passed.
-        DamagedWeightsError: the bound cannot be proven, or layers are missing.
-    """
+    """Builds the layers as :func:`vaecodec.exact.network.first_exact` does, and raises what that raises."""
     check_data(data)
     return first_exact(partial(Layers, data), device, arithmetic)

@@ -32,6 +32,7 @@ from vaecodec.metrics.ssimulacra2 import (
     WEIGHTS,
     XYB_OFFSETS,
 )
+from vaecodec.models.distortion import error_factor
 from vaecodec.models.tunes import DistortionWeights
 
 FOURTH_POWER_FLOOR = 1e-20
@@ -130,13 +131,6 @@ def score_of_error(error: Tensor) -> Tensor:
     return 100 - 10 * s.clamp_min(1e-12) ** EXPONENT
 
 
-MSE_OF_ERROR = 4.74
-MSE_POWER = 0.815
-"""MSE = 4.74·e^0.815 on photographs, e the metric's weighted error: so λ and step sizes keep their meaning."""
-TYPICAL_MSE = 106.0, 0.0007, -0.535
-"""MSE of photographs at λ: 106 at 0.0007, falling as λ^−0.535 (weights trained for squared error, on the validation crops)."""
-
-
 class Distortion(DistortionWeights):
     """The distortion that some weights of its parts make."""
 
@@ -162,10 +156,7 @@ class Distortion(DistortionWeights):
         with torch.autocast(x.device.type, enabled=False):
             planes, planes_hat = x.permute(0, 3, 1, 2).contiguous(), x_hat.permute(0, 3, 1, 2).contiguous()
             error = weighted_error(planes, planes_hat)
-            # With the slope that 4.74·e^0.815 has where pictures usually are at this λ.
-            at, lam_at, exponent = TYPICAL_MSE
-            typical = (at * (lam / lam_at) ** exponent / MSE_OF_ERROR) ** (1 / MSE_POWER)
-            scale = MSE_OF_ERROR * MSE_POWER / self.power * typical ** (MSE_POWER - self.power)
+            scale = error_factor(lam, self.power)
             total = self.squared * mse + (1 - self.squared) * scale * (error + 1e-6) ** self.power
             if self.colour:
                 total = total + self.colour * _coarse_colour_error(planes, planes_hat)

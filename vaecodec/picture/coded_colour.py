@@ -61,7 +61,11 @@ def of_png(said: PngColour, *, grey: bool) -> Colour:
         UnsupportedPictureError: as `of_code_points`.
     """
     if said.cicp is not None and len(said.cicp) == 4 and said.cicp[0] and said.cicp[1]:
-        return of_code_points(said.cicp[0], said.cicp[1], grey=grey)
+        profile, notes = of_code_points(said.cicp[0], said.cicp[1], grey=grey)
+        return profile, notes if said.cicp[3] else (
+            *notes,
+            "its samples are of video's narrow range, and kept as they are",
+        )
     if said.icc or said.srgb or (said.gamma is None and said.chromaticities is None):
         return None, ()
     exponent = int.from_bytes(said.gamma[:4], "big") / 100_000 if said.gamma else _SRGB_GAMMA

@@ -17,6 +17,10 @@ _SAME_LEVELS = 1
 _NEUTRAL_LEVELS = 2
 
 
+INKS_CONVERTED = "its inks became sRGB by their profile"
+"""What is said about a CMYK picture."""
+
+
 def to_srgb(image: Image.Image, icc: bytes, *, precise: bool = False) -> Samples:
     """Converts to sRGB with the profile's own rendering intent.
 

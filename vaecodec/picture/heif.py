@@ -14,7 +14,7 @@ from vaecodec.picture.orientation import upright_exif
 from vaecodec.picture.picture import Picture
 from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.tiff_read import unreadable
-from vaecodec.picture.wide_numbers import scaled, straight
+from vaecodec.picture.wide_numbers import DIVIDED, scaled, straight
 
 _EXPORT = "export it as PNG, TIFF or JPEG first"
 _EXIF_PREFIX = b"Exif\0\0"
@@ -53,7 +53,8 @@ def read_heif(file: BinaryIO, name: str, max_pixels: int) -> Picture:
         alpha = None
         if mode.endswith(("A", "a")):
             planes, alpha = planes[:, :, :-1], planes[:, :, -1]
-            planes = straight(planes, alpha) if mode.endswith("a") else planes
+            if mode.endswith("a"):
+                planes, notes = straight(planes, alpha), (*notes, DIVIDED)
         icc, said = of_boxes(file, grey=planes.shape[2] == 1)
         exif = (image.info.get("exif") or b"").removeprefix(_EXIF_PREFIX) or None
         metadata = Metadata(

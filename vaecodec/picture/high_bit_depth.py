@@ -8,16 +8,13 @@ from typing import BinaryIO
 import numpy as np
 
 from vaecodec.errors import MissingExtraError, UnreadablePictureError
-from vaecodec.picture.picture import Samples
+from vaecodec.picture.picture import Planes
 from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.wide_numbers import scaled, sixteen_bits, split_alpha
 
 _PNM_HEADER = re.compile(rb"P([2356])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
 _COMMENT = re.compile(rb"#[^\n]*")
 _PFM_HEADER = re.compile(rb"P([Ff])\s+(\d+)\s+(\d+)\s+([-+.\deE]+)\s")
-
-Planes = tuple[Samples, Samples | None, tuple[str, ...]]
-"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
 
 def read_high_bit_depth(format: str, file: BinaryIO, name: str, size: tuple[int, int], bits: int) -> Planes | None:

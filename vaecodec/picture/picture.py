@@ -14,6 +14,8 @@ from vaecodec.picture.metadata import Density, Metadata
 
 Samples = npt.NDArray[Any]
 """uint8 or uint16."""
+Planes = tuple[Samples, Samples | None, tuple[str, ...]]
+"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
 SCALE_8_TO_16 = 257
 """65535 / 255: a sample of 8 bits in 16."""

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from vaecodec.errors import UnsupportedPictureError
-from vaecodec.picture.colour import to_srgb
+from vaecodec.picture.colour import INKS_CONVERTED, to_srgb
 from vaecodec.picture.metadata import Density, density
-from vaecodec.picture.picture import Samples
+from vaecodec.picture.picture import Planes
 from vaecodec.picture.png_chunks import PngColour
 from vaecodec.picture.wide_numbers import sixteen_bits
 
@@ -23,9 +23,6 @@ SHALLOW_MODES = (*GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa")
 WIDE_MODES = ("I", "F")
 _PNG_DEPTH_BYTE = 24
 _EXIF_PREFIX = b"Exif\0\0"
-
-Planes = tuple[Samples, Samples | None, tuple[str, ...]]
-"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
 
 def is_untouched(image: Image.Image) -> bool:
@@ -54,7 +51,7 @@ def check_mode(image: Image.Image, name: str) -> None:
 def planes_in_memory(image: Image.Image) -> Planes:
     """The samples of a loaded image, of any mode that `check_mode` lets through."""
     if image.mode == "CMYK":
-        return to_srgb(image, image.info["icc_profile"]), None, ()
+        return to_srgb(image, image.info["icc_profile"]), None, (INKS_CONVERTED,)
     if image.mode.startswith("I;16") or image.mode in WIDE_MODES:
         return _wide_planes(image)
     grey = image.mode in GREY_MODES

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaecodec.errors import (
-    PictureNotFoundError,
     UnreadablePictureError,
     UnsupportedPictureError,
 )
@@ -30,7 +29,7 @@ from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.read_files import read_file
 from vaecodec.picture.read_images import read_image
 from vaecodec.picture.wide_numbers import split_alpha, to_8_bit
-from vaecodec.sources import path_of
+from vaecodec.sources import opened, path_of
 
 PictureSource = (
     str
@@ -127,13 +126,7 @@ def _read_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
 
 
 def _read_path(path: Path, max_pixels: int, first_frame: bool, reduce: bool) -> Picture:
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise PictureNotFoundError(f"{path}: no such file") from error
-    except OSError as error:
-        raise PictureNotFoundError(f"{path}: cannot be opened: {error.strerror}") from error
-    with file:
+    with opened(path) as file:
         # A path can name a pipe.
         whole = file if file.seekable() else io.BytesIO(file.read())
         return _read_file(whole, str(path), max_pixels, first_frame, reduce)

@@ -38,12 +38,12 @@ from vaecodec.picture.coded_colour import of_boxes as colour_of_boxes
 from vaecodec.picture.coded_colour import of_jpeg_2000 as colour_of_jpeg_2000
 from vaecodec.picture.coded_colour import of_png as colour_of_png
 from vaecodec.picture.heif import read_heif
-from vaecodec.picture.high_bit_depth import Planes, read_high_bit_depth, read_pfm
+from vaecodec.picture.high_bit_depth import read_high_bit_depth, read_pfm
 from vaecodec.picture.isobmff import has_tone_map
 from vaecodec.picture.jpeg_segments import embedded, jpeg_metadata
 from vaecodec.picture.jpeg_xl import read_jpeg_xl
 from vaecodec.picture.metadata import GAIN_MAP_NOTE, Metadata, density
-from vaecodec.picture.picture import Picture
+from vaecodec.picture.picture import Picture, Planes
 from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.pillow_images import (
     GREY_MODES,
@@ -162,7 +162,7 @@ def _read_with_pillow(request: _Request) -> Picture:
             request.file.seek(0)
             image = Image.open(request.file, formats=_PILLOW_FORMATS)
     except Image.DecompressionBombError as error:
-        raise LimitError(f"{name}: more pixels than Pillow takes: {error}") from error
+        raise LimitError(f"{name}: more pixels than the limit: scale it down, or raise the limit") from error
     except MemoryError:
         raise
     except Exception as error:
@@ -182,7 +182,7 @@ def _read_with_pillow(request: _Request) -> Picture:
 def _read_opened(image: Image.Image, request: _Request) -> Picture:
     name = request.name
     check_size(image.width, image.height, request.max_pixels, name)
-    try:
+    with errors_of(name):
         if request.first_frame and getattr(image, "n_frames", 1) > 1:
             image.seek(0)
         check_frames(image, name, request.first_frame)
@@ -195,13 +195,6 @@ def _read_opened(image: Image.Image, request: _Request) -> Picture:
             planes = planes_in_memory(image)
         # Some formats keep metadata behind the samples, so it is complete only now.
         return Picture.of(planes[0], _metadata_of(image, request, planes), planes[1])
-    except UnsupportedPictureError as error:
-        raise error if name in str(error) else type(error)(f"{name}: {error}") from error
-    except (PictureError, LimitError, MissingExtraError, MemoryError):
-        raise
-    except Exception as error:
-        pass_on_real_input_errors(error)
-        raise unreadable(name, error) from error
 
 
 def _metadata_of(image: Image.Image, request: _Request, planes: Planes) -> Metadata:
@@ -346,6 +339,20 @@ def _tiff_by_pillow(request: _Request) -> Planes | None:
         if not has_tifffile():
             raise unreadable(name, error) from error
         return None
+
+
+@contextmanager
+def errors_of(name: str) -> Iterator[None]:
+    """Names the picture in what is wrong with it, and makes one kind of error of all that parsers fail with."""
+    try:
+        yield
+    except UnsupportedPictureError as error:
+        raise error if name in str(error) else type(error)(f"{name}: {error}") from error
+    except (PictureError, LimitError, MissingExtraError, MemoryError):
+        raise
+    except Exception as error:
+        pass_on_real_input_errors(error)
+        raise unreadable(name, error) from error
 
 
 def pass_on_real_input_errors(error: Exception) -> None:

@@ -6,12 +6,10 @@ from typing import BinaryIO, cast
 
 from PIL import Image, TiffImagePlugin
 
-from vaecodec.errors import LimitError, MissingExtraError, PictureError, UnsupportedPictureError
 from vaecodec.picture.bit_depth import HEADER_BYTES, bits_per_sample
 from vaecodec.picture.coded_colour import of_png as colour_of_png
-from vaecodec.picture.high_bit_depth import Planes
 from vaecodec.picture.metadata import Metadata
-from vaecodec.picture.picture import Picture
+from vaecodec.picture.picture import Picture, Planes
 from vaecodec.picture.picture_rows import check_size
 from vaecodec.picture.pillow_images import (
     GREY_MODES,
@@ -24,9 +22,8 @@ from vaecodec.picture.pillow_images import (
     planes_in_memory,
     png_colour_in_info,
 )
-from vaecodec.picture.read_files import check_frames, pass_on_real_input_errors, quiet, read_file
+from vaecodec.picture.read_files import check_frames, errors_of, quiet, read_file
 from vaecodec.picture.tiff_metadata import exif_in_memory, tiff_metadata
-from vaecodec.picture.tiff_read import unreadable
 
 
 def read_image(image: Image.Image, name: str, max_pixels: int, first_frame: bool, reduce: bool) -> Picture:
@@ -36,7 +33,7 @@ def read_image(image: Image.Image, name: str, max_pixels: int, first_frame: bool
         PictureError, LimitError, MissingExtraError: as `read_picture`.
     """
     check_size(image.width, image.height, max_pixels, name)
-    try:
+    with errors_of(name):
         if first_frame and getattr(image, "n_frames", 1) > 1:
             image.seek(0)
         check_frames(image, name, first_frame)
@@ -49,13 +46,6 @@ def read_image(image: Image.Image, name: str, max_pixels: int, first_frame: bool
         else:
             planes = wide
         return Picture.of(planes[0], _metadata_of(image, planes, exif, notes), planes[1])
-    except UnsupportedPictureError as error:
-        raise error if name in str(error) else type(error)(f"{name}: {error}") from error
-    except (PictureError, LimitError, MissingExtraError, MemoryError):
-        raise
-    except Exception as error:
-        pass_on_real_input_errors(error)
-        raise unreadable(name, error) from error
 
 
 def _planes_of_its_file(

@@ -22,13 +22,13 @@ from vaecodec.errors import (
     LimitError,
     MissingExtraError,
     PictureError,
-    PictureNotFoundError,
     UnreadablePictureError,
 )
 from vaecodec.picture.picture_rows import PictureRows, check_size, plain_blocks
 from vaecodec.picture.png_rows import write_png
 from vaecodec.picture.tiff_read import TIFF_MAGICS, has_tifffile, tiff_rows
 from vaecodec.picture.tiff_write import write_tiff
+from vaecodec.sources import opened
 
 DEFAULT_MAX_ROW_PIXELS = 1 << 30
 """One gigapixel: of a picture that is read by rows only some lie in memory."""
@@ -59,13 +59,7 @@ def open_rows(
         # A pipe can be opened once only, and waits for its writer.
         yield None
         return
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise PictureNotFoundError(f"{path}: no such file") from error
-    except OSError as error:
-        raise PictureNotFoundError(f"{path}: cannot be opened: {error.strerror}") from error
-    with file:
+    with opened(path) as file:
         head = file.read(8) if file.seekable() else b""
         if head.startswith(NPY_MAGIC):
             yield npy_rows(file, str(path), max_pixels)

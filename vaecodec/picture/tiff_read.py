@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -25,13 +26,13 @@ from vaecodec.errors import (
     UnreadablePictureError,
     UnsupportedPictureError,
 )
-from vaecodec.picture.colour import to_srgb
-from vaecodec.picture.picture import Samples
+from vaecodec.picture.colour import INKS_CONVERTED, to_srgb
+from vaecodec.picture.picture import Planes, Samples
 from vaecodec.picture.picture_rows import PictureRows, check_size, plain_blocks
 from vaecodec.picture.recognise import CAMERA_RAW, is_camera_raw
 from vaecodec.picture.tiff_directories import Directories, read_directories
 from vaecodec.picture.tiff_metadata import ICC_TAG, tiff_metadata
-from vaecodec.picture.wide_numbers import rounded_to_8_bit, scaled, sixteen_bits, straight
+from vaecodec.picture.wide_numbers import DIVIDED, rounded_to_8_bit, scaled, sixteen_bits, straight
 
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -39,14 +40,12 @@ _NEW_SUBFILE_TYPE, _BITS, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 254, 258, 338, 339
 _SMALLER_COPY, _MASK = 1, 4
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _INKS, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEG_COMPRESSIONS = (7, 33007)
+_UNCOMPRESSED = 1
 _LARGEST_SEGMENT = 1 << 26
 """Pixels of a tile or strip that are always taken: tiles may be larger than their picture."""
 _MOST_SAMPLES = 16
 """Samples per pixel; more is a measurement, not a picture."""
 _PREMULTIPLIED, _STRAIGHT = 1, 2
-
-Planes = tuple[Samples, Samples | None, tuple[str, ...]]
-"""Samples uint8 or uint16 [H, W, 1 or 3], alpha uint8 or uint16 [H, W] or None, and notes."""
 
 
 class TiffAsItLies(TiffImagePlugin.TiffImageFile):
@@ -116,6 +115,7 @@ def tiff_planes(file: BinaryIO, name: str, max_pixels: int, page_number: int = 0
             raise UnsupportedPictureError(f"{name}: {samples} samples per pixel are no picture: choose three of them")
         segment = int(page.tilewidth) * int(page.tilelength) if page.is_tiled else 1
         check_size(segment, 1, max(max_pixels, _LARGEST_SEGMENT), f"{name}: a tile")
+        _check_segments(page, file, name)
         decoded = page.asarray()
         planes = decoded.reshape(samples, height, width) if page.planarconfig == 2 else None
         planes = decoded.reshape(height, width, samples) if planes is None else np.moveaxis(planes, 0, -1)
@@ -124,6 +124,14 @@ def tiff_planes(file: BinaryIO, name: str, max_pixels: int, page_number: int = 0
         raise
     except Exception as error:
         raise unreadable(name, error) from error
+
+
+def _check_segments(page: Any, file: BinaryIO, name: str) -> None:
+    """Refuses a page of which a compressed strip or tile is not all there: decoders fill in what they miss, without a word."""
+    size = file.seek(0, io.SEEK_END)
+    ends = (at + count for at, count in zip(page.dataoffsets, page.databytecounts, strict=False) if count)
+    if page.compression != _UNCOMPRESSED and max(ends, default=0) > size:
+        raise UnreadablePictureError(f"{name}: damaged or cut short: its samples end after the file")
 
 
 def _planes_of(page: Any, planes: npt.NDArray[Any], name: str) -> Planes:
@@ -152,6 +160,7 @@ def _planes_of(page: Any, planes: npt.NDArray[Any], name: str) -> Planes:
         notes = (*notes, *said)
         alpha = None if alpha is None else sixteen_bits(alpha)[0]
     if alpha is not None and kinds[at or 0] == _PREMULTIPLIED:
+        notes = (*notes, DIVIDED) if alpha.min() < np.iinfo(alpha.dtype).max else notes
         colour = straight(colour, alpha)
     if int(page.photometric) == _WHITE_IS_ZERO:
         colour = ~colour
@@ -175,7 +184,8 @@ def _from_inks(page: Any, inks: Samples, name: str) -> tuple[Samples, tuple[str,
         )
     is_16_bit = inks.dtype == np.uint16
     image = Image.fromarray(rounded_to_8_bit(inks) if is_16_bit else inks, "CMYK")
-    return to_srgb(image, bytes(tag.value)), ("inks of 16 bits were converted with 8",) if is_16_bit else ()
+    notes = (INKS_CONVERTED, "inks of 16 bits were converted with 8") if is_16_bit else (INKS_CONVERTED,)
+    return to_srgb(image, bytes(tag.value)), notes
 
 
 def tiff_rows(file: BinaryIO, name: str, max_pixels: int, first_frame: bool = False) -> PictureRows | None:
@@ -202,6 +212,7 @@ def tiff_rows(file: BinaryIO, name: str, max_pixels: int, first_frame: bool = Fa
             blocks = plain_blocks(file, name, page.dataoffsets[0], (height, width, channels), dtype)
         else:
             check_size(segment, 1, max(max_pixels, _LARGEST_SEGMENT), f"{name}: a tile or strip")
+            _check_segments(page, file, name)
             blocks = _segment_blocks(page, name)
         if page.photometric == _WHITE_IS_ZERO:
             blocks = (~block for block in blocks)

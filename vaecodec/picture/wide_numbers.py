@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec.errors import UnreadablePictureError
+from vaecodec.errors import UnreadablePictureError, UnsupportedPictureError
 from vaecodec.picture.picture import Picture, Samples
 
 MAX_16_BIT = 65535
+DIVIDED = "its colours were divided by their alpha"
+"""What is said about a picture whose colours were multiplied by it."""
 _Numbers = npt.NDArray[Any]
 
 
@@ -22,7 +24,10 @@ def sixteen_bits(values: _Numbers) -> tuple[Samples, tuple[str, ...]]:
 
     Raises:
         UnreadablePictureError: there is no number among them.
+        UnsupportedPictureError: complex numbers.
     """
+    if values.dtype.kind == "c":
+        raise UnsupportedPictureError("its samples are complex numbers: save their magnitude, or their phase")
     if values.dtype == np.uint16:
         return values.astype(np.uint16, copy=False), ()
     wide = values.astype(np.float64)
@@ -35,7 +40,10 @@ def sixteen_bits(values: _Numbers) -> tuple[Samples, tuple[str, ...]]:
     notes = () if finite.all() else ("samples that are no finite numbers became the nearest that are",)
     wide = np.nan_to_num(wide, nan=low, posinf=high, neginf=low)
     if values.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.rint(wide * MAX_16_BIT).astype(np.uint16), notes
+        whole = np.rint(wide * MAX_16_BIT).astype(np.uint16)
+        if not np.array_equal((whole / MAX_16_BIT).astype(values.dtype)[finite], values[finite]):
+            notes = ("its floats were rounded to 16 bits", *notes)
+        return whole, notes
     scale = MAX_16_BIT / (high - low) if high > low else 0.0
     notes = (f"its samples, {low:g} to {high:g}, became 0 to {MAX_16_BIT}", *notes)
     return np.rint((wide - low) * scale).astype(np.uint16), notes

@@ -11,10 +11,8 @@ and resumed equals one that was not, bit for bit, on one device; in minutes the 
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
@@ -34,25 +32,23 @@ from vaecodec.models.precision import has_fast_bfloat16
 from vaecodec.models.settings import PRESETS, ImageSettings
 from vaecodec.models.tunes import TUNES
 from vaecodec.picture_files import find_plain_pictures
-from vaecodec.training.checkpoints import read_checkpoint, save_checkpoint, unpack, update_ema
-from vaecodec.training.clock import Clock, learning_rate_factor
-from vaecodec.training.curves import write_history
+from vaecodec.training.checkpoints import read_checkpoint, unpack, update_ema
 from vaecodec.training.graphics import draw_graphics
 from vaecodec.training.grow import fit_new_latents, grow, lay_out_qualities
 from vaecodec.training.klt import initialise_with_klt, linear_path
 from vaecodec.training.losses import distortion_of, losses
-from vaecodec.training.options import parse_settings, setting
+from vaecodec.training.options import RunSettings, parse_settings, setting
 from vaecodec.training.pictures import CropSampler, calibration_crops, load_rgb
+from vaecodec.training.run import Clock, ProgressLine, Run, learning_rate_factor, resume_run, save_run, step_or_skip
 
 VALIDATION_QUALITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass
-class TrainSettings:
-    """Everything a run depends on. ``data`` and ``out`` have no default."""
+class TrainSettings(RunSettings):
+    """Everything that a run of the image model depends on."""
 
     data: str = setting(MISSING, "folder of pictures to train on")
-    out: str = setting(MISSING, "weights file to write (.safetensors)")
     validation: str = setting("", "folder of pictures to validate on; empty: every 20th picture of DATA is held out")
     quality: float = setting(-1.0, "train for this quality alone, 0 to 100; below 0: for all")
     tilt: float = setting(1.0, "above 1 draws low qualities more often: q is u to this power, u even over 0..1")
@@ -64,26 +60,16 @@ class TrainSettings:
     colour: float = setting(0.0, "weight of the squared error of coarse colour, in --tune eye")
     graphics: float = setting(0.15, "part of the crops that are lettering and graphics, drawn at random")
     preset: str = setting("eye", "sizes of the model: " + ", ".join(PRESETS))
-    steps: int = setting(0, "stop after this many steps")
-    minutes: float = setting(0.0, "stop after this many minutes of processor time (wall clock on a GPU)")
     batch: int = setting(4, "crops per step and process")
     crop: int = setting(256, "side of a crop in pixels, a multiple of 64")
     lr: float = setting(4e-3, "highest learning rate (AdamW)")
     lr_linear: float = setting(3e-4, "learning rate of the linear path, which starts out right")
     warmup: int = setting(200, "steps of linear warm-up")
-    final_lr: float = setting(0.02, "learning rate at the end of the cosine, as a part of the highest")
-    ema: float = setting(0.999, "decay of the moving average that is validated and shipped")
-    clip: float = setting(1.0, "largest norm of the gradient")
-    seed: int = setting(1, "seed of crops, qualities and noise")
-    threads: int = setting(1, "threads; two that share cores with other work are slower than one")
     device: str = setting("auto", "auto, cpu or cuda")
-    resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
     init: str = setting(
         "",
         "checkpoint, or what export_checkpoint --average wrote, of this or a smaller model, to start a fresh schedule from",
     )
-    save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
-    validate_every: int = setting(1000, "steps between validations")
     validation_pictures: int = setting(16, "crops that a validation looks at, of each of the two sets")
 
 
@@ -161,8 +147,7 @@ def fixed_crops(paths: Sequence[Path], count: int, size: int) -> Tensor:
 def train(settings: TrainSettings) -> None:
     """Runs the training that the settings describe; writes OUT, OUT.checkpoint, OUT.csv and OUT.png as it goes."""
     s = settings
-    if bool(s.steps) == bool(s.minutes):
-        raise UsageError("say how long to train: either --steps or --minutes")
+    s.check_length()
     if s.crop % 64 or s.preset not in PRESETS:
         raise UsageError(f"--crop must be a multiple of 64 and --preset one of {', '.join(PRESETS)}")
     if s.tilt <= 0:
@@ -222,60 +207,43 @@ def train(settings: TrainSettings) -> None:
     # Random numbers: crops and qualities from one generator of this process, noise from torch's own.
     generator = torch.Generator().manual_seed(s.seed * 1000 + rank)
     torch.manual_seed(s.seed * 1000 + rank)
-    step, skipped, best, history = 0, 0, math.inf, []
-    clock = Clock(device)
+    run = Run(Clock(device))
     if s.resume:
         state = read_checkpoint(Path(s.resume), device)
         state["model"].setdefault("log_lambda", model.log_lambda)
         state["average"].setdefault("log_lambda", model.log_lambda)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
+        run = resume_run(state, device, model=model, average=average, optimiser=optimiser)
         resume_random_numbers(state, generator, device, s.seed * 1000 + rank if rank else None)
-        step, skipped, best, history = state["step"], state["skipped"], state["best"], state["history"]
-        clock = Clock(device, state["minutes"])
 
-    def save(path: Path) -> None:
-        state = {
-            "model": model.state_dict(), "average": average.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "generator": generator.get_state(), "noise": torch.get_rng_state(),
-            "step": step, "skipped": skipped, "best": best, "history": history, "minutes": clock.minutes(),
-            "settings": asdict(s), "sizes": model.settings.to_dict(), "discarded": klt["discarded"],
-        }  # fmt: skip
-        if device.type == "cuda":
-            state["noise_cuda"] = torch.cuda.get_rng_state(device)
-        save_checkpoint(state, path)
+    def save(suffix: str) -> None:
+        noise = {"noise_cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+        save_run(
+            out.with_suffix(suffix), run, s, model=model, average=average, optimiser=optimiser, generator=generator,
+            noise=torch.get_rng_state(), sizes=model.settings.to_dict(), discarded=klt["discarded"], **noise,
+        )  # fmt: skip
 
     half = has_fast_bfloat16(device)
     parameters = list(model.parameters())
     recent: list[float] = []
-    saved_at = shown_at = time.perf_counter()
-    shown_step = step
+    line = ProgressLine(run)
     while True:
         # How far the run is: the learning rate warms up over steps, then follows a cosine over steps or time.
-        done = step / s.steps if s.steps else clock.minutes() / s.minutes
+        done = run.done(s)
         if world > 1 and not s.steps:
             shared = torch.tensor([done], device=device)
             dist.broadcast(shared, 0)
             done = float(shared)
         finished = done >= 1
-        factor = learning_rate_factor(step, s.warmup, done, s.final_lr)
+        factor = learning_rate_factor(run.step, s.warmup, done, s.final_lr)
         for group, rate in zip(optimiser.param_groups, (s.lr, s.lr_linear), strict=True):
             group["lr"] = rate * factor
 
-        if rank == 0 and (finished or (step % s.validate_every == 0 and (not history or history[-1]["step"] < step))):
-            row = {"step": step, "minutes": clock.minutes()}
-            for name, crops in fixed.items():
-                found = validate(average, crops, distortion, qualities)
-                row |= {f"{name}_{key}": value for key, value in found.items()}
-            history.append(row)
-            write_history(out, history, "loss")
-            if row["validation_loss"] < best:
-                best = row["validation_loss"]
-                save(out.with_suffix(".best"))
+        if rank == 0 and (finished or run.is_to_validate(s)):
+            row, better = run.note({n: validate(average, x, distortion, qualities) for n, x in fixed.items()}, out)
+            if better:
+                save(".best")
             print(
-                f"\nstep {step} {row['minutes']:.1f} min: validation {row['validation_loss']:.4f} "
+                f"\nstep {run.step} {row['minutes']:.1f} min: validation {row['validation_loss']:.4f} "
                 f"train {row['train_loss']:.4f} | "
                 + "  ".join(
                     f"q{q} {row[f'validation_bpp_q{q}']:.3f} ({row[f'validation_z_q{q}']:.3f}) "
@@ -284,9 +252,8 @@ def train(settings: TrainSettings) -> None:
                 ),
                 file=sys.stderr, flush=True,
             )  # fmt: skip
-        if rank == 0 and (finished or time.perf_counter() - saved_at > 60 * s.save_every):
-            save(out.with_suffix(".checkpoint"))
-            saved_at = time.perf_counter()
+        if rank == 0 and (run.is_to_save(s) or finished):
+            save(".checkpoint")
         if finished:
             break
 
@@ -305,28 +272,16 @@ def train(settings: TrainSettings) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         if world > 1:
             average_gradients(parameters, world)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, s.clip)
-        if bool(torch.isfinite(norm)):
-            optimiser.step()
-        else:
-            skipped += 1
-            if skipped > 100 and skipped > step / 10:
-                raise UsageError(f"more than a tenth of {step} steps had no finite gradient: lower the learning rate")
-        step += 1
-        update_ema(average, model, step, s.ema)
+        norm = step_or_skip(run, optimiser, parameters, s.clip)
+        update_ema(average, model, run.step, s.ema)
 
         recent.append(float(loss.detach()))
-        now = time.perf_counter()
-        if rank == 0 and sys.stderr.isatty() and now - shown_at > 2:
-            speed = (step - shown_step) * s.batch * world / (now - shown_at)
-            filled = round(20 * done)
-            print(
-                f"\r[{'#' * filled:<20}] {100 * done:5.1f} %  step {step}  loss {sum(recent) / len(recent):.4f}  "
-                f"rate {float(parts.bpp.detach().mean()):.3f} bpp  distortion {float(parts.mse.detach().mean()):.1f} MSE  "
-                f"gradient {float(norm):.2f}  skipped {skipped}  {speed:.1f} pictures/s ",
-                end="", file=sys.stderr, flush=True,
-            )  # fmt: skip
-            shown_at, shown_step = now, step
+        if rank == 0 and line.is_due():
+            text = (
+                f"loss {sum(recent) / len(recent):.4f}  rate {float(parts.bpp.detach().mean()):.3f} bpp  distortion "
+                f"{float(parts.mse.detach().mean()):.1f} MSE  {line.steps_per_second() * s.batch * world:.1f} pictures/s"
+            )
+            line.show(done, text, norm)
             recent = []
     if rank == 0:
         print(file=sys.stderr)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from vaecodec.exact.tables import LEVELS, SIGMA_MAX, SIGMA_MIN
 
-Likelihood = Literal["squared", "bernoulli", "beta-binomial", "tables"]
 LIKELIHOODS = ("squared", "bernoulli", "beta-binomial", "tables")
 DISCRETE = ("beta-binomial", "tables")
 """Likelihoods that are distributions over 0..255: what lossless coding needs."""

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, replace
+from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,9 @@ from torch import Tensor
 
 from vaecodec.errors import UsageError
 from vaecodec.models.precision import has_fast_bfloat16
-from vaecodec.training.checkpoints import read_checkpoint, save_checkpoint, update_ema
-from vaecodec.training.clock import Clock, learning_rate_factor
-from vaecodec.training.curves import write_history
-from vaecodec.training.options import parse_settings, setting
+from vaecodec.training.checkpoints import read_checkpoint, update_ema
+from vaecodec.training.options import RunSettings, parse_settings, setting
+from vaecodec.training.run import Clock, ProgressLine, Run, learning_rate_factor, resume_run, save_run, step_or_skip
 from vaecodec.vae.items import Values, read_items
 from vaecodec.vae.networks import VaeModel, loss_of
 from vaecodec.vae.settings import ACTIVE_BITS, PRESETS, VaeSettings
@@ -36,11 +34,10 @@ _VALIDATION_BATCH = 500
 
 
 @dataclass
-class VaeTrainSettings:
-    """Everything a run depends on. ``data`` and ``out`` have no default."""
+class VaeTrainSettings(RunSettings):
+    """Everything that a run of a model of the VAE family depends on."""
 
     data: str = setting(MISSING, "array of items: IDX (.gz or not), .npy, .npz, or a folder of small pictures")
-    out: str = setting(MISSING, "weights file to write (.safetensors)")
     family: str = setting("vae", "vae, or ae for an autoencoder without a posterior")
     validation: str = setting("", "items to validate on; empty: every 12th item of DATA is held out")
     preset: str = setting("dense", f"sizes to start from: {', '.join(PRESETS)}")
@@ -52,19 +49,9 @@ class VaeTrainSettings:
     beta_warmup: int = setting(0, "steps over which β grows from 0: against collapse")
     free_bits: float = setting(0.0, "bits per dimension whose KL costs nothing: against collapse")
     patience: int = setting(0, "stop after so many validations without a better one; 0: never")
-    steps: int = setting(0, "stop after this many steps")
-    minutes: float = setting(0.0, "stop after this many minutes of processor time")
     batch: int = setting(128, "items per step")
     limit: int = setting(0, "train on the first so many items only; 0: on all")
-    lr: float = setting(2e-3, "highest learning rate (AdamW)")
-    warmup: int = setting(100, "steps of linear warm-up")
-    final_lr: float = setting(0.02, "learning rate at the end of the cosine, as a part of the highest")
-    ema: float = setting(0.999, "decay of the moving average that is validated and shipped")
     clip: float = setting(1.0, "largest norm of the gradient, per item's value")
-    seed: int = setting(1, "seed of weights, batches and noise")
-    threads: int = setting(1, "threads")
-    resume: str = setting("", "checkpoint to go on from (OUT with the suffix .checkpoint)")
-    save_every: float = setting(5.0, "minutes of wall clock between checkpoints")
     validate_every: int = setting(500, "steps between validations")
     validation_items: int = setting(2000, "items that a validation looks at, of each of the two sets")
 
@@ -149,8 +136,7 @@ def kl_per_dimension(model: VaeModel, items: Tensor) -> list[float]:
 def train_vae(settings: VaeTrainSettings) -> None:
     """Runs the training that the settings describe; writes OUT, OUT.checkpoint, OUT.csv and OUT.png as it goes."""
     s = settings
-    if bool(s.steps) == bool(s.minutes):
-        raise UsageError("say how long to train: either --steps or --minutes")
+    s.check_length()
     torch.set_num_threads(s.threads)
     out, device = Path(s.out), torch.device("cpu")
 
@@ -170,52 +156,38 @@ def train_vae(settings: VaeTrainSettings) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), lr=s.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
 
     generator = torch.Generator().manual_seed(s.seed)
-    step, skipped, best, worse, history = 0, 0, math.inf, 0, []
+    run, worse = Run(Clock(device)), 0
     order = torch.randperm(len(items), generator=generator)
-    clock = Clock(device)
     if s.resume:
         state = read_checkpoint(Path(s.resume), device)
         if state["sizes"] != sizes.to_dict():
             raise UsageError(f"{s.resume}: a checkpoint of a model of other sizes")
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
+        run = resume_run(state, device, model=model, average=average, optimiser=optimiser)
         generator.set_state(state["generator"])
-        order, history = state["order"], state["history"]
-        step, skipped, best, worse = state["step"], state["skipped"], state["best"], state["worse"]
-        clock = Clock(device, state["minutes"])
+        order, worse = state["order"], state["worse"]
 
-    def save(path: Path) -> None:
-        state = {
-            "model": model.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-            "generator": generator.get_state(), "order": order, "step": step, "skipped": skipped, "best": best,
-            "worse": worse, "history": history, "minutes": clock.minutes(), "settings": asdict(s),
-            "sizes": sizes.to_dict(),
-        }  # fmt: skip
-        save_checkpoint(state, path)
+    def save(suffix: str) -> None:
+        save_run(
+            out.with_suffix(suffix), run, s, model=model, average=average, optimiser=optimiser, generator=generator,
+            order=order, worse=worse, sizes=sizes.to_dict(),
+        )  # fmt: skip
 
     half = has_fast_bfloat16(device)
     per_epoch = max(1, len(items) // s.batch)
-    saved_at = shown_at = time.perf_counter()
+    line = ProgressLine(run)
     while True:
-        done = step / s.steps if s.steps else clock.minutes() / s.minutes
+        done = run.done(s)
         finished = done >= 1
         for group in optimiser.param_groups:
-            group["lr"] = s.lr * learning_rate_factor(step, s.warmup, done, s.final_lr)
+            group["lr"] = s.lr * learning_rate_factor(run.step, s.warmup, done, s.final_lr)
 
-        if finished or (step % s.validate_every == 0 and (not history or history[-1]["step"] < step)):
-            row: dict[str, float] = {"step": step, "minutes": clock.minutes()}
-            for name, part in fixed.items():
-                found = validate(average, part, s.beta, s.seed)
-                row |= {f"{name}_{key}": value for key, value in found.items()}
-            history.append(row)
-            write_history(out, history, "loss")
-            worse = 0 if row["validation_loss"] < best else worse + 1
-            if not worse:
-                best = row["validation_loss"]
-                save(out.with_suffix(".best"))
+        if finished or run.is_to_validate(s):
+            row, better = run.note({n: validate(average, x, s.beta, s.seed) for n, x in fixed.items()}, out)
+            worse = 0 if better else worse + 1
+            if better:
+                save(".best")
             print(
-                f"\nstep {step} {row['minutes']:.1f} min: validation {row['validation_bits_per_dimension']:.4f} bits per "
+                f"\nstep {run.step} {row['minutes']:.1f} min: validation {row['validation_bits_per_dimension']:.4f} bits per "
                 f"dimension (KL {row['validation_kl']:.4f}), train {row['train_bits_per_dimension']:.4f}, "
                 f"{row['validation_active_units']:.0f} of {sizes.latents} dimensions active",
                 file=sys.stderr, flush=True,
@@ -223,41 +195,26 @@ def train_vae(settings: VaeTrainSettings) -> None:
             if s.patience and worse >= s.patience:
                 print(f"stopped: no better validation for {worse} of them", file=sys.stderr, flush=True)
                 finished = True
-        if finished or time.perf_counter() - saved_at > 60 * s.save_every:
-            save(out.with_suffix(".checkpoint"))
-            saved_at = time.perf_counter()
+        if run.is_to_save(s) or finished:
+            save(".checkpoint")
         if finished:
             break
 
-        at = step % per_epoch
-        if at == 0 and step:
+        at = run.step % per_epoch
+        if at == 0 and run.step:
             order = torch.randperm(len(items), generator=generator)
         x = items[order[at * s.batch : (at + 1) * s.batch]]
-        beta = s.beta * min(1.0, (step + 1) / s.beta_warmup) if s.beta_warmup else s.beta
+        beta = s.beta * min(1.0, (run.step + 1) / s.beta_warmup) if s.beta_warmup else s.beta
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             terms = model.terms(x, generator)
         # Per value of an item, so that learning rate and clipping mean the same for items of every size.
         loss = loss_of(terms, beta, s.free_bits) / sizes.size
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), s.clip)
-        if bool(torch.isfinite(norm)):
-            optimiser.step()
-        else:
-            skipped += 1
-            if skipped > 100 and skipped > step / 10:
-                raise UsageError(f"more than a tenth of {step} steps had no finite gradient: lower the learning rate")
-        step += 1
-        update_ema(average, model, step, s.ema)
-
-        now = time.perf_counter()
-        if sys.stderr.isatty() and now - shown_at > 2:
-            print(
-                f"\r[{'#' * round(20 * done):<20}] {100 * done:5.1f} %  step {step}  loss {float(loss.detach()):.4f} nats "
-                f"per dimension  gradient {float(norm):.3f}  skipped {skipped} ",
-                end="", file=sys.stderr, flush=True,
-            )  # fmt: skip
-            shown_at = now
+        norm = step_or_skip(run, optimiser, [*model.parameters()], s.clip)
+        update_ema(average, model, run.step, s.ema)
+        if line.is_due():
+            line.show(done, f"loss {float(loss.detach()):.4f} nats per dimension", norm)
     print(file=sys.stderr)
     finish(s, out, items, fixed["validation"])
 

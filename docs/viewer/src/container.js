@@ -2,7 +2,7 @@
 
 import { crc32 } from "./crc32.js";
 import { FileError, damaged } from "./errors.js";
-import { readVarint } from "./varint.js";
+import { readVarint, writeVarint } from "./varint.js";
 
 const MAGIC = [0x89, 0x56, 0x41, 0x45, 0x43];
 const VERSION = 1;
@@ -15,6 +15,9 @@ const XMP = 0x05;
 const ALPHA = 0x86;
 const CHECK = 0x08;
 const ARRAY = 0x87;
+const FEATURES = 0x89;
+/** What was added to the format later and this page has not got, by the number in the section FEATURES. */
+const ADDED = { 1: "JPEG XL tiles", 2: "pixels of 16 bits without loss", 3: "transparency of 16 bits", 4: "pixels without loss", 5: "JPEG XL transparency" };
 const KNOWN = new Set([HEADER, TILES, ICC, EXIF, XMP, ALPHA, CHECK, ARRAY]);
 
 export const LATENTS = 0;
@@ -44,7 +47,7 @@ const tagName = (tag) => tag.toString(16).padStart(2, "0");
  * @throws {FileError}
  */
 export function readContainer(bytes) {
-  if (MAGIC.some((byte, i) => bytes[i] !== byte)) throw new FileError("This is not a .vaec file.");
+  if (MAGIC.some((byte, i) => bytes[i] !== byte)) throw new FileError("This is neither a .vaec file nor a PNG or JPEG.");
   if (bytes.length < 6) throw damaged("it ends after its first bytes");
   if (bytes[5] > VERSION) throw new FileError(`This file is of version ${bytes[5]}; this page reads version ${VERSION}. Get a newer page.`);
   if (bytes[5] === 0) throw damaged("there is no version 0");
@@ -62,6 +65,7 @@ export function readContainer(bytes) {
     if (end + 4 > bytes.length) throw damaged("it is cut off");
     if (crc32(bytes.subarray(at, end)) !== uint32(bytes, end)) throw damaged(`section ${tagName(tag)} has a wrong checksum`);
     if (sections.has(tag)) throw damaged(`section ${tagName(tag)} is there twice`);
+    if (tag === FEATURES) throw new FileError(needs(bytes.subarray(start, end)));
     if (tag >= 0x80 && !KNOWN.has(tag)) {
       throw new FileError(`This file needs something that this page does not know (section ${tagName(tag)}). Get a newer page.`);
     }
@@ -83,6 +87,15 @@ export function readContainer(bytes) {
     check: check ? uint32(check, 0) : null,
     packed: { icc: sections.get(ICC), exif: sections.get(EXIF), xmp: sections.get(XMP) },
   };
+}
+
+/** @param {Uint8Array} features @returns {string} */
+function needs(features) {
+  const unknown = features.find((number) => !ADDED[number]);
+  if (features.length === 0) throw damaged("its list of features is empty");
+  if (unknown !== undefined) return `This file needs something that this page does not know (feature ${unknown}). Get a newer page.`;
+  const what = [...features].map((number) => ADDED[number]).join(", ");
+  return `This file has ${what}, which this page cannot show: turn it into a PNG with "vaecodec decompress".`;
 }
 
 /** @param {Uint8Array} payload @returns {Header} */
@@ -199,4 +212,44 @@ async function inflate(bytes, limit) {
     pieces.push(value);
   }
   return new Uint8Array(await new Blob(pieces).arrayBuffer());
+}
+
+/** One file of pieces. @param {...ArrayLike<number>} pieces @returns {Uint8Array} */
+function joined(...pieces) {
+  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+const littleEndian = (n) => [n & 255, (n >>> 8) & 255, (n >>> 16) & 255, n >>> 24];
+
+function section(tag, payload) {
+  const bytes = joined([tag], writeVarint(payload.length), payload);
+  return joined(bytes, littleEndian(crc32(bytes)));
+}
+
+/**
+ * A file of tiles in latents, with the sections in the order of vaecodec/bitstream/container.py.
+ * @param {Header} header
+ * @param {Uint8Array[]} payloads of the tiles, in raster order
+ * @param {{mode: number, data: Uint8Array} | null} alpha
+ * @returns {Uint8Array}
+ */
+export function writeContainer(header, payloads, alpha) {
+  const id = header.modelId.match(/../g).map((digits) => parseInt(digits, 16));
+  const sizes = [...writeVarint(header.width), ...writeVarint(header.height)];
+  const rest = [header.channels, header.bitDepth, ...writeVarint(header.quality16), header.tileExponent];
+  const entries = payloads.flatMap((payload) => [LATENTS, ...writeVarint(payload.length), ...littleEndian(crc32(payload))]);
+  return joined(
+    [...MAGIC, VERSION],
+    section(HEADER, Uint8Array.from([0, ...id, ...sizes, ...rest])),
+    ...(alpha ? [section(ALPHA, joined([alpha.mode], alpha.data))] : []),
+    section(TILES, Uint8Array.from(entries)),
+    [DATA],
+    ...payloads,
+  );
 }

@@ -7,7 +7,7 @@
 import { LATENTS, readContainer, tileGrid, unpack } from "./container.js";
 import { crc32 } from "./crc32.js";
 import { FileError, damaged } from "./errors.js";
-import { STRIDE } from "./latents.js";
+import { STRIDE } from "./codec.js";
 import { Sha256 } from "./sha256.js";
 
 const LATENT_CLAMP = 32767;
@@ -47,7 +47,8 @@ export async function decode(bytes, model, pool, { progress = () => {}, painted 
   };
 
   const [rows, columns] = [Math.ceil(height / STRIDE), Math.ceil(width / STRIDE)];
-  const y16 = new Int16Array(model.latents * rows * columns);
+  const M = model.latents;
+  const y16 = new Int16Array(rows * columns * M);
   const coded = tiles.filter((tile) => tile.mode === LATENTS);
   const windows = coded.flatMap((tile) =>
     [...tileGrid(tile.width, tile.height, WINDOW_EXPONENT)].map((r) => ({ ...r, left: r.left + tile.left, top: r.top + tile.top })),
@@ -63,13 +64,11 @@ export async function decode(bytes, model, pool, { progress = () => {}, painted 
     coded.map(async (tile) => {
       const [h, w] = [Math.ceil(tile.height / STRIDE), Math.ceil(tile.width / STRIDE)];
       const latents = await pool.run("latents", { payload: tile.payload.slice(), quality16: header.quality16, height: h, width: w });
-      if (digest) forDigest.set(tile, latents);
+      if (digest) forDigest.set(tile, { z: latents.z, y16: byChannel(latents.y16, h * w, M) });
       const [top, left] = [tile.top / STRIDE, tile.left / STRIDE];
-      for (let c = 0, n = 0; c < model.latents; c++) {
-        for (let i = 0; i < h; i++) {
-          const to = (c * rows + top + i) * columns + left;
-          for (let j = 0; j < w; j++, n++) y16[to + j] = Math.min(Math.max(latents.y16[n], -LATENT_CLAMP), LATENT_CLAMP);
-        }
+      for (let i = 0, n = 0; i < h; i++) {
+        const to = ((top + i) * columns + left) * M;
+        for (let j = 0; j < w * M; j++, n++) y16[to + j] = Math.min(Math.max(latents.y16[n], -LATENT_CLAMP), LATENT_CLAMP);
       }
       advance(tile);
     }),
@@ -90,12 +89,10 @@ export async function decode(bytes, model, pool, { progress = () => {}, painted 
       const bottom = Math.min(rows, top + Math.ceil(r.height / STRIDE) + model.halo);
       const right = Math.min(columns, left + Math.ceil(r.width / STRIDE) + model.halo);
       const [h, w] = [bottom - from.top, right - from.left];
-      const piece = new Int32Array(model.latents * h * w);
-      for (let c = 0, n = 0; c < model.latents; c++) {
-        for (let i = from.top; i < bottom; i++, n += w) {
-          const at = (c * rows + i) * columns;
-          piece.set(y16.subarray(at + from.left, at + right), n);
-        }
+      const piece = new Int32Array(h * w * M);
+      for (let i = 0; i < h; i++) {
+        const at = ((from.top + i) * columns + from.left) * M;
+        piece.set(y16.subarray(at, at + w * M), i * w * M);
       }
       const rgb = await pool.run("samples", { y16: piece, quality16: header.quality16, height: h, width: w, bitDepth });
       const first = (top - from.top) * STRIDE * w * STRIDE + (left - from.left) * STRIDE;
@@ -151,6 +148,13 @@ async function decodeAlpha(alpha, { width, height }) {
   if (alpha.mode === 3) return new Uint8Array(width * height).fill(alpha.data[0]);
   const rgba = await decodeLossless(alpha.data, alpha.mode === 1 ? "image/png" : "image/webp", width, height, "the transparency");
   return Uint8Array.from({ length: width * height }, (_, n) => rgba[4 * n + 1]);
+}
+
+/** [cells, channels] -> [channels, cells]. */
+function byChannel(values, cells, channels) {
+  const turned = new Int32Array(values.length);
+  for (let i = 0, n = 0; i < cells; i++) for (let c = 0; c < channels; c++, n++) turned[c * cells + i] = values[n];
+  return turned;
 }
 
 /** Section 7. @param {{z: Int32Array, y16: Int32Array}[]} tiles */

@@ -1,16 +1,20 @@
-/** The page: takes files, shows pictures, says what it cannot open. */
+/** The page: takes files, shows pictures, makes files of pictures, says what it cannot open. */
 
 import workerSource from "worker:./worker.js";
 import { bytesOf, decode } from "./decode.js";
-import { embedded, unpackFiles } from "./embedded.js";
+import { embedded } from "./embedded.js";
+import { analysisHalo, settingsOf, synthesisHalo } from "./codec.js";
+import { encode } from "./encode.js";
 import { FileError } from "./errors.js";
 import { orientation, upright } from "./exif.js";
 import { jpegOfSize } from "./jpeg.js";
 import { Sha256 } from "./sha256.js";
 import { encodePng } from "./png.js";
 import { Pool } from "./pool.js";
+import { isPicture, readPicture } from "./source.js";
+import { metadataOf } from "./weights.js";
 
-/** Each worker takes some 200 MB. */
+/** Each worker takes some 100 MB. */
 const MAX_WORKERS = 4;
 
 const $ = (id) => document.getElementById(id);
@@ -21,6 +25,22 @@ const sha256 = (bytes) => {
   return hash.hex();
 };
 
+/** What looks like a JPEG of quality 85, by what weights are tuned for: as in vaecodec/codec/options.py. */
+const QUALITIES = { eye: 81, psnr: 61 };
+
+/** What the page has to know of a model; the workers have the rest. */
+function modelFacts(weights) {
+  const metadata = metadataOf(weights);
+  const settings = settingsOf(metadata);
+  return {
+    modelId: metadata.id,
+    latents: settings.latents,
+    halo: synthesisHalo(settings),
+    analysisHalo: analysisHalo(settings),
+    quality: QUALITIES[settings.tune],
+  };
+}
+
 class Decoder {
   #ready;
 
@@ -28,26 +48,27 @@ class Decoder {
     const url = URL.createObjectURL(new Blob([workerSource], { type: "text/javascript" }));
     const wanted = Number(new URLSearchParams(location.search).get("workers")) || (navigator.hardwareConcurrency || 2) - 1;
     const limit = Math.max(1, Math.min(MAX_WORKERS, wanted));
-    this.pool = new Pool(() => new Worker(url), () => this.parts(), limit);
+    const start = async () => {
+      const { wasm, weights } = await this.parts();
+      return { wasm, weights };
+    };
+    this.pool = new Pool(() => new Worker(url), start, limit);
   }
 
-  /** What a worker needs. */
+  /** What a worker needs, and what the page has to know of it. */
   async parts() {
     this.loaded ??= (async () => {
-      const [wasm, model, answer] = await Promise.all(["wasm", "model", "known-answer"].map(embedded));
-      const files = unpackFiles(model);
-      const { model_id, halo, settings } = JSON.parse(new TextDecoder().decode(files["decoder.json"]));
-      return { wasm: wasm.buffer, model: files, facts: { modelId: model_id, halo, latents: settings.latents }, answer: unpackFiles(answer) };
+      const [wasm, weights, known, answer] = await Promise.all(["core", "weights", "known", "answer"].map(embedded));
+      return { wasm: await WebAssembly.compile(wasm), weights, known, facts: modelFacts(weights), answer: JSON.parse(new TextDecoder().decode(answer)) };
     })();
     return this.loaded;
   }
 
   /** Decodes a file whose integers are known, once: a browser that computes otherwise decodes nothing. */
   async #test() {
-    const { facts, answer } = await this.parts();
-    const expected = JSON.parse(new TextDecoder().decode(answer["expected.json"]));
-    const picture = await decode(answer["known.vaec"], facts, this.pool, { digest: true });
-    if (picture.latentsSha256 !== expected.latents_sha256 || sha256(picture.samples) !== expected.samples_sha256) {
+    const { facts, known, answer } = await this.parts();
+    const picture = await decode(known, facts, this.pool, { digest: true });
+    if (picture.latentsSha256 !== answer.latents_sha256 || sha256(picture.samples) !== answer.samples_sha256) {
       throw new Error("This browser does not compute exactly, so it would show wrong pictures. Try another one.");
     }
   }
@@ -65,6 +86,12 @@ class Decoder {
   async decode(bytes, options) {
     await this.ready();
     return decode(bytes, (await this.parts()).facts, this.pool, options);
+  }
+
+  /** @param {object} picture of readPicture @param {object} options as for encode */
+  async encode(picture, options) {
+    await this.ready();
+    return encode(picture, (await this.parts()).facts, this.pool, options);
   }
 }
 
@@ -88,8 +115,8 @@ class Display {
     this.canvas = $("picture");
     this.canvas.width = width;
     this.canvas.height = height;
-    $("stage").style.setProperty("--ratio", `${width} / ${height}`);
-    $("stage").style.setProperty("--width", `${width}px`);
+    $("shown").style.setProperty("--ratio", `${width} / ${height}`);
+    $("shown").style.setProperty("--width", `${width}px`);
     this.context = this.canvas.getContext("2d");
     if (!this.context) throw new FileError(`This picture of ${width} × ${height} is too large for this browser to show.`);
     this.context.setTransform(...matrix);
@@ -97,13 +124,17 @@ class Display {
   }
 
   paint({ samples, alpha, header: { width, channels, bitDepth } }, r) {
-    const scale = bitDepth === 16 ? 257 : 1;
+    const deep = bitDepth === 16;
     const image = new ImageData(r.width, r.height);
+    const { data } = image;
     for (let i = 0, to = 0; i < r.height; i++) {
       for (let j = 0; j < r.width; j++, to += 4) {
         const n = (r.top + i) * width + r.left + j;
-        for (let c = 0; c < 3; c++) image.data[to + c] = Math.round(samples[n * channels + (channels === 3 ? c : 0)] / scale);
-        image.data[to + 3] = alpha ? alpha[n] : 255;
+        for (let c = 0; c < 3; c++) {
+          const sample = samples[channels === 3 ? 3 * n + c : n];
+          data[to + c] = deep ? Math.round(sample / 257) : sample;
+        }
+        data[to + 3] = alpha ? alpha[n] : 255;
       }
     }
     const piece = new OffscreenCanvas(r.width, r.height);
@@ -112,15 +143,16 @@ class Display {
   }
 }
 
-function showFacts(name, bytes, picture, seconds) {
+function showFacts({ name, sourceBytes, encodedIn }, bytes, picture, seconds) {
   const { width, height, channels, bitDepth, quality16 } = picture.header;
   const kind = [channels === 1 ? ", grey" : "", bitDepth === 16 ? ", 16 bits per sample" : "", picture.alpha ? ", with transparency" : ""].join("");
   const facts = {
-    File: name,
+    File: sourceBytes ? `${name}, ${number.format(sourceBytes)} bytes` : name,
     Picture: `${width} × ${height}${kind}`,
     Size: `${number.format(bytes.length)} bytes`,
     Rate: `${((8 * bytes.length) / (width * height)).toFixed(3)} bpp`,
     Quality: `${quality16 / 16}`,
+    ...(encodedIn ? { Encoded: `in ${encodedIn.toFixed(1)} s` } : {}),
     Decoded: `in ${seconds.toFixed(1)} s`,
   };
   if (picture.icc) facts.Colours = "has a profile, which this page does not apply; a saved PNG has it";
@@ -134,7 +166,20 @@ function showFacts(name, bytes, picture, seconds) {
   );
 }
 
-/** A JPEG of the picture as it is shown, on white: JPEG has no transparency. */
+/** The source of a file that is made here, for its JPEG. */
+function canvasOf({ width, height, channels, samples, alpha }) {
+  const image = new ImageData(width, height);
+  const { data } = image;
+  for (let n = 0; n < width * height; n++) {
+    for (let c = 0; c < 3; c++) data[4 * n + c] = samples[channels === 3 ? 3 * n + c : n];
+    data[4 * n + 3] = alpha ? alpha[n] : 255;
+  }
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** A JPEG of the picture as it is shown, or of the one that the file was made of; on white: JPEG has no transparency. */
 async function showJpeg(canvas, bytes, isCurrent) {
   $("jpeg-note").textContent = "Making a JPEG of the same size …";
   const flat = document.createElement("canvas");
@@ -159,47 +204,95 @@ function slide(part) {
   $("slider").value = String(Math.round(1000 * part));
 }
 
+/** Shows a file, and of one that was made here the picture that it was made of. */
 async function open(file) {
-  const mine = (current = {});
-  const isCurrent = () => current === mine;
-  decoder.pool.clear();
-  delete document.body.dataset.jpeg;
+  const mine = (current = { name: file.name });
+  start("Starting the decoder …");
   try {
-    $("progress").value = 0;
-    $("stage").hidden = true;
-    $("doing").textContent = "Starting the decoder …";
-    show("working");
     const bytes = new Uint8Array(await file.arrayBuffer());
     await decoder.ready();
-    if (!isCurrent()) return;
-    $("doing").textContent = "Decoding …";
-    const start = performance.now();
-    let display = null;
-    const picture = await decoder.decode(bytes, {
-      progress: (part) => isCurrent() && ($("progress").value = part),
-      painted: (so_far, r) => {
-        if (!isCurrent()) return;
-        display ??= new Display(so_far.header, orientation(so_far.exif));
-        display.paint(so_far, r);
-      },
-    });
-    if (!isCurrent()) return;
-    mine.picture = picture;
-    mine.name = file.name;
-    showFacts(file.name, bytes, picture, (performance.now() - start) / 1000);
-    slide(0.5);
-    show("shown");
-    await showJpeg($("picture"), bytes, isCurrent);
+    if (current !== mine) return;
+    // What another file still waits for. Not before: the decoder's own test may be waiting.
+    decoder.pool.clear();
+    if (isPicture(bytes)) {
+      start("Reading the picture …");
+      mine.source = await readPicture(bytes);
+      mine.sourceBytes = bytes.length;
+      mine.canvas = canvasOf(mine.source);
+      setQuality((await decoder.parts()).facts.quality);
+      await make(mine);
+    } else await decodeAndShow(mine, bytes);
   } catch (error) {
-    if (isCurrent()) fail(file.name, error);
+    if (current === mine) fail(file.name, error);
   }
 }
 
-async function save() {
-  const url = URL.createObjectURL(await encodePng(current.picture));
+/** Makes a file of the source at the quality that is set, and shows it. */
+async function make(mine) {
+  start("Encoding …");
+  const from = performance.now();
+  const quality = $("quality").valueAsNumber;
+  const file = await decoder.encode(mine.source, { quality, progress: (part) => current === mine && ($("progress").value = part) });
+  if (current !== mine) return;
+  mine.file = file;
+  mine.encodedIn = (performance.now() - from) / 1000;
+  await decodeAndShow(mine, file);
+}
+
+async function decodeAndShow(mine, bytes) {
+  const isCurrent = () => current === mine;
+  start("Decoding …");
+  const from = performance.now();
+  let display = null;
+  const picture = await decoder.decode(bytes, {
+    progress: (part) => isCurrent() && ($("progress").value = part),
+    painted: (so_far, r) => {
+      if (!isCurrent()) return;
+      display ??= new Display(so_far.header, orientation(so_far.exif));
+      display.paint(so_far, r);
+    },
+  });
+  if (!isCurrent()) return;
+  mine.picture = picture;
+  showFacts(mine, bytes, picture, (performance.now() - from) / 1000);
+  document.body.toggleAttribute("data-made", Boolean(mine.source));
+  slide(0.5);
+  show("shown");
+  await showJpeg(mine.canvas ?? $("picture"), bytes, isCurrent);
+}
+
+/** Says what is done now. */
+function start(doing) {
+  delete document.body.dataset.jpeg;
+  $("progress").value = 0;
+  $("stage").hidden = true;
+  $("doing").textContent = doing;
+  show("working");
+}
+
+function setQuality(quality) {
+  $("quality").value = String(quality);
+  $("quality-value").textContent = String(quality);
+}
+
+/** Encodes the picture that is shown once more. */
+async function makeAgain() {
+  const mine = (current = { ...current });
+  decoder.pool.clear();
+  try {
+    await make(mine);
+  } catch (error) {
+    if (current === mine) fail(mine.name, error);
+  }
+}
+
+const stem = (name) => name.replace(/\.[^.]*$/, "");
+
+function download(blob, name) {
+  const url = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = url;
-  link.download = current.name.replace(/\.vaec$/i, "") + ".png";
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
@@ -229,7 +322,17 @@ function listen() {
   };
   $("stage").addEventListener("pointerdown", drag);
   $("stage").addEventListener("pointermove", drag);
-  $("save").addEventListener("click", () => save().catch((error) => fail(current.name, error)));
+  $("save-file").addEventListener("click", () => download(new Blob([current.file]), `${stem(current.name)}.vaec`));
+  $("save").addEventListener("click", async () => {
+    const { name, picture } = current;
+    try {
+      download(await encodePng(picture), `${stem(name)}.png`);
+    } catch (error) {
+      fail(name, error);
+    }
+  });
+  $("quality").addEventListener("input", () => setQuality($("quality").value));
+  $("quality").addEventListener("change", makeAgain);
   $("zoom").addEventListener("click", () => {
     const whole = $("zoom").getAttribute("aria-pressed") !== "true";
     $("zoom").setAttribute("aria-pressed", String(whole));
@@ -239,8 +342,10 @@ function listen() {
 
 listen();
 show("empty");
+// While a person looks for a file, the decoder gets ready; what goes wrong is said when there is one.
+decoder.ready().catch(() => {});
 
-/** For tests and for the console: decodes bytes, shows nothing. */
+/** For tests and for the console: decodes and encodes, shows nothing. */
 globalThis.vaecodecViewer = {
   ready: () => decoder.ready(),
   decode: (bytes, options) => decoder.decode(bytes, options),
@@ -256,4 +361,7 @@ globalThis.vaecodecViewer = {
     };
   },
   png: encodePng,
+  /** Samples [height, width, channels] to a file. */
+  encode: (picture, options) => decoder.encode(picture, options),
+  read: readPicture,
 };

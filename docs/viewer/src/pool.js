@@ -19,7 +19,7 @@ export class Pool {
 
   /**
    * Does a task in some worker.
-   * @param {string} kind @param {object} task
+   * @param {string} kind @param {object | (() => object)} task or what makes it, once a worker is free
    * @returns {Promise<any>}
    */
   run(kind, task) {
@@ -56,7 +56,7 @@ export class Pool {
   #send(worker, job) {
     const id = this.#next++;
     this.#running.set(id, job);
-    worker.postMessage({ id, kind: job.kind, task: job.task });
+    worker.postMessage({ id, kind: job.kind, task: typeof job.task === "function" ? job.task() : job.task });
   }
 
   #finish(worker, { id, result, failure, aboutFile }) {

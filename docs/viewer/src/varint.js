@@ -22,3 +22,10 @@ export function readVarint(bytes, at) {
   }
   throw damaged("a number has more than five bytes");
 }
+
+/** The inverse. @param {number} value @returns {number[]} its bytes */
+export function writeVarint(value) {
+  const bytes = [];
+  for (; value >= 128; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
+  return [...bytes, value];
+}

@@ -72,9 +72,23 @@ test("a golden file with any byte changed, or cut anywhere, is refused with a se
   refused(Uint8Array.from([...bytes, 0]), /more bytes/);
 });
 
+test("what was added later is refused with what it is and what to do", () => {
+  const folder = new URL("added/", GOLDEN);
+  const names = readdirSync(folder).filter((name) => name.endsWith(".vaec"));
+  assert.ok(names.length >= 9);
+  const parts = { "jpeg-xl": /JPEG XL/, "png-deep": /16 bits without loss/, webp: /has pixels without loss,/, latents: /has transparency of 16 bits,/ };
+  for (const name of names) {
+    const bytes = new Uint8Array(readFileSync(new URL(name, folder)));
+    const [, words] = Object.entries(parts).find(([start]) => name.startsWith(start));
+    refused(bytes, words);
+    refused(bytes, /cannot show: turn it into a PNG with "vaecodec decompress"\.$/);
+  }
+  refused(file({ more: section(0x89, [9]) }), /feature 9.*newer page/);
+});
+
 test("what the format forbids is refused", () => {
   assert.equal(readContainer(file()).tiles[0].payload.length, 4);
-  refused(file({ magic: [1, 2, 3, 4, 5, 6] }), /not a \.vaec/);
+  refused(file({ magic: [1, 2, 3, 4, 5, 6] }), /neither a \.vaec/);
   refused(file({ magic: [...MAGIC.slice(0, 5), 2] }), /version 2/);
   refused(file({ magic: [...MAGIC.slice(0, 5), 0] }), /version 0/);
   refused(file({ head: section(0x82, [0]) }), /header/);

@@ -21,6 +21,6 @@ static int supported(void) {
     return vk_cpu_has_avx2();
 }
 
-const vk_kernel vk_avx2 = {"avx2", supported, PANEL, LANES, 1, 8, linear, depthwise};
+const vk_kernel vk_avx2 = {"avx2", supported, PANEL, LANES, 1, 8, linear, depthwise, add};
 
 #endif

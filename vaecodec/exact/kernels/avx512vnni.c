@@ -64,6 +64,12 @@ VK_TARGET static inline vk_two_rows vk_two_rows_of(const int16_t *above, const i
     return (vk_two_rows){_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b)};
 }
 
+VK_TARGET static inline void vk_store_sum(int16_t *p, const int16_t *a, const int16_t *b, int16_t limit) {
+    const __m512i sum = _mm512_adds_epi16(_mm512_loadu_si512(a), _mm512_loadu_si512(b));
+    const __m512i high = _mm512_set1_epi16(limit), low = _mm512_set1_epi16((int16_t)-limit);
+    _mm512_storeu_si512(p, _mm512_max_epi16(_mm512_min_epi16(sum, high), low));
+}
+
 VK_TARGET static inline void vk_store_halves(int16_t *p, vk_ints low, vk_ints high) {
     /* packs undoes what unpack did to the order of channels. */
     _mm512_storeu_si512(p, _mm512_packs_epi32(low, high));
@@ -76,6 +82,6 @@ static int supported(void) {
     return vk_cpu_has_avx512vnni();
 }
 
-const vk_kernel vk_avx512vnni = {"avx512vnni", supported, PANEL, LANES, 1, 8, linear, depthwise};
+const vk_kernel vk_avx512vnni = {"avx512vnni", supported, PANEL, LANES, 1, 8, linear, depthwise, add};
 
 #endif

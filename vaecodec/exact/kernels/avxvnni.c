@@ -21,6 +21,6 @@ static int supported(void) {
     return vk_cpu_has_avxvnni();
 }
 
-const vk_kernel vk_avxvnni = {"avxvnni", supported, PANEL, LANES, 1, 8, linear, depthwise};
+const vk_kernel vk_avxvnni = {"avxvnni", supported, PANEL, LANES, 1, 8, linear, depthwise, add};
 
 #endif

@@ -72,6 +72,9 @@ struct vk_kernel {
      * by row; cells of y by ldy. */
     void (*depthwise)(const vk_depthwise *layer, int count, const int16_t *x, ptrdiff_t ldx, ptrdiff_t row, int16_t *y,
                       ptrdiff_t ldy);
+
+    /* y = clamp(x + change, limit), count values, a multiple of VK_ALIGN; limit: 1 to VK_MAX_LIMIT. */
+    void (*add)(const int16_t *x, const int16_t *change, int32_t limit, int16_t *y, ptrdiff_t count);
 };
 
 enum { VK_ROWS = 12 }; /* every kernel's tile of rows divides it, and it divides VK_BAND */

@@ -20,6 +20,8 @@
  *   row 2p    ▢ ▢ ▢ ▢ ▢ ▢ ▢ ▢      a strip of STRIP = 4 cells and a 5×5 kernel: 8 columns, 3 pairs of rows
  *   row 2p+1  ▢ ▢ ▢ ▢ ▢ ▢ ▢ ▢      (the last row of an odd side is paired with weights of 0)
  *
+ * Adding. The sum of two int16 saturates where it does not fit, which the clamp that follows does anyway.
+ *
  * To define: vk_ints (NV sums), vk_weights, vk_pair, ROWS, VECTORS, LANES, VK_TARGET, and the functions used below.
  */
 
@@ -153,5 +155,11 @@ VK_TARGET static void depthwise(const vk_depthwise *layer, int count, const int1
     for (int c = 0; c < layer->padded; c += LANES) {
         depthwise_lanes(layer->side, count, x + c, ldx, row, weight, layer, c, y + c, ldy);
         weight += (layer->side + 1) / 2 * layer->side * 2 * LANES;
+    }
+}
+
+VK_TARGET static void add(const int16_t *x, const int16_t *change, int32_t limit, int16_t *y, ptrdiff_t count) {
+    for (ptrdiff_t n = 0; n < count; n += 2 * NV) {
+        vk_store_sum(y + n, x + n, change + n, (int16_t)limit);
     }
 }

@@ -52,6 +52,11 @@ static inline void vk_store_narrow(int16_t *p, vk_ints a, vk_ints b) {
     vst1q_s16(p, vcombine_s16(vmovn_s32(a), vmovn_s32(b)));
 }
 
+static inline void vk_store_sum(int16_t *p, const int16_t *a, const int16_t *b, int16_t limit) {
+    const int16x8_t sum = vqaddq_s16(vld1q_s16(a), vld1q_s16(b));
+    vst1q_s16(p, vmaxq_s16(vminq_s16(sum, vdupq_n_s16(limit)), vdupq_n_s16((int16_t)-limit)));
+}
+
 static inline vk_weights vk_load_weights(const int16_t *p, int vector) {
     return (vk_weights){vld1_s16(p + NV * vector), vld1_s16(p + NV * (VECTORS + vector))};
 }
@@ -88,6 +93,6 @@ static int supported(void) {
     return 1;
 }
 
-const vk_kernel vk_neon = {"neon", supported, PANEL, LANES, 0, 8, linear, depthwise};
+const vk_kernel vk_neon = {"neon", supported, PANEL, LANES, 0, 8, linear, depthwise, add};
 
 #endif

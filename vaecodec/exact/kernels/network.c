@@ -84,11 +84,7 @@ static void block_band(void *data, int worker, int item) {
     const int32_t limit = job->depthwise->input_limit;
     for (int i = 0; i < b.count; i++) {
         const int r = (b.first + i) / x->columns, c = (b.first + i) % x->columns;
-        const int16_t *from = cell(x, r, c), *change = between + i * job->between;
-        int16_t *to = cell(job->y, r, c);
-        for (ptrdiff_t n = 0; n < x->stride; n++) {
-            to[n] = (int16_t)clamp((int32_t)from[n] + change[n], limit);
-        }
+        job->depthwise->kernel->add(cell(x, r, c), between + i * job->between, limit, cell(job->y, r, c), x->stride);
     }
 }
 
@@ -277,16 +273,26 @@ static band positional_band(const vk_grid *f, int item, int *position) {
     return band_at(item % bands, cells);
 }
 
+/* Where the cells of a band lie in planes [height][width]; those beyond them are at −1. */
+static void places_in_planes(const step_job *job, int position, band b, ptrdiff_t *at) {
+    for (int i = 0; i < b.count; i++) {
+        int r, c;
+        place(job->f, position, b.first + i, &r, &c);
+        at[i] = r < job->height && c < job->width ? (ptrdiff_t)r * job->width + c : -1;
+    }
+}
+
 static void enter_band(void *data, int worker, int item) {
     const step_job *job = data;
     int position, r, c;
     const band b = positional_band(job->f, item, &position);
+    ptrdiff_t at[VK_BAND];
+    places_in_planes(job, position, b, at);
     int16_t *in = job->buffers + worker * (job->in + job->out) * VK_BAND, *out = in + job->in * VK_BAND;
     for (int m = 0; m < job->layer->inputs; m++) {
         const int32_t *plane = job->planes + (ptrdiff_t)m * job->height * job->width;
         for (int i = 0; i < b.count; i++) {
-            place(job->f, position, b.first + i, &r, &c);
-            const int32_t y16 = r < job->height && c < job->width ? plane[(ptrdiff_t)r * job->width + c] : 0;
+            const int32_t y16 = at[i] >= 0 ? plane[at[i]] : 0;
             in[i * job->in + m] = job->lookup[clamp(y16, job->reach) + job->reach];
         }
     }
@@ -294,9 +300,7 @@ static void enter_band(void *data, int worker, int item) {
     for (int i = 0; i < b.count; i++) {
         place(job->f, position, b.first + i, &r, &c);
         int16_t *to = cell(job->f, r, c);
-        for (ptrdiff_t n = 0; n < job->out; n++) {
-            to[n] = (int16_t)clamp((int32_t)to[n] + out[i * job->out + n], job->limit);
-        }
+        job->layer->kernel->add(to, out + i * job->out, job->limit, to, job->out);
     }
 }
 
@@ -333,18 +337,18 @@ static void leave_band(void *data, int worker, int item) {
     }
     linear(job->layer, position, b.count, in, job->in, out, NULL, job->out);
     const int group = job->layer->outputs / 2;
+    ptrdiff_t at[VK_BAND];
+    places_in_planes(job, position, b, at);
     for (int m = 0; m < group; m++) {
         const int64_t factor = job->mean_factor[position * group + m], offset = job->index_offset[position * group + m];
         const ptrdiff_t plane = (ptrdiff_t)m * job->height * job->width;
         for (int i = 0; i < b.count; i++) {
-            place(job->f, position, b.first + i, &r, &c);
-            if (r >= job->height || c >= job->width) {
+            if (at[i] < 0) {
                 continue;
             }
-            const ptrdiff_t at = plane + (ptrdiff_t)r * job->width + c;
             const int64_t level = (out[i * job->out + group + m] + offset + (1 << (INDEX_SHIFT - 1))) >> INDEX_SHIFT;
-            job->mean[at] = (int32_t)((out[i * job->out + m] * factor + (1 << (MEAN_SHIFT - 1))) >> MEAN_SHIFT);
-            job->index[at] = (uint8_t)(level < CERTAIN_BELOW ? 0 : level >= INDEX_LEVELS ? INDEX_LEVELS - 1 : level);
+            job->mean[plane + at[i]] = (int32_t)((out[i * job->out + m] * factor + (1 << (MEAN_SHIFT - 1))) >> MEAN_SHIFT);
+            job->index[plane + at[i]] = (uint8_t)(level < CERTAIN_BELOW ? 0 : level >= INDEX_LEVELS ? INDEX_LEVELS - 1 : level);
         }
     }
 }

@@ -92,8 +92,15 @@ static void depthwise(const vk_depthwise *layer, int count, const int16_t *x, pt
     }
 }
 
+static void add(const int16_t *x, const int16_t *change, int32_t limit, int16_t *y, ptrdiff_t count) {
+    for (ptrdiff_t n = 0; n < count; n++) {
+        const int32_t t = (int32_t)x[n] + change[n];
+        y[n] = (int16_t)(t > limit ? limit : t < -limit ? -limit : t);
+    }
+}
+
 static int supported(void) {
     return 1;
 }
 
-const vk_kernel vk_portable = {"portable", supported, PANEL, LANES, 0, LANES, linear, depthwise};
+const vk_kernel vk_portable = {"portable", supported, PANEL, LANES, 0, LANES, linear, depthwise, add};

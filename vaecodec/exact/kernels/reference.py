@@ -176,7 +176,8 @@ def _unfolded(layer: Linear, x: IntArray, border: int, side: int) -> IntArray:
     cells = _inside(x, border)
     rows, columns, _ = cells.shape
     t = layer(cells[:, :, : layer.weight.shape[1]].reshape(rows * columns, -1))
-    return t.reshape(rows, columns, side, side, -1).swapaxes(1, 2).reshape(rows * side, columns * side, -1)
+    spread: IntArray = t.reshape(rows, columns, side, side, -1).swapaxes(1, 2)
+    return spread.reshape(rows * side, columns * side, -1)
 
 
 def unfold(

@@ -51,6 +51,12 @@ VK_TARGET static inline vk_two_rows vk_two_rows_of(const int16_t *above, const i
     return (vk_two_rows){_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)};
 }
 
+VK_TARGET static inline void vk_store_sum(int16_t *p, const int16_t *a, const int16_t *b, int16_t limit) {
+    const __m256i sum = _mm256_adds_epi16(_mm256_loadu_si256((const __m256i *)a), _mm256_loadu_si256((const __m256i *)b));
+    const __m256i high = _mm256_set1_epi16(limit), low = _mm256_set1_epi16((int16_t)-limit);
+    _mm256_storeu_si256((__m256i *)p, _mm256_max_epi16(_mm256_min_epi16(sum, high), low));
+}
+
 VK_TARGET static inline void vk_store_halves(int16_t *p, vk_ints low, vk_ints high) {
     /* packs undoes what unpack did to the order of channels. */
     _mm256_storeu_si256((__m256i *)p, _mm256_packs_epi32(low, high));

@@ -50,6 +50,12 @@ static inline void vk_store_narrow(int16_t *p, vk_ints a, vk_ints b) {
     wasm_v128_store(p, wasm_i16x8_narrow_i32x4(a, b));
 }
 
+static inline void vk_store_sum(int16_t *p, const int16_t *a, const int16_t *b, int16_t limit) {
+    const v128_t sum = wasm_i16x8_add_sat(wasm_v128_load(a), wasm_v128_load(b));
+    const v128_t high = wasm_i16x8_splat(limit), low = wasm_i16x8_splat((int16_t)-limit);
+    wasm_v128_store(p, wasm_i16x8_max(wasm_i16x8_min(sum, high), low));
+}
+
 static inline vk_weights vk_load_weights(const int16_t *p, int vector) {
     return wasm_v128_load(p + 2 * NV * vector);
 }
@@ -79,6 +85,6 @@ static int supported(void) {
     return 1;
 }
 
-const vk_kernel vk_wasm = {"wasm", supported, PANEL, LANES, 1, 8, linear, depthwise};
+const vk_kernel vk_wasm = {"wasm", supported, PANEL, LANES, 1, 8, linear, depthwise, add};
 
 #endif

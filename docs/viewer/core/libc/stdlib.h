@@ -1,0 +1,11 @@
+/* What the kernels need of <stdlib.h>; libc.c has it. */
+#ifndef VIEWER_STDLIB_H
+#define VIEWER_STDLIB_H
+
+#include <stddef.h>
+
+void *malloc(size_t bytes);
+void *calloc(size_t count, size_t bytes);
+void free(void *block);
+
+#endif

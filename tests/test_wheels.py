@@ -1,0 +1,44 @@
+"""What is built for other platforms: the names in cibuildwheel's configuration, and that the extension keeps to the stable ABI."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+WHEELS = {
+    "linux": {"manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64", "musllinux_aarch64"},
+    "macos": {"macosx_x86_64", "macosx_arm64"},
+    "windows": {"win_amd64", "win_arm64"},
+}
+
+
+@pytest.mark.parametrize("platform", WHEELS)
+def test_wheels_are_built_for_every_platform(platform: str) -> None:
+    if importlib.util.find_spec("cibuildwheel") is None:
+        pytest.skip("no cibuildwheel")
+    command = [sys.executable, "-m", "cibuildwheel", "--platform", platform, "--print-build-identifiers", str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # One for 3.10, whose stable ABI lacks the buffer protocol, and one for all later ones.
+    assert set(done.stdout.split()) == {
+        f"{python}-{wheel}" for python in ("cp310", "cp311") for wheel in WHEELS[platform]
+    }
+
+
+def test_the_extension_keeps_to_the_stable_abi() -> None:
+    if importlib.util.find_spec("abi3audit") is None:
+        pytest.skip("no abi3audit")
+    if sys.version_info < (3, 11):
+        pytest.skip("the extension of 3.10 is for that version alone")
+    from vaecodec.exact.kernels import _kernels
+
+    # abi3audit knows only its own command line.
+    program = Path(sys.executable).with_name("abi3audit")
+    command = [program, "--strict", "--assume-minimum-abi3", "3.11", str(_kernels.__file__)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

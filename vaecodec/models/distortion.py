@@ -1,0 +1,72 @@
+"""What distortion costs at a quality, for decisions outside the networks; without torch.
+
+The unit is the squared error of samples 0..255. :mod:`vaecodec.models.perceptual` is the same distortion, differentiable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vaecodec.metrics.ssimulacra2 import Samples, weighted_error
+from vaecodec.models.tunes import DistortionWeights
+
+MSE_OF_ERROR = 4.74
+MSE_POWER = 0.815
+"""MSE = 4.74·e^0.815 on photographs, e the metric's weighted error: so λ and step sizes keep their meaning."""
+TYPICAL_MSE = 106.0, 0.0007, -0.535
+"""MSE of photographs at λ: 106 at 0.0007, falling as λ^−0.535 (weights trained for squared error, on the validation crops)."""
+
+
+def typical_mse(lam: Any) -> Any:
+    """The MSE of photographs at λ; numbers or tensors."""
+    at, lam_at, exponent = TYPICAL_MSE
+    return at * (lam / lam_at) ** exponent
+
+
+def error_factor(lam: Any, power: float) -> Any:
+    """What e^power is multiplied by, so that it has the slope of 4.74·e^0.815 where pictures usually are at this λ; numbers or tensors."""
+    usual = (typical_mse(lam) / MSE_OF_ERROR) ** (1 / MSE_POWER)
+    return MSE_OF_ERROR * MSE_POWER / power * usual ** (MSE_POWER - power)
+
+
+@dataclass(frozen=True)
+class Price:
+    """What distortion is worth at one quality.
+
+    Attributes:
+        weights: of the distortion that the model was trained for. Coarse colour is left out.
+        lam: λ, bits per pixel per unit of squared error.
+    """
+
+    weights: DistortionWeights
+    lam: float
+
+    @property
+    def squared_only(self) -> bool:
+        """Whether the squared error is all that counts."""
+        return self.weights.squared == 1
+
+    @property
+    def of_latents(self) -> float:
+        """Bits per pixel that the distortion of latents is worth, as photographs have it at this λ."""
+        return float(self.lam * typical_mse(self.lam))
+
+    def worth(self, samples: Samples, changed: Samples) -> float:
+        """Bits that the distortion of a picture or a part of one is worth, as :meth:`distortion` takes them."""
+        return self.lam * self.distortion(samples, changed) * samples.shape[0] * samples.shape[1]
+
+    def distortion(self, samples: Samples, changed: Samples) -> float:
+        """uint8 [H, W, C], twice -> what training took for distortion, in units of squared error."""
+        if np.array_equal(samples, changed):
+            return 0.0
+        difference = samples.astype(np.int32) - changed
+        mse = float(np.square(difference).mean())
+        error = None if self.squared_only else weighted_error(samples, changed)
+        if error is None:  # or too small for the metric
+            return mse
+        squared, power = self.weights.squared, self.weights.power
+        scale = float(error_factor(self.lam, power))
+        return squared * mse + (1 - squared) * scale * max(error, 0.0) ** power
