@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -104,5 +105,5 @@ def _quality_tables(weights: Weights) -> dict[str, FloatArray]:
     }
 
 
-def _tensor(values: FloatArray) -> Tensor:
+def _tensor(values: npt.NDArray[np.floating]) -> Tensor:
     return torch.from_numpy(np.array(values, np.float32))
