@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 FORMAT = "vaecodec-weights-1"
 
-SCALES = "scales/"
+SCALES = "encoder/scales/"
 """Begins the names of what makes integers floats again, see :mod:`vaecodec.training.from_weights`."""
 ANALYSIS = "analysis_"
 """Settings that begin like this concern the encoder alone."""
