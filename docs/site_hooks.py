@@ -1,4 +1,4 @@
-"""What the site takes from elsewhere in the repository: results, the viewer where it has been built, and docstrings as Markdown."""
+"""What the site takes from elsewhere in the repository: the viewer where it has been built, and docstrings as Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import griffe
 
 REPOSITORY = Path(__file__).parents[1]
-_RESULTS = re.compile(r"<!-- results:begin -->\n(.*?)<!-- results:end -->", re.DOTALL)
 _ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):`~?([^`]+)`")
 # "::" before a drawing, alone on its line or at the end of one.
 _LITERAL = re.compile(r"^::$|(?<=:):$", re.MULTILINE)
@@ -20,16 +19,6 @@ def on_config(config: Any) -> Any:
     if (REPOSITORY / "docs" / "viewer" / "dist" / "index.html").exists():
         config.nav.insert(1, {"Open a file here": "viewer/dist/index.html"})
     return config
-
-
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Puts the README's tables where a page asks for them."""
-    if "<!-- results -->" not in markdown:
-        return markdown
-    found = _RESULTS.search((REPOSITORY / "README.md").read_text(encoding="utf-8"))
-    if found is None:
-        raise ValueError("the README has no results")
-    return markdown.replace("<!-- results -->", found[1])
 
 
 class MarkdownDocstrings(griffe.Extension):

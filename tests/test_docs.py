@@ -1,4 +1,4 @@
-"""Every example in README and docs runs, and the site builds without a warning.
+"""Every example in README, docs and the commands' help runs, and the site builds without a warning.
 
 An example is a fenced block of kind python, sh or console. Each runs in a folder of its own with some small pictures, in this
 process where it can. A comment before the fence says what is otherwise::
@@ -27,13 +27,16 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
 
 import vaecodec
+import vaecodec.cli as command_line
 from vaecodec.api import Codec
 from vaecodec.cli import main
+from vaecodec.cli.help import Command
 from vaecodec.picture import Picture
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +66,12 @@ def examples() -> list[Example]:
             line = text.count("\n", 0, match.start("code")) + 1
             name = path.relative_to(ROOT).as_posix()
             found.append(Example(name, line, match["kind"], match["code"], match["mark"] or ""))
+    found.append(Example("vaecodec --help", 0, "sh", command_line.EXAMPLES, ""))
+    for name in command_line.COMMANDS:
+        command = command_line.vaecodec.get_command(click.Context(command_line.vaecodec), name)
+        assert isinstance(command, Command)
+        assert command.examples, f"{name}: no examples in its help"
+        found.append(Example(f"vaecodec {name} --help", 0, "sh", command.examples, command.example_mark))
     return found
 
 
@@ -82,6 +91,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, codec: Codec, photograph:
         photo.save(folder / name, exif=exif)
     for name in ("a.png", "photos/1.png", "photos/2.png"):
         photo.resize((64, 48)).save(folder / name)
+    items = np.random.default_rng(1).integers(0, 256, (12, 28, 28), np.uint8)
+    np.save(folder / "items.npy", items)
     data = codec.compress(folder / "holiday.jpg")
     for name in ("holiday.vaec", "photo.vaec"):
         (folder / name).write_bytes(data)

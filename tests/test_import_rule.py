@@ -14,7 +14,7 @@ PACKAGE = Path(vaecodec.__file__).parent
 # A part may import parts of the rows above its own, and nothing else of the package.
 LAYERS = (
     ("errors", "version"),
-    ("atomic", "metrics", "picture_files", "sources", "stopwatch"),
+    ("announce", "atomic", "metrics", "picture_files", "sources", "stopwatch"),
     ("bitstream", "picture"),
     ("exact",),
     ("models",),
@@ -22,7 +22,7 @@ LAYERS = (
     ("codec",),
     ("vae",),
     ("api", "arrays", "evaluation", "prior_samples"),
-    ("pillow", "numcodecs", "cluster", "demo"),
+    ("pillow", "numcodecs", "cluster", "demo", "desktop"),
     ("zarr",),
     ("cli",),
     ("__init__", "__main__"),

@@ -49,7 +49,16 @@ def write_atomically(
             _write(file, data)
         return
     check_output(path, overwrite=overwrite)
+    try:
+        _write_whole(target, data, overwrite=overwrite, times_from=times_from)
+    except OSError as error:
+        # A full disk is reported without a name.
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
+
+def _write_whole(target: Path, data: bytes | Writer, *, overwrite: bool, times_from: str | Path | None) -> None:
     with _scratch(target.parent) as scratch:
         _write(scratch.file, data)
         scratch.file.flush()
@@ -76,7 +85,7 @@ def check_output(path: str | Path, *, overwrite: bool) -> None:
     if _is_special(path):
         return
     if not path.parent.is_dir():
-        raise UsageError(f"{path.parent}: no such folder: make it first")
+        raise UsageError(f"{path.parent}: no such folder: make it first, or check the path")
     if not overwrite and os.path.lexists(path):
         raise _exists(path)
 

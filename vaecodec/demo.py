@@ -1,8 +1,8 @@
-"""A demonstration on one real photograph: our files and their pictures, beside other codecs at the same size.
+"""A demonstration on one real photograph: our file and its picture, beside JPEG and AVIF at equal bytes.
 
 ::
 
-    photograph ─► our file at several qualities ─► its size ─► the best JPEG, WebP, AVIF of at most that size ─► table, picture
+    photograph ─► AVIF at two qualities ─► sizes ─► the best JPEG, and the best of ours, of at most those sizes ─► picture, table
 """
 
 from __future__ import annotations
@@ -10,19 +10,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
 
 from vaecodec.atomic import check_output, write_atomically
-from vaecodec.errors import MissingExtraError
-from vaecodec.evaluation.peers import AVIF, JPEG, WEBP, PictureCodec, PillowCodec, SizeSearch
-from vaecodec.evaluation.plots import side_by_side
+from vaecodec.evaluation.peers import AVIF, JPEG, SizeSearch
+from vaecodec.evaluation.plots import grid
 from vaecodec.evaluation.tables import Cell, text_table
-from vaecodec.metrics.fidelity import Samples, bits_per_pixel, ms_ssim, psnr
+from vaecodec.metrics.fidelity import Samples, bits_per_pixel, psnr
+from vaecodec.metrics.ssimulacra2 import ssimulacra2
 from vaecodec.picture import Picture, write_picture
 
-DEMO_QUALITIES: tuple[float, ...] = (10, 25, 40, 55, 70, 85)
-DEMO_PEERS: tuple[PillowCodec, ...] = (JPEG, WEBP, AVIF)
+SIZES = {"usual": 63.0, "small": 30.0}
+"""AVIF's quality for a size that photographs are usually kept at, and for one well below it."""
+OURS = "vaecodec"
 
-_NAME = "astronaut"
+_NAME = "parrots"
+_PHOTOGRAPH = Path(__file__).with_name(f"{_NAME}.webp")
+_SUFFIXES = {JPEG.name: ".jpg", AVIF.name: ".avif", OURS: ".vaec"}
+
+
+class _Encoded(Protocol):
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def quality(self) -> float: ...
+
+
+class PictureCodec(Protocol):
+    """The part of `vaecodec.Codec` that this needs."""
+
+    def encode(self, picture: Picture, *, size: int) -> _Encoded:
+        """Turns a picture into the best file of at most so many bytes."""
+
+    def decompress(self, data: bytes) -> Picture:
+        """Turns a file into a picture."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +56,23 @@ class CodedPicture:
     Attributes:
         codec: the codec's name.
         quality: its setting.
-        size: of the file, in bytes.
+        data: the file.
         samples: uint8 [H, W, 3], as decoded.
         psnr: in dB.
-        ms_ssim: None where it cannot be computed.
+        ssimulacra2: the score, None where the picture is too small for one.
     """
 
     codec: str
     quality: float
-    size: int
+    data: bytes
     samples: Samples
     psnr: float
-    ms_ssim: float | None
+    ssimulacra2: float | None
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """Our file at one quality, and the best that each peer makes of at most its size; None for one that has no file so small."""
-
-    ours: CodedPicture
-    peers: dict[str, CodedPicture | None]
+    @property
+    def bpp(self) -> float:
+        """Bits of the file per pixel."""
+        return bits_per_pixel(len(self.data), self.samples.shape[1], self.samples.shape[0])
 
 
 @dataclass(frozen=True)
@@ -59,39 +80,26 @@ class Demonstration:
     """What was measured and written.
 
     Attributes:
-        comparisons: one for each quality, ascending.
+        coded: for each of `SIZES` JPEG, where it has a file so small, AVIF, and ours.
         table: the same for people.
         files: what was written; the first one is the picture to look at.
     """
 
-    comparisons: tuple[Comparison, ...]
+    coded: tuple[tuple[CodedPicture, ...], ...]
     table: str
     files: tuple[Path, ...]
 
 
 def photograph() -> Samples:
-    """Returns uint8 [512, 512, 3]: Eileen Collins, a photograph of NASA in the public domain, from scikit-image's own files.
-
-    Raises:
-        MissingExtraError: scikit-image is not installed.
-    """
-    try:
-        from skimage.data import astronaut
-    except ImportError as error:
-        raise MissingExtraError(
-            "the demonstration's photograph comes with scikit-image: pip install 'vaecodec[demo]'"
-        ) from error
-    samples: Samples = astronaut()  # type: ignore[no-untyped-call,unused-ignore]
-    return samples
+    """Returns uint8 [288, 416, 3]: two parrots, out of picture 23 of Kodak's, which Kodak released for unrestricted use."""
+    with Image.open(_PHOTOGRAPH) as image:
+        return np.asarray(image.convert("RGB"))
 
 
-def demonstrate(
-    codec: PictureCodec, folder: Path, *, qualities: Sequence[float] = DEMO_QUALITIES, overwrite: bool = False
-) -> Demonstration:
+def demonstrate(codec: PictureCodec, folder: Path, *, overwrite: bool = False) -> Demonstration:
     """Compresses the photograph, restores it, compares, and writes all files into a folder, which is made if need be.
 
     Raises:
-        MissingExtraError: scikit-image is not installed.
         OutputExistsError: a file is there already and overwrite is False.
     """
     original = photograph()
@@ -99,73 +107,76 @@ def demonstrate(
     sheet = folder / f"{_NAME}-side-by-side.png"
     check_output(sheet, overwrite=overwrite)
 
+    coded = tuple(at_equal_bytes(codec, original, quality) for quality in SIZES.values())
     files = [folder / f"{_NAME}.png"]
     write_picture(Picture(original), files[0], overwrite=overwrite)
-    searches = [(peer, SizeSearch(peer, original)) for peer in DEMO_PEERS]
-    comparisons = []
-    for quality in sorted(qualities):
-        data = codec.encode(Picture(original), quality=quality).data
-        path = folder / f"{_NAME}-q{quality:g}.vaec"
-        write_atomically(path, data, overwrite=overwrite)
-        restored = codec.decompress(data)
-        picture = path.with_suffix(".png")
-        write_picture(restored, picture, overwrite=overwrite)
-        files += [path, picture]
-        ours = _measured("vaecodec", quality, len(data), original, restored.samples)
-        comparisons.append(
-            Comparison(ours, {peer.name: _peer(peer, search, original, len(data)) for peer, search in searches})
-        )
-
-    write_picture(Picture(_sheet(original, comparisons)), sheet, overwrite=overwrite)
-    return Demonstration(tuple(comparisons), _table(comparisons, original), (sheet, *files))
+    for size, row in zip(SIZES, coded, strict=True):
+        for one in row:
+            path = folder / f"{_NAME}-{size}{_SUFFIXES[one.codec]}"
+            write_atomically(path, one.data, overwrite=overwrite)
+            files.append(path)
+    write_picture(Picture(sheet_of(original, coded)), sheet, overwrite=overwrite)
+    return Demonstration(coded, table_of(coded), (sheet, *files))
 
 
-def _peer(peer: PillowCodec, search: SizeSearch, original: Samples, size: int) -> CodedPicture | None:
-    found = search.best_within(size)
-    if found is None:
-        return None
-    quality, data = found
-    return _measured(peer.name, quality, len(data), original, peer.decode(data))
+def at_equal_bytes(codec: PictureCodec, original: Samples, avif_quality: float) -> tuple[CodedPicture, ...]:
+    """AVIF's file of a quality, and the best of JPEG, where there is one, and of ours that take no more bytes than it."""
+    avif = AVIF.encode(original, avif_quality).data
+    row = []
+    if (found := SizeSearch(JPEG, original).best_within(len(avif))) is not None:
+        row.append(_measured(JPEG.name, *found, original, JPEG.decode(found[1])))
+    row.append(_measured(AVIF.name, avif_quality, avif, original, AVIF.decode(avif)))
+    ours = codec.encode(Picture(original), size=len(avif))
+    row.append(_measured(OURS, ours.quality, ours.data, original, codec.decompress(ours.data).samples))
+    return tuple(row)
 
 
-def _measured(codec: str, quality: float, size: int, original: Samples, samples: Samples) -> CodedPicture:
-    try:
-        similarity = ms_ssim(original, samples)
-    except MissingExtraError:
-        similarity = None
-    return CodedPicture(codec, quality, size, samples, psnr(original, samples), similarity)
+def _measured(codec: str, quality: float, data: bytes, original: Samples, samples: Samples) -> CodedPicture:
+    return CodedPicture(codec, quality, data, samples, psnr(original, samples), ssimulacra2(original, samples))
 
 
-def _table(comparisons: Sequence[Comparison], original: Samples) -> str:
-    height, width = original.shape[:2]
-    names = [peer.name for peer in DEMO_PEERS]
+def table_of(coded: Sequence[Sequence[CodedPicture]]) -> str:
+    """One line per file."""
     rows: list[list[Cell]] = []
-    for comparison in comparisons:
-        ours = comparison.ours
-        coded = [ours, *(comparison.peers[name] for name in names)]
-        rate = bits_per_pixel(ours.size, width, height)
-        rows.append([f"{ours.quality:g}", f"{ours.size:,}", f"{rate:.3f}", *(_figures(one) for one in coded)])
-    return text_table(["quality", "bytes", "bpp", "vaecodec", *names], rows)
+    for row in coded:
+        for one in row:
+            score = None if one.ssimulacra2 is None else f"{one.ssimulacra2:.2f}"
+            figures = [f"{one.quality:.0f}", f"{len(one.data):,}", f"{one.bpp:.2f}", score, f"{one.psnr:.2f} dB"]
+            rows.append([one.codec, *figures])
+    return text_table(["", "quality", "bytes", "bpp", "SSIMULACRA2", "PSNR"], rows)
 
 
-def _figures(coded: CodedPicture | None) -> str:
-    if coded is None:
-        return "not that small"
-    similarity = "" if coded.ms_ssim is None else f" {coded.ms_ssim:.4f}"
-    return f"{coded.psnr:.2f} dB{similarity}"
+def sheet_of(
+    original: Samples,
+    coded: Sequence[Sequence[CodedPicture]],
+    crop: tuple[int, int, int, int] | None = None,
+    zoom: int = 1,
+) -> Samples:
+    """Sets the original and each row's pictures next to each other.
 
+    Args:
+        original: uint8 [H, W, 3].
+        coded: a row for each size.
+        crop: left, top, width and height of the part that is shown; None for the whole.
+        zoom: how many pixels on the sheet a pixel is wide.
 
-def _sheet(original: Samples, comparisons: Sequence[Comparison]) -> Samples:
-    """Sets the original, ours and JPEG next to each other at the lowest quality whose size JPEG reaches."""
+    Returns:
+        uint8 [H', W', 3].
+    """
     height, width = original.shape[:2]
-    reached = [comparison for comparison in comparisons if comparison.peers[JPEG.name] is not None]
-    chosen = reached[0] if reached else comparisons[0]
-    panels = [(f"original\n{width} x {height}", original)]
-    for coded in (chosen.ours, chosen.peers[JPEG.name]):
-        if coded is not None:
-            rate = bits_per_pixel(coded.size, width, height)
-            caption = (
-                f"{coded.codec}, quality {coded.quality:g}\n{coded.size:,} bytes, {rate:.3f} bpp, {coded.psnr:.2f} dB"
-            )
-            panels.append((caption, coded.samples))
-    return side_by_side(panels)
+    left, top, w, h = crop or (0, 0, width, height)
+
+    def part(samples: Samples) -> Samples:
+        return samples[top : top + h, left : left + w].repeat(zoom, axis=0).repeat(zoom, axis=1)
+
+    rows = []
+    for row in coded:
+        panels = [(f"original\n{width} x {height} pixels", part(original))]
+        for one in row:
+            figures = [f"{one.codec}, quality {one.quality:.0f}", f"{len(one.data):,} bytes, {one.bpp:.2f} bpp"]
+            if one.ssimulacra2 is not None:
+                figures.append(f"SSIMULACRA2 {one.ssimulacra2:.2f}")
+            caption = "\n".join([*figures, f"PSNR {one.psnr:.2f} dB"])
+            panels.append((caption, part(one.samples)))
+        rows.append(panels)
+    return grid(rows)

@@ -4,7 +4,8 @@
 
     VaecodecError                      exit code
     ├── UsageError                     2   an argument makes no sense (quality 101, an unknown option value)
-    │   └── OutputExistsError          2   the output is there already and nobody said ``-f``
+    │   ├── OutputExistsError          2   the output is there already and nobody said ``-f``
+    │   └── TargetError                1   no file of this picture meets the target (a size of 10 bytes)
     ├── PictureError                   3   the input is not a picture that we take
     │   ├── PictureNotFoundError       3
     │   ├── UnreadablePictureError     3   not a picture, or a broken one
@@ -23,7 +24,7 @@
     │   ├── WeightsNotFoundError       4
     │   └── DamagedWeightsError        4   includes weights whose exactness cannot be proven
     ├── LimitError                     5   a declared size is over the limit
-    ├── MissingExtraError              2   an optional package is needed for this
+    ├── MissingExtraError              6   an optional package is needed for this
     └── ExactArithmeticError           4   this machine's arithmetic failed the self-test in every mode
 """
 
@@ -46,10 +47,16 @@ class OutputExistsError(UsageError):
     """The output exists and overwriting was not asked for."""
 
 
+class TargetError(UsageError):
+    """No file of this picture meets the target; the message says what can be reached."""
+
+    exit_code = 1
+
+
 class MissingExtraError(VaecodecError):
     """An optional package is needed; the message names the extra that brings it."""
 
-    exit_code = 2
+    exit_code = 6
 
 
 class PictureError(VaecodecError):

@@ -24,10 +24,11 @@ def find_pictures(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder")
+        what = "is a file: name the folder it is in" if folder.exists() else "no such folder: name a folder of pictures"
+        raise UsageError(f"{folder}: {what}")
     if paths := _pictures(folder.iterdir(), READABLE_EXTENSIONS):
         return paths
-    raise UsageError(f"{folder}: no pictures in this folder")
+    raise UsageError(f"{folder}: no pictures in this folder: name one that has some")
 
 
 def find_plain_pictures(folder: Path) -> list[Path]:

@@ -1,8 +1,9 @@
-"""Writes the README's results section from the rows of the newest release, between two marks.
+"""Writes the figures of README and site from the rows of the newest release, between marks, and draws their plot.
 
-    python -m bench.show.readme_results [--results bench/results/VERSION] [--readme README.md] [--check]
+    python -m bench.show.readme_results [--results bench/results/VERSION] [--file README.md]... [--check]
 
-With ``--check`` nothing is written, and the exit code is 1 where README and rows have drifted apart.
+A file has blocks ``<!-- NAME:begin -->`` to ``<!-- NAME:end -->``; the names are those of `BLOCKS`. With ``--check`` nothing is
+written, and the exit code is 1 where a file or the plot and the rows have drifted apart.
 """
 
 from __future__ import annotations
@@ -10,17 +11,27 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.measure.codecs import OURS
+from bench.measure.codecs import OURS, display_name
 from bench.show import markdown
-from bench.show.analysis import PUBLISHED_SET, Results, load_results
+from bench.show.analysis import (
+    PUBLISHED_SET,
+    Results,
+    TimeSummary,
+    compare,
+    load_results,
+    mean_curve,
+    summarise_times,
+)
+from bench.show.rate_plot import PLOT, rate_plot
 from vaecodec.errors import UsageError, VaecodecError
+from vaecodec.evaluation import EYE_WINDOWS
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASES = ROOT / "bench" / "results"
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+FILES = ("README.md", "docs/index.md", "docs/results.md", "docs/compared.md")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,21 +41,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--results", type=Path, help="folder of rows [the newest release in bench/results]")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="file with the marks")
-    parser.add_argument("--check", action="store_true", help="only say whether the file is up to date")
+    parser.add_argument(
+        "--file", type=Path, action="append", dest="files", help="file with marks [README, pages of the site, the plot]"
+    )
+    parser.add_argument("--check", action="store_true", help="only say whether the files are up to date")
     options = parser.parse_args(arguments)
-    old = options.readme.read_text(encoding="utf-8")
-    new = with_section(old, section(load_results(options.results or newest_release())))
-    if options.check:
-        if new != old:
-            print(
-                f"{options.readme.name} does not show these results: run python -m bench.show.readme_results",
-                file=sys.stderr,
-            )
-        return int(new != old)
-    if new != old:
-        options.readme.write_text(new, encoding="utf-8")
-    return 0
+    results = load_results(options.results or newest_release())
+    wanted = {path: filled(path, results) for path in options.files or [ROOT / name for name in FILES]}
+    if options.files is None:
+        wanted[ROOT / PLOT] = rate_plot(results)
+    drifted = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in drifted:
+        if options.check:
+            print(f"{path.name} does not show these results: run python -m bench.show.readme_results", file=sys.stderr)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted[path], encoding="utf-8")
+    return int(options.check and bool(drifted))
+
+
+def filled(path: Path, results: Results) -> str:
+    """The text of a file with its blocks filled.
+
+    Raises:
+        UsageError: it has no block, or a mark stands alone.
+    """
+    text = path.read_text(encoding="utf-8")
+    names = [name for name in BLOCKS if f"<!-- {name}:" in text]
+    if not names:
+        raise UsageError(f"{path.name}: has no marks such as {_marks(next(iter(BLOCKS)))[0]}")
+    for name in names:
+        text = with_block(text, name, BLOCKS[name](results))
+    return text
 
 
 def newest_release(folder: Path = RELEASES) -> Path:
@@ -59,20 +87,61 @@ def newest_release(folder: Path = RELEASES) -> Path:
     return max(versions, key=lambda path: tuple(map(int, path.name.split("."))))
 
 
-def with_section(readme: str, text: str) -> str:
-    """The same file with a new section between the marks.
+def with_block(text: str, name: str, content: str) -> str:
+    """The same text with something new between the marks of a block.
 
     Raises:
         UsageError: the marks are not there once each, in order.
     """
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1 or readme.index(BEGIN) > readme.index(END):
-        raise UsageError(f"the file needs the lines {BEGIN} and {END}, once each, in this order")
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}"
+    begin, end = _marks(name)
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise UsageError(f"the file needs the lines {begin} and {end}, once each, in this order")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}"
+
+
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+
+
+def numbers(results: Results) -> str:
+    """The three figures that a reader wants first: bytes against AVIF and JPEG at equal looks, and the time to decode."""
+    name = PUBLISHED_SET if PUBLISHED_SET in results.tables else next(iter(results.tables))
+    rows = [
+        [f"bytes at equal SSIMULACRA2, against {display_name(peer)}", _saved(results, name, peer)]
+        for peer in ("avif", "jpeg")
+    ]
+    rows.append(["decoding 0.4 megapixels on one thread, as a multiple of AVIF's time", _times_avif(results, name)])
+    models = sorted({one["model"] for one in results.environments() if "model" in one})
+    low, high = EYE_WINDOWS["eye"]
+    note = (
+        f"{markdown.set_label(results, name)} pictures, scores {low:.0f} to {high:.0f}, weights `{'`, `'.join(models)}`; from `bench/results` "
+        "by `python -m bench.show.readme_results`."
+    )
+    return f"{markdown.markdown_table(['vaecodec', ''], rows)}\n\n{note}"
+
+
+def _saved(results: Results, name: str, peer: str) -> str | None:
+    rows = results.tables[name].rows
+    theirs, own = (mean_curve(rows, codec, "ssimulacra2") for codec in (peer, OURS))
+    found = compare(theirs, own, EYE_WINDOWS["eye"])
+    return None if found is None or found.percent is None else f"{markdown.signed(found.percent)} %"
+
+
+def _times_avif(results: Results, name: str) -> str | None:
+    found: dict[str, TimeSummary] = {
+        one.codec: one
+        for one in summarise_times(results.times)
+        if (one.set, one.operation, one.threads) == (name, "decode", 1)
+    }
+    if OURS not in found or "avif" not in found:
+        return None
+    ours, avif = found[OURS].median, found["avif"].median
+    return f"×{ours / avif:.0f} ({markdown.duration(ours)} and {markdown.duration(avif)})"
 
 
 def section(results: Results) -> str:
-    """The section, without the marks."""
+    """All tables."""
     introduction = (
         "BD-rate against JPEG 4:2:0 in per cent of bytes, **main** / wide / low / high window of PSNR (27.5–36.5, 27.5–39.5, 25–32, "
         "32–40 dB); negative is better; \\* the curve does not cover the whole window. *Published* curves are by others and were not "
@@ -81,13 +150,19 @@ def section(results: Results) -> str:
     parts = []
     if text := markdown.eye_rates(results):
         parts += [
-            "**For the eye**: BD-rate by SSIMULACRA2, over scores 30–90 and 50–85; negative needs fewer bytes; \\* not the whole window.",
+            "### For the eye",
+            "BD-rate by SSIMULACRA2, over scores 30–90 and 50–85; negative needs fewer bytes; \\* not the whole window.",
             text,
         ]
-    parts += [introduction, markdown.bd_rates_of_sets(results)]
+    parts += ["### By squared error", introduction, markdown.bd_rates_of_sets(results)]
     if text := markdown.perceptual_rates(results):
-        parts += ["BD-rate in other metrics, over the range of quality that both curves share:", text]
+        parts += [
+            "### By other metrics",
+            "BD-rate in other metrics, over the range of quality that both curves share:",
+            text,
+        ]
     if OURS in results.codecs():
+        parts.append("### Picture by picture, by squared error")
         parts += [
             text
             for text in (markdown.gains_of_pictures(results), markdown.gains_of_pictures(results, "avif"))
@@ -95,6 +170,7 @@ def section(results: Results) -> str:
         ]
     if text := markdown.time_ratios(results):
         parts += [
+            "### Time",
             "Decoding on one thread, and how long others take, as a multiple of ours in the same run (mbt2018-mean with random weights):",
             text,
         ]
@@ -107,9 +183,17 @@ def section(results: Results) -> str:
             "</details>",
         ]
     if text := markdown.costs(results):
-        parts += ["Work, in thousands of multiply–accumulates per pixel, all counted in the same way:", text]
-    parts.append(markdown.provenance(results))
+        parts += [
+            "### Work",
+            "Work, in thousands of multiply–accumulates per pixel, all counted in the same way:",
+            text,
+        ]
+    parts += ["### Where it was measured", markdown.provenance(results)]
     return "\n\n".join(parts)
+
+
+BLOCKS: Mapping[str, Callable[[Results], str]] = {"numbers": numbers, "results": section}
+"""What fills a block, by its name."""
 
 
 if __name__ == "__main__":

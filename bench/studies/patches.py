@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec.picture import READABLE_EXTENSIONS, read_picture
+from vaecodec.picture import read_picture
+from vaecodec.picture_files import READABLE_EXTENSIONS
 
 Samples = npt.NDArray[Any]
 SIDE = 32

@@ -7,6 +7,7 @@ import pytest
 from bench.measure.rows import read_table, write_table
 from bench.show import compare, readme_results
 from bench.show.analysis import load_results
+from bench.show.rate_plot import rate_plot
 from vaecodec.errors import UsageError
 
 from .conftest import FACTORS, ROOT, write_results
@@ -56,7 +57,7 @@ def test_results_without_the_codec_cannot_be_compared(results: Path) -> None:
 def test_the_readme_gets_its_section_between_the_marks_and_drift_is_seen(results: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("# Name\n\n<!-- results:begin -->\nold\n<!-- results:end -->\n\n## After\n")
-    command = ["--results", str(results), "--readme", str(readme)]
+    command = ["--results", str(results), "--file", str(readme)]
     assert readme_results.main([*command, "--check"]) == 1
     assert readme_results.main(command) == 0
     assert readme_results.main([*command, "--check"]) == 0
@@ -71,13 +72,35 @@ def test_the_readme_gets_its_section_between_the_marks_and_drift_is_seen(results
 @pytest.mark.parametrize("text", ["none", "<!-- results:end --> <!-- results:begin -->", "<!-- results:begin -->" * 2])
 def test_a_readme_without_both_marks_in_order_is_left_alone(text: str) -> None:
     with pytest.raises(UsageError, match="results:begin"):
-        readme_results.with_section(text, "new")
+        readme_results.with_block(text, "results", "new")
 
 
-def test_the_readme_shows_the_results_of_the_newest_release() -> None:
-    readme = ROOT / "README.md"
-    if not readme.is_file() or readme_results.BEGIN not in readme.read_text(encoding="utf-8"):
-        pytest.skip("the README has no results section")
+def test_a_file_without_marks_is_refused(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("# Name\n")
+    with pytest.raises(UsageError, match="has no marks"):
+        readme_results.main(["--results", str(results), "--file", str(tmp_path / "page.md")])
+
+
+def test_readme_site_and_plot_show_the_results_of_the_newest_release(capsys: pytest.CaptureFixture[str]) -> None:
+    if not (ROOT / "README.md").is_file() or not readme_results.RELEASES.is_dir():
+        pytest.skip("a package without README and results")
+    code = readme_results.main(["--check"])
+    assert (code, capsys.readouterr().err) == (0, "")
+
+
+def test_the_plot_has_ours_and_three_peers_and_follows_the_rows() -> None:
     if not readme_results.RELEASES.is_dir():
         pytest.skip("no release has results yet")
-    assert readme_results.main(["--check"]) == 0
+    found = load_results(readme_results.newest_release())
+    text = rate_plot(found)
+    assert all(f">{name}</text>" in text for name in ("vaecodec", "AVIF", "JPEG XL", "JPEG 4:2:0"))
+    for row in found.tables["kodak"].rows:
+        if row.codec == "avif":
+            object.__setattr__(row, "bytes", row.bytes * 2)
+    assert rate_plot(found) != text
+
+
+def test_words_of_the_readme_are_few() -> None:
+    if not (ROOT / "README.md").is_file():
+        pytest.skip("a package without README")
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1200

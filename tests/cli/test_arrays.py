@@ -84,7 +84,7 @@ def test_what_goes_wrong_is_one_line_and_an_exit_code(
         (["compress", items, "--model", model, "-o", packed, "-f"], 2, "use --lossless"),
         (["compress", items, "--lossless", "-q", "5", "--model", model], 2, "exclude each other"),
         (["compress", items, "a.png", "--lossless"], 2, "arrays and pictures in one command"),
-        (["compress", "a.png", "--lossless"], 3, "a.png -> a.vaec: no such file"),
+        (["compress", "a.png", "--lossless"], 3, "a.png: no such file"),
         (["compress", items, "--size", "3kB"], 2, "arrays take none of --size"),
         (["compress", items, "--lossless", "--model", model, "-o", packed], 2, "exists already"),
         (["decompress", packed, "-o", str(tmp_path / "b.png"), "--model", model], 2, "ends in .npy"),

@@ -179,10 +179,9 @@ def test_one_bad_input_gives_its_own_exit_code(run: Any, tmp_path: Path, content
 
 
 def test_a_missing_input_is_named(run: Any, tmp_path: Path) -> None:
-    for command, extension in (("compress", ".vaec"), ("decompress", ".png")):
+    for command in ("compress", "decompress"):
         result = run(command, tmp_path / "none")
-        where = f"{tmp_path / 'none'} -> {tmp_path / 'none'}{extension}"
-        assert (result.code, result.err) == (3, f"vaecodec: {where}: no such file\n")
+        assert (result.code, result.err) == (3, f"vaecodec: {tmp_path / 'none'}: no such file: check the path\n")
 
 
 def test_missing_weights_have_their_code(run: Any, photograph: Path) -> None:
@@ -300,7 +299,7 @@ def test_the_system_s_refusals_are_one_line(run: Any, photograph: Path, monkeypa
     result = run("compress", photograph)
     assert (result.code, result.err) == (
         1,
-        f"vaecodec: {photograph} -> {photograph.with_suffix('.vaec')}: no space left on device\n",
+        f"vaecodec: {photograph} -> {photograph.with_suffix('.vaec')}: no space left on device: free some, or write to another disk with -o\n",
     )
     assert names(photograph.parent) == ["photo.png"]
 

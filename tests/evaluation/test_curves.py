@@ -30,7 +30,7 @@ from vaecodec.evaluation import (
 )
 from vaecodec.evaluation.curves import json_ready, rows_as_csv
 from vaecodec.evaluation.peers import SizeSearch
-from vaecodec.evaluation.plots import curve_plot, side_by_side
+from vaecodec.evaluation.plots import curve_plot, grid
 from vaecodec.evaluation.tables import bd_rate_cell, curve_table, text_table
 from vaecodec.picture import read_picture
 
@@ -133,13 +133,13 @@ def test_tables_say_what_is_missing() -> None:
     point = CurvePoint(1, 6.0, None, 71.25, float("inf"), None, 1.0, 2.0)
     assert curve_table([point]).splitlines()[-1].split() == [
         "1",
-        "6.0000",
+        "6.00",
         "n/a",
         "71.25",
         "inf",
         "n/a",
-        "1.000",
-        "2.000",
+        "1.00",
+        "2.00",
     ]
 
 
@@ -162,7 +162,7 @@ def test_curves_are_drawn(value: float | None) -> None:
 
 def test_pictures_are_set_side_by_side_sample_for_sample() -> None:
     first, second = photograph(), photograph()[::-1]
-    sheet = side_by_side([("first\ntwo lines", first), ("second", second)])
+    sheet = grid([[("first\ntwo lines", first), ("second", second)]])
     assert (sheet[12:76, 12:76] == first).all()
     assert (sheet[12:76, 88:152] == second).all()
     assert sheet[80:].min() < 100

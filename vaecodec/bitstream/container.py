@@ -356,7 +356,7 @@ def _read_magic(view: memoryview) -> int:
     if start != MAGIC:
         if start and MAGIC.startswith(start):
             raise TruncatedFileError(f"the file ends after {len(start)} bytes: get the whole file")
-        raise NotVaecodecFileError("not a .vaec file: its first bytes are not those of one")
+        raise NotVaecodecFileError("not a .vaec file")
     if len(view) <= len(MAGIC):
         raise TruncatedFileError(f"the file ends after {len(MAGIC)} bytes: get the whole file")
     version = view[len(MAGIC)]

@@ -11,19 +11,45 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import click
 
-from vaecodec.cli.failures import exit_code, say
+from vaecodec.cli.failures import exit_code, say, shown
+from vaecodec.cli.help import write_examples, write_sections
 from vaecodec.cli.signals import INTERRUPTED, as_exceptions
 from vaecodec.errors import MissingExtraError, VaecodecError
 from vaecodec.version import __version__
 
-# In the order in which the help names them.
-COMMANDS = (
-    "compress", "decompress", "info", "evaluate", "train", "sample", "latents", "models", "demo",
-)  # fmt: skip
+# As the help has them.
+_SECTIONS = {
+    "Pictures": ("compress", "decompress", "info"),
+    "Comparison": ("demo", "evaluate"),
+    "Desktop": ("desktop", "thumbnail"),
+    "Models": ("models", "train", "sample", "latents"),
+}
+COMMANDS = tuple(name for names in _SECTIONS.values() for name in names)
+
+EXAMPLES = """
+vaecodec compress holiday.jpg          # makes holiday.vaec
+vaecodec decompress holiday.vaec       # makes holiday.png
+vaecodec compress holiday.jpg --size 100kB -o small.vaec
+""".strip()
+_EXIT_CODES = (
+    ("0", "done"),
+    ("1", "some inputs failed, a target cannot be reached, or the system refused something"),
+    ("2", "wrong usage, or an output exists"),
+    ("3", "an input is not a picture or file of ours, or it is damaged"),
+    ("4", "a model is missing or cannot be used"),
+    ("5", "a limit is exceeded"),
+    ("6", "an optional package is missing"),
+    ("130", "interrupted"),
+)
+_COMPLETION = (
+    'eval "$(_VAECODEC_COMPLETE=bash_source vaecodec)" in ~/.bashrc; zsh_source and fish_source for those shells.'
+)
 
 
 class _Commands(click.Group):
@@ -38,11 +64,50 @@ class _Commands(click.Group):
         command: click.Command = importlib.import_module(f"vaecodec.cli.{cmd_name.replace('-', '_')}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command; says what may have been meant where there is none."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            if Path(name).is_file():
+                meant = f" To compress a picture, type 'vaecodec compress {shown(name)}'"
+            else:
+                found = get_close_matches(name, COMMANDS, n=1)
+                meant = f" Did you mean {found[0]!r}?" if found else ""
+            ctx.fail(f"No such command {name!r}.{meant}")
+        return super().resolve_command(ctx, args)
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="vaecodec", message="%(prog)s %(version)s")
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands under titles, one line each."""
+        sections = {
+            title: [(name, _found(self.get_command(ctx, name)).get_short_help_str()) for name in names]
+            for title, names in _SECTIONS.items()
+        }
+        write_sections(formatter, sections)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes examples, exit codes and how to have names completed."""
+        write_examples(formatter, EXAMPLES)
+        write_sections(formatter, {"Exit codes": _EXIT_CODES})
+        with formatter.section("Completion"):
+            formatter.write_text(_COMPLETION)
+        super().format_epilog(ctx, formatter)
+
+
+def _found(command: click.Command | None) -> click.Command:
+    assert command is not None  # each has a module
+    return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="'vaecodec COMMAND --help' lists a command's options, with examples.",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="vaecodec", message="%(prog)s %(version)s")
 def vaecodec() -> None:
-    """Make small files of photographs, which become the same picture on every machine."""
+    """Compress photographs into small files that decode to the same picture on every machine."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,8 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those after the program's name; by default the process's own.
 
     Returns:
-        The exit code: 0 done; 1 some inputs failed, or the operating system refused something; 2 wrong usage; 3 the input is not
-        a picture or file of ours, or damaged; 4 weights missing or unusable; 5 a limit is exceeded.
+        The exit code, as ``_EXIT_CODES`` lists them.
     """
     # What it has to say about a damaged file is said in our one line.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -85,6 +149,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (VaecodecError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             return 1
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+            error.filename = "standard output"
         say(error)
         return exit_code(error)
     except ModuleNotFoundError as error:

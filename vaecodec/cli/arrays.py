@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaecodec.cli.failures import for_each
+from vaecodec.cli.failures import for_each, shown
 from vaecodec.cli.progress import Progress
 from vaecodec.errors import FileFormatError, ItemsError, LimitError, UsageError
 
@@ -84,19 +84,20 @@ def compress_arrays(
 ) -> None:
     """Codes every input with one model, by default the installed one for items of its shape."""
     from vaecodec.bitstream.container import EXTENSION
-    from vaecodec.cli.files import PIPE, check_target, write_output
+    from vaecodec.cli.files import PIPE, check_target, output_folder, write_output
     from vaecodec.vae.arrays import DEFAULT_QUALITY, ArrayCodec, codec_for_items
     from vaecodec.vae.items import read_items
 
-    if output is not None and len(inputs) > 1 and not Path(output).is_dir():
-        raise UsageError(f"{output}: several inputs need a folder for their outputs: name one that exists")
+    folder = output_folder(output)
+    if output is not None and len(inputs) > 1 and folder is None:
+        raise UsageError(f"{output}: several inputs need a folder for their outputs: -o {output}/ makes it")
 
     def target_of(source: str) -> str:
         name = Path(source.split(".npz:")[0]).name.removesuffix(".gz")
         name = (name if Path(source).is_dir() else Path(name).stem) + EXTENSION
         if output is None:
             return str(Path(source).with_name(name))
-        return str(Path(output) / name) if output != PIPE and Path(output).is_dir() else output
+        return output if folder is None else str(folder / name)
 
     def job(source: str) -> None:
         start = time.perf_counter()
@@ -153,7 +154,7 @@ def _line(source: str, target: str, report: dict[str, Any]) -> str:
     )
     shape = " × ".join(map(str, report["shape"]))
     return (
-        f"{source} -> {target}: {shape}, {report['bytes']:,} bytes, {report['bits_per_dimension']:.4f} bits per dimension, "
+        f"{shown(source)} -> {shown(target)}: {shape}, {report['bytes']:,} bytes, {report['bits_per_dimension']:.4f} bits per dimension, "
         f"{what}, {report['seconds']:.2f} s"
     )
 
@@ -183,5 +184,5 @@ def decompress_array(
         return Line(json.dumps(report | {"seconds": seconds}), to_stderr=target == PIPE)
     shape = " × ".join(map(str, array.shape))
     if target:
-        return Line(f"{source} -> {target}: {shape} uint8, {seconds:.2f} s", to_stderr=target == PIPE)
-    return Line(f"{source}: ok, {shape} uint8, values match their checksum, {seconds:.2f} s", to_stderr=False)
+        return Line(f"{shown(source)} -> {shown(target)}: {shape} uint8, {seconds:.2f} s", to_stderr=target == PIPE)
+    return Line(f"{shown(source)}: ok, {shape} uint8, values match their checksum, {seconds:.2f} s", to_stderr=False)

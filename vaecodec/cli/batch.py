@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about, say
-from vaecodec.cli.files import PIPE, plan_outputs
+from vaecodec.cli.files import PIPE, is_missing, plan_outputs
 from vaecodec.cli.folders import FolderPlan, is_finished, plan_folders
 from vaecodec.cli.jobs import Job, Outcome, Task, exit_with, run_all
 from vaecodec.cli.progress import Progress
+from vaecodec.errors import PictureNotFoundError
 
 
 def run(
@@ -50,6 +51,8 @@ def run(
         plan = plan_folders(inputs, output, extensions, name_for, force=force)
         _run_folders(plan, job, verb, workers=workers, quiet=quiet, summary=summary and not quiet)
         return
+    if len(inputs) == 1 and is_missing(inputs[0]):
+        raise PictureNotFoundError(message_about(inputs[0], PictureNotFoundError(f"{inputs[0]}: no such file")))
     targets = {} if name_for is None else plan_outputs(inputs, output, name_for, force=force)
     tasks = [Task(source, targets.get(source, "")) for source in inputs]
     if any(PIPE in task for task in tasks):

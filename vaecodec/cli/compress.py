@@ -15,8 +15,11 @@ import click
 
 from vaecodec.bitstream.container import EXTENSION
 from vaecodec.cli import options
+from vaecodec.cli.failures import shown
+from vaecodec.cli.help import Command
 from vaecodec.codec.options import DEFAULT_EFFORT, MAX_EFFORT, Access, EncodeOptions
 from vaecodec.codec.rate_control import MEASURES
+from vaecodec.models.tunes import TUNES
 
 if TYPE_CHECKING:
     from vaecodec.api import Codec, Encoded, EncodedFile
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 METRICS = {"ssimulacra2": ("SSIMULACRA2", 2), "ms_ssim": ("MS-SSIM", 4)}
 """That may be reported besides PSNR: what a line calls them, and its decimals."""
+
+_METAVARS = {"size": "BYTES", "bpp": "BPP", "ssimulacra2": "SCORE", "psnr": "DB", "ms_ssim": "0..1"}
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -42,42 +47,74 @@ def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | No
 def _targets(command: Callable[..., None]) -> Callable[..., None]:
     """An option for every target that there is."""
     for name, measure in reversed(list(MEASURES.items())):
-        how: dict[str, Any] = {"callback": _bytes, "metavar": "BYTES"} if name == "size" else {"type": float}
-        command = click.option(f"--{name.replace('_', '-')}", help=measure.help, **how)(command)
+        how: dict[str, Any] = {"metavar": _METAVARS[name]} | (
+            {"callback": _bytes} if name == "size" else {"type": float}
+        )
+        command = options.option(f"--{name.replace('_', '-')}", help=measure.help, **how)(command)
     return command
 
 
-@click.command("compress")
+@click.command(
+    "compress",
+    cls=Command,
+    short_help="Compress pictures: a.png becomes a.vaec.",
+    sections={
+        "Where it goes": ("output", "force", "recursive", "jobs", "scheduler"),
+        "Quality or size (one of these)": ("quality", *MEASURES, "lossless"),
+        "How": ("effort", "model", "device", "limit"),
+        "What is kept": ("strip", "first_frame", "to_8_bit", "check"),
+        "What is printed": ("measure", "as_json", "quiet"),
+    },
+    examples="""
+vaecodec compress holiday.jpg                    # makes holiday.vaec
+vaecodec compress holiday.jpg small.vaec -q 50   # two names, as cjxl has it
+vaecodec compress holiday.jpg --size 100kB
+vaecodec compress a.png --lossless
+vaecodec compress photos/*.png -o packed/ -q 70
+vaecodec compress album/ -r -o packed/ -j 2      # a second run goes on
+cat a.png | vaecodec compress - -o b.vaec
+""",
+)
 @options.inputs
 @options.output
-@click.option("-q", "--quality", type=click.FloatRange(0, 100), help="0 (smallest) to 100 (best).")
+@options.option(
+    "-q",
+    "--quality",
+    type=click.FloatRange(0, 100),
+    metavar="0..100",
+    show_default=", ".join(f"{tune.quality:g} with {name}" for name, tune in TUNES.items()),
+    help="0 (smallest) to 100 (best); for eye about the SSIMULACRA2 score.",
+)
 @_targets
-@click.option(
+@options.option(
     "--effort",
     type=click.IntRange(0, MAX_EFFORT),
     default=DEFAULT_EFFORT,
     metavar=f"0..{MAX_EFFORT}",
-    help=f"Encoder effort: higher is slower, and smaller at equal quality.  [{DEFAULT_EFFORT}]",
+    help="Higher is slower, and smaller at equal quality; from 2 on needs vaecodec[torch].",
 )
 @options.model
 @options.device
-@click.option(
+@options.option(
     "--lossless", is_flag=True, help="Keep every sample: pictures as JPEG XL, WebP or PNG, arrays by bits-back."
 )
-@click.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
-@click.option(
+@options.option("--check", is_flag=True, help="Add a checksum of the decoded samples, for decompress -t.")
+@options.option(
     "--measure",
     type=click.Choice([name.replace("_", "-") for name in METRICS]),
     multiple=True,
-    help="Report this metric too; PSNR is always reported. May be given more than once.",
+    metavar="NAME",
+    help="Report this too: ssimulacra2 or ms-ssim; may be repeated. PSNR always is.",
 )
-@click.option("--strip", is_flag=True, help="Drop metadata; turn the picture upright and convert it to sRGB.")
-@click.option("--first-frame", is_flag=True, help="For animations and multi-page files, use the first frame.")
-@click.option("--to-8-bit", is_flag=True, help="Round samples of more than 8 bits to 8.")
+@options.option("--strip", is_flag=True, help="Drop metadata; turn the picture upright and convert it to sRGB.")
+@options.option("--first-frame", is_flag=True, help="For animations and multi-page files, use the first frame.")
+@options.option("--to-8-bit", is_flag=True, help="Round samples of more than 8 bits to 8.")
 @options.limit
 @options.recursive
 @options.jobs
-@click.option("--scheduler", metavar="ADDRESS", help="Work on a Dask cluster; INPUT and OUT may be URLs such as s3://.")
+@options.option(
+    "--scheduler", metavar="ADDRESS", help="Work on a Dask cluster; INPUT and OUT may be URLs such as s3://."
+)
 @options.force
 @options.as_json
 @options.quiet
@@ -97,14 +134,18 @@ def command(
 ) -> None:
     """Compress pictures: a.png becomes a.vaec, and a.png is kept.
 
-    INPUT is a file, or - for a pipe, or with -r a folder, where finished files are skipped. An array of
-    small items (IDX, .npy, .npz, with --lossless also a folder of small pictures) is coded with a model of the VAE family.
+    INPUT is a file, or - for a pipe, or with -r a folder, where finished files are skipped. Arrays of small items
+    (IDX, .npy, .npz; with --lossless folders of small pictures too) are coded by a model of the VAE family.
     """
     from vaecodec.cli.arrays import compress_arrays, names_arrays
     from vaecodec.cli.batch import run
     from vaecodec.errors import UsageError
     from vaecodec.picture_files import READABLE_EXTENSIONS
 
+    if not recursive and scheduler is None:
+        inputs, output = _in_and_out(inputs, output)
+        if len(inputs) == 1:
+            _check_name(output, force=force)
     targets = [f"--{name.replace('_', '-')}" for name in MEASURES]
     if sum(request[name] is not None for name in ("quality", *MEASURES)) + request["lossless"] > 1:
         *names, last = ("-q", "--lossless", *targets)
@@ -118,6 +159,8 @@ def command(
             )  # fmt: skip
         compress_arrays(inputs, output, asked, access, force=force, as_json=as_json, quiet=quiet)
         return
+    if not recursive and scheduler is None:
+        _check_second(inputs, output)
     if scheduler is not None:
         from vaecodec.cli.on_cluster import run_on_cluster
         from vaecodec.cluster import Settings
@@ -130,6 +173,59 @@ def command(
         lambda path: path.stem + EXTENSION, verb="compressed", recursive=recursive, workers=jobs, force=force,
         quiet=quiet, summary=not as_json,
     )  # fmt: skip
+
+
+def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str, ...], str | None]:
+    """Takes the second of two names for the output where it can be no picture: ``compress in.png out.vaec``, as cjxl has it."""
+    from vaecodec.errors import UsageError
+
+    if output is None and len(inputs) == 2 and _is_ours(inputs[1]) and not _is_ours(inputs[0]):
+        return inputs[:1], inputs[1]
+    for source in inputs:
+        if _is_ours(source):
+            raise UsageError(
+                f"{shown(source)}: is the name of a compressed file: decompress it, or name an output with -o"
+            )
+    return inputs, output
+
+
+def _check_second(inputs: tuple[str, ...], output: str | None) -> None:
+    """Asks about a second name that is no file, before the first one is compressed."""
+    from vaecodec.errors import UsageError
+
+    if output is None and len(inputs) == 2 and inputs[1] != "-":
+        first, second = map(Path, inputs)
+        if first.exists() and not second.exists():
+            name = shown(str(second.with_suffix(EXTENSION)))
+            raise UsageError(f"{shown(inputs[1])}: no such file: is it the output? Then say -o {name}")
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a name ends as our files' do, and what is there, if anything is, is no picture."""
+    from vaecodec.bitstream.container import MAGIC
+
+    path = Path(name)
+    if path.suffix.lower() != EXTENSION:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return not path.exists()
+
+
+def _check_name(output: str | None, *, force: bool) -> None:
+    """Asks about an output whose name does not say what it is."""
+    from vaecodec.cli.files import PIPE, is_stream
+    from vaecodec.errors import UsageError
+
+    if output is None or output == PIPE or force or output.endswith("/") or Path(output).is_dir() or is_stream(output):
+        return
+    if Path(output).suffix.lower() != EXTENSION:
+        name = shown(str(Path(output).with_suffix(EXTENSION)))
+        raise UsageError(
+            f"{shown(output)}: compressed files are called {EXTENSION}: say -o {name}, -o {shown(output)}/ for a folder, or -f to use this name"
+        )
 
 
 class _Made(NamedTuple):
@@ -164,10 +260,11 @@ class CompressJob:
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, encodes and writes."""
-        from vaecodec.cli.files import check_target, is_stream, read_input
+        from vaecodec.cli.files import check_source, check_target, is_stream, read_input
 
         start = time.perf_counter()
         source, target = task
+        check_source(source)
         check_target(target, force=self.force)
         if is_stream(source):
             # What can be read once only is read here, and nowhere else.
@@ -189,7 +286,9 @@ class CompressJob:
         write_output(target, made.data, source=source, force=self.force)
         if self.quiet and not self.as_json:
             return Outcome(task)
-        warnings = [Line(f"vaecodec: warning: {source}: {'; '.join(made.notes)}", to_stderr=True)] if made.notes else []
+        warnings = (
+            [Line(f"vaecodec: warning: {shown(source)}: {'; '.join(made.notes)}", to_stderr=True)] if made.notes else []
+        )
         report = made.report | {"warnings": list(made.notes), "source_bytes": source_size}
         report["seconds"] = time.perf_counter() - start
         line = _line(source, target, report)
@@ -288,6 +387,6 @@ def _line(source: str, target: str, report: dict[str, Any]) -> str:
     share = 100 * report["bytes"] / max(1, report["source_bytes"])
     quality = "without loss" if report["lossless"] else f"quality {report['quality']:g}"
     return (
-        f"{source} -> {target}: {report['bytes']:,} bytes, {quality}, {report['bpp']:.3f} bpp, {psnr}, "
+        f"{shown(source)} -> {shown(target)}: {report['bytes']:,} bytes, {quality}, {report['bpp']:.2f} bpp, {psnr}, "
         f"{share:.1f} % of the source file, {report['seconds']:.2f} s"
     )

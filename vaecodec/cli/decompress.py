@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vaecodec.cli import options
+from vaecodec.cli.failures import shown
+from vaecodec.cli.help import Command
 from vaecodec.codec.options import Access
 
 if TYPE_CHECKING:
@@ -30,18 +33,38 @@ def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
     return left, top, width, height
 
 
-@click.command("decompress")
+@click.command(
+    "decompress",
+    cls=Command,
+    short_help="Turn files back into pictures: a.vaec becomes a.png.",
+    sections={
+        "Where it goes": ("output", "format_name", "force", "recursive", "jobs"),
+        "What is decoded": ("test", "region", "keep_going"),
+        "How": ("models", "device", "backend", "limit"),
+        "What is printed": ("as_json", "quiet"),
+    },
+    examples="""
+vaecodec decompress holiday.vaec                 # makes holiday.png
+vaecodec decompress holiday.vaec again.jpg       # two names, as djxl has it
+vaecodec decompress packed/*.vaec -o pictures/
+vaecodec decompress -t packed/ -r                # test, write nothing
+vaecodec decompress big.vaec --region 0,0,640,480
+""",
+)
 @options.inputs
 @options.output
-@click.option(
+@options.option(
     "--format",
     "format_name",
     metavar="FORMAT",
-    help="png, jpeg, webp, tiff, bmp, ppm or npy; else by the name of OUT, else png.",
+    show_default="by the name of OUT, else png",
+    help="png, jpeg, webp, tiff, bmp, ppm or npy.",
 )
-@click.option("-t", "--test", is_flag=True, help="Decode and check everything, write nothing.")
-@click.option("--region", callback=_region, metavar="X,Y,W,H", help="Decode a part, from only the tiles that it needs.")
-@click.option("--keep-going", is_flag=True, help="Fill damaged tiles with grey and name them; the exit code is 1.")
+@options.option("-t", "--test", is_flag=True, help="Decode and check everything, write nothing.")
+@options.option(
+    "--region", callback=_region, metavar="X,Y,W,H", help="Decode a part, from only the tiles that it needs."
+)
+@options.option("--keep-going", is_flag=True, help="Fill damaged tiles with grey and name them; the exit code is 1.")
 @options.models
 @options.device
 @options.backend
@@ -74,7 +97,7 @@ def command(
     INPUT is a file, or - for a pipe, or with -r a folder, where finished files are skipped.
     """
     from vaecodec.bitstream.container import EXTENSION
-    from vaecodec.cli.arrays import ARRAY_EXTENSION, holds_array
+    from vaecodec.cli.arrays import ARRAY_EXTENSION
     from vaecodec.cli.batch import run
     from vaecodec.cli.files import PIPE
     from vaecodec.errors import UsageError
@@ -83,7 +106,9 @@ def command(
     if test and output is not None:
         raise UsageError("-t writes nothing: leave -o out")
     extension = output_format(None, format_name).extensions[0]
-    if output is not None and output != PIPE and not recursive and not output.endswith(ARRAY_EXTENSION):
+    if not recursive and not test:
+        inputs, output = _in_and_out(inputs, output)
+    if output is not None and output != PIPE and not recursive and not output.endswith((ARRAY_EXTENSION, "/")):
         # An output with an extension of no format is refused before anything is decoded.
         output_format(output, format_name)
     if region is not None and (test or keep_going):
@@ -93,10 +118,41 @@ def command(
         access = access.changed(limits=replace(access.limits, max_pixels=limit))
     job = DecompressJob(format_name, region, keep_going, access, limit, force, as_json, quiet)
     run(
-        inputs, output, job, {EXTENSION}, None if test else lambda path: path.stem + (ARRAY_EXTENSION if holds_array(path) else extension),
+        inputs, output, job, {EXTENSION}, None if test else lambda path: _output_name(path, extension),
         verb="tested" if test else "decompressed", recursive=recursive, workers=jobs, force=force, quiet=quiet,
         summary=not as_json,
     )  # fmt: skip
+
+
+def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str, ...], str | None]:
+    """Takes the second of two names for the output where it is a picture's: ``decompress a.vaec b.png``, as djxl has it."""
+    from vaecodec.cli.arrays import ARRAY_EXTENSION
+    from vaecodec.errors import UsageError
+    from vaecodec.picture import OUTPUT_FORMATS
+
+    if output is None and len(inputs) == 2:
+        pictures = {extension for written in OUTPUT_FORMATS.values() for extension in written.extensions}
+        if Path(inputs[1]).suffix.lower() in pictures | {ARRAY_EXTENSION}:
+            return inputs[:1], inputs[1]
+        if not Path(inputs[1]).exists() and Path(inputs[0]).exists() and inputs[1] != "-":
+            name = shown(str(Path(inputs[1]).with_suffix(".png")))
+            raise UsageError(f"{shown(inputs[1])}: no such file: is it the output? Then say -o {name}")
+    return inputs, output
+
+
+def _output_name(path: Path, extension: str) -> str:
+    """The name of the picture for a file; a picture in the place of a file is seen here, where both would have one name."""
+    from vaecodec.bitstream.container import MAGIC
+    from vaecodec.cli.arrays import ARRAY_EXTENSION, holds_array
+    from vaecodec.cli.files import is_stream
+    from vaecodec.errors import NotVaecodecFileError
+
+    if path.suffix.lower() == extension and path.is_file() and not is_stream(str(path)):
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+        if start != MAGIC:
+            raise NotVaecodecFileError(f"{path}: not a .vaec file")
+    return path.stem + (ARRAY_EXTENSION if holds_array(path) else extension)
 
 
 @dataclass
@@ -124,12 +180,13 @@ class DecompressJob:
         from vaecodec.api import find_codec_for, read_container
         from vaecodec.bitstream.container import KIND_PICTURE
         from vaecodec.cli.failures import SOME_FAILED
-        from vaecodec.cli.files import PIPE, check_target, read_input, write_output
+        from vaecodec.cli.files import PIPE, check_source, check_target, read_input, write_output
         from vaecodec.cli.jobs import Line, Outcome
         from vaecodec.picture import encode_picture, lost_metadata, output_format
 
         start = time.perf_counter()
         source, target = task
+        check_source(source)
         if target:
             check_target(target, force=self.force)
         container = read_container(
@@ -153,7 +210,7 @@ class DecompressJob:
                 lost = lost_metadata(picture, output)
         if target and lost and not self.quiet:
             what = f"{output.name} cannot hold {', '.join(lost)}{_advice(picture, lost)}"
-            lines.append(Line(f"vaecodec: warning: {target}: {what}", to_stderr=True))
+            lines.append(Line(f"vaecodec: warning: {shown(target)}: {what}", to_stderr=True))
         checked = None if target else damage is None and container.check is not None
         seconds = time.perf_counter() - start
         if self.as_json:
@@ -236,6 +293,6 @@ def _line(task: Task, picture: Picture | PictureRows, checked: bool | None) -> s
     kind = ("grey" if picture.channels == 1 else "RGB") + (" with alpha" if picture.alpha is not None else "")
     size = f"{picture.width} x {picture.height} {kind}"
     if checked is None:
-        return f"{task.source} -> {task.target}: {size}"
+        return f"{shown(task.source)} -> {shown(task.target)}: {size}"
     checksum = "samples match their checksum" if checked else "it has no checksum of its samples"
-    return f"{task.source}: ok, {size}, {checksum}"
+    return f"{shown(task.source)}: ok, {size}, {checksum}"

@@ -11,6 +11,7 @@ import click
 
 from vaecodec.cli import options
 from vaecodec.cli.failures import exit_code, say
+from vaecodec.cli.help import Command
 from vaecodec.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -33,20 +34,34 @@ def _qualities(_: click.Context, __: click.Parameter, value: str | None) -> tupl
     return tuple(qualities)
 
 
-@click.command("evaluate")
-@click.argument("folder", metavar="DIR")
-@click.option(
+@click.command(
+    "evaluate",
+    cls=Command,
+    short_help="Measure rate and quality on a folder, beside JPEG.",
+    sections={
+        "What is measured": ("qualities", "model", "device"),
+        "What is written": ("plot", "csv_file", "force"),
+        "What is printed": ("as_json", "quiet"),
+    },
+    examples="""
+vaecodec evaluate photos/ -q 20,50,80
+vaecodec evaluate photos/ --plot curves.png --csv rows.csv
+""",
+)
+@options.argument("folder", metavar="DIR")
+@options.option(
     "-q",
     "--quality",
     "qualities",
     callback=_qualities,
     metavar="LIST",
-    help="Qualities, such as 10,30,50.  [0,10,...,100]",
+    show_default="0,10,...,100",
+    help="Qualities, such as 10,30,50.",
 )
 @options.model
 @options.device
-@click.option("--plot", metavar="PNG", help="Draw the curves.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write one row per picture and quality.")
+@options.path_option("--plot", metavar="PNG", help="Draw the curves.")
+@options.path_option("--csv", "csv_file", metavar="FILE", help="Write one row per picture and quality.")
 @options.force
 @options.as_json
 @options.quiet
@@ -117,8 +132,8 @@ def _measured(
     with_ms_ssim = _ms_ssim_is_there()
     if not with_ms_ssim and not quiet:
         say("warning: no MS-SSIM: pip install 'vaecodec[metrics]'")
-    rows = measure_pictures(codecs, pictures(), with_ms_ssim=with_ms_ssim)
-    progress.clear()
+    with progress.ticking():
+        rows = measure_pictures(codecs, pictures(), with_ms_ssim=with_ms_ssim)
     return rows, codes
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
 
 import click
 
@@ -13,9 +16,11 @@ from vaecodec.errors import (
     BitDepthError,
     FileFormatError,
     LimitError,
+    NotVaecodecFileError,
     OutputExistsError,
     PictureError,
     PictureNotFoundError,
+    TargetError,
     UnknownModelError,
     VaecodecError,
 )
@@ -25,13 +30,22 @@ SOME_FAILED = 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Errors about what is in an input. The library may have seen only its bytes, and then cannot name it.
-_ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError)
+_ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError, TargetError)
+
+_WHAT_HELPS = {
+    errno.ENOSPC: ": free some, or write to another disk with -o",
+    errno.EDQUOT: ": free some, or write to another disk with -o",
+    errno.EROFS: ": write to another folder with -o",
+    errno.EACCES: ": check its permissions and those of its folder",
+    errno.EPERM: ": check its permissions and those of its folder",
+}
 
 _OPTIONS: tuple[tuple[type[VaecodecError], str], ...] = (
     (AnimatedPictureError, " (--first-frame)"),
     (BitDepthError, " (--to-8-bit)"),
     (OutputExistsError, ": use -f to overwrite it"),
     (UnknownModelError, " (--model)"),
+    (NotVaecodecFileError, ": 'vaecodec compress' makes one of a picture"),
     (LimitError, " (--limit)"),
 )
 
@@ -63,7 +77,8 @@ def for_each(inputs: Sequence[str], job: Callable[[str], None], *, progress: Pro
     for number, source in enumerate(inputs, 1):
         progress.show(number - 1, source)
         try:
-            job(source)
+            with progress.ticking():
+                job(source)
         except BrokenPipeError:
             raise
         except (VaecodecError, OSError, MemoryError) as error:
@@ -76,34 +91,64 @@ def for_each(inputs: Sequence[str], job: Callable[[str], None], *, progress: Pro
 
 
 def message_about(source: str, error: BaseException, target: str = "") -> str:
-    """Returns one line about an error that names the input where the error does not, and the option that helps."""
-    where = f"{source} -> {target}" if target and target != "-" else source
-    if isinstance(error, PictureNotFoundError) and str(error).startswith(f"{source}: "):
-        # What is not there, or no longer, is said as what cannot be written is.
-        return _line(f"{where}{str(error).removeprefix(source)}")
-    if isinstance(error, _ABOUT_THE_INPUT) and source not in str(error):
-        return _line(f"{source}: {str(error).removeprefix('the data: ')}{_option_for(error)}")
+    """Returns one line about an error that names the input where the error does not, and says what helps."""
+    named, source, target = _text_of(source), shown(source), shown(target)
+    where = source if not target else f"{source} -> {target}" if target != "-" else f"{source} -> standard output"
+    if isinstance(error, PictureNotFoundError) and target and str(error).startswith(f"{source}: "):
+        # What is not there any more is said as what cannot be written is.
+        return f"{where}{_text_of(error).removeprefix(source)}"
     if isinstance(error, VaecodecError):
-        return _line(error)
+        text = _text_of(error)
+        if source != named and source not in text:
+            text = text.replace(named, source)
+        if isinstance(error, _ABOUT_THE_INPUT) and named not in text:
+            text = f"{source}: {text.removeprefix('the data: ')}"
+        return f"{text}{_advice(error, named)}"
     if isinstance(error, OSError) and error.strerror:
-        return f"{where}: {error.strerror.lower()}"
+        return f"{where}: {error.strerror.lower()}{_WHAT_HELPS.get(error.errno or 0, '')}"
     if isinstance(error, (OSError, MemoryError)):
         return f"{where}: {_line(error)}"
     return f"{where}: an error that should not be, please report it: {type(error).__name__}: {_line(error)}"
 
 
-def _option_for(error: BaseException) -> str:
+def shown(name: str) -> str:
+    """A name as it is printed: quoted where it has a newline or another character that would move the cursor."""
+    return name if name.isprintable() else repr(name)
+
+
+def _advice(error: BaseException, source: str = "") -> str:
     """What the command has for a case: the library, which others call too, does not know its options."""
-    hint = next((hint for kind, hint in _OPTIONS if isinstance(error, kind)), "")
-    return "" if isinstance(error, LimitError) and "raise the limit" not in str(error) else hint
+    if isinstance(error, PictureNotFoundError) and source:
+        return _similar_names(source)
+    if isinstance(error, LimitError) and "raise the limit" not in str(error):
+        return ""
+    return next((hint for kind, hint in _OPTIONS if isinstance(error, kind)), "")
+
+
+def _similar_names(source: str) -> str:
+    path = Path(source)
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except (OSError, ValueError):
+        return ": check the path"
+    found = get_close_matches(path.name, names, n=1)
+    return f": did you mean {shown(str(path.with_name(found[0])))}?" if found else ": check the path"
 
 
 def _line(message: object) -> str:
     if isinstance(message, VaecodecError):
-        return " ".join(str(message).split()) + _option_for(message)
+        return _text_of(message) + _advice(message)
     if isinstance(message, OSError) and message.strerror:
-        where = f"{message.filename}: " if message.filename else ""
-        return f"{where}{message.strerror.lower()}"
+        where = f"{shown(str(message.filename))}: " if message.filename else ""
+        return f"{where}{message.strerror.lower()}{_WHAT_HELPS.get(message.errno or 0, '')}"
     if isinstance(message, MemoryError):
         return "not enough memory for this picture: scale it down"
-    return " ".join(str(message).split())
+    return _text_of(message)
+
+
+def _text_of(message: object) -> str:
+    """One line, with the control characters of names in it escaped."""
+    text = str(message).strip()
+    if isinstance(message, (VaecodecError, str)):
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return " ".join(text.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from vaecodec.atomic import Writer, check_output, write_atomically
+from vaecodec.cli.failures import shown
 from vaecodec.errors import PictureNotFoundError, UsageError
 
 PIPE = "-"
@@ -22,7 +24,8 @@ def plan_outputs(
 
     Args:
         inputs: paths, or PIPE.
-        output: as given by ``-o``: a file, an existing folder, PIPE, or None for names that follow from the inputs.
+        output: as given by ``-o``: a file, a folder that exists or that ends in a slash and is made, PIPE, or None for names
+            that follow from the inputs.
         name_for: the name of an output, without its folder, for an input.
         force: whether outputs may be overwritten.
 
@@ -34,12 +37,12 @@ def plan_outputs(
     """
     for source in inputs:
         if source != PIPE and Path(source).is_dir():
-            raise UsageError(f"{source}: is a folder: use -r for what is in it")
+            raise UsageError(f"{shown(source)}: is a folder: use -r for what is in it")
     if len(inputs) != len(set(inputs)):
         raise UsageError("an input is named twice: name it once")
-    folder = Path(output) if output is not None and output != PIPE and Path(output).is_dir() else None
+    folder = output_folder(output)
     if len(inputs) > 1 and output is not None and folder is None:
-        raise UsageError(f"{output}: several inputs need a folder for their outputs: name one that exists")
+        raise UsageError(f"{output}: several inputs need a folder for their outputs: -o {output}/ makes it")
     plan: dict[str, str] = {}
     for source in inputs:
         if folder is not None:
@@ -51,13 +54,31 @@ def plan_outputs(
         else:
             target = str(Path(source).with_name(name_for(Path(source))))
         if target != PIPE and target in plan.values():
-            raise UsageError(f"{target}: two inputs have this output: compress them apart, or into different folders")
+            raise UsageError(
+                f"{shown(target)}: two inputs have this output: compress them apart, or into different folders"
+            )
         if PIPE not in (source, target) and _same_file(source, target):
-            raise UsageError(f"{source}: is its own output: name another one with -o")
+            raise UsageError(f"{shown(source)}: is its own output: name another one with -o")
         plan[source] = target
     if PIPE in plan.values() and not force and sys.stdout.isatty():
         raise UsageError("the output would go to the terminal: name a file with -o, or use -f to send it there")
     return plan
+
+
+def output_folder(output: str | None) -> Path | None:
+    """The folder that ``-o`` names, made if its name ends in a slash; None for a file.
+
+    Raises:
+        UsageError: it ends in a slash, and is a file.
+    """
+    if output is None or output == PIPE:
+        return None
+    path = Path(output)
+    if output.endswith(("/", os.sep)):
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{shown(output)}: exists and is not a folder: name another one")
+        path.mkdir(parents=True, exist_ok=True)
+    return path if path.is_dir() else None
 
 
 def lift_pillow_limit(pixels: int | None) -> None:
@@ -89,9 +110,24 @@ def read_input(source: str) -> bytes:
     try:
         return Path(source).read_bytes()
     except FileNotFoundError as error:
-        raise PictureNotFoundError(f"{source}: no such file") from error
+        raise PictureNotFoundError(f"{shown(source)}: no such file") from error
     except ValueError as error:
         raise UsageError(f"{source!r}: not a path: {error}") from error
+
+
+def is_missing(source: str) -> bool:
+    """Whether there is nothing of this name; what cannot be a name is another error."""
+    return source != PIPE and "\0" not in source and not os.path.lexists(source)
+
+
+def check_source(source: str) -> None:
+    """Says early, and before anything about the output, that there is no input.
+
+    Raises:
+        PictureNotFoundError: there is no such file.
+    """
+    if is_missing(source):
+        raise PictureNotFoundError(f"{source}: no such file")
 
 
 def check_target(target: str, *, force: bool) -> None:

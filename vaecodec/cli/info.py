@@ -9,14 +9,27 @@ import click
 
 from vaecodec.cli import options
 from vaecodec.cli.failures import for_each
+from vaecodec.cli.help import Command
 from vaecodec.cli.progress import Progress
 
 _WORDS = {None: "none", True: "yes", False: "no"}
 
 
-@click.command("info")
-@click.argument("file", metavar="FILE")
-@click.option("--latents", is_flag=True, help="Decode the integers too and print their digest.")
+@click.command(
+    "info",
+    cls=Command,
+    short_help="Show what is in a file, without decoding its picture.",
+    sections={
+        "What is shown": ("latents", "as_json"),
+        "How": ("models", "device", "backend"),
+    },
+    examples="""
+vaecodec info holiday.vaec
+vaecodec info holiday.vaec --latents --json
+""",
+)
+@options.argument("file", metavar="FILE")
+@options.option("--latents", is_flag=True, help="Decode the integers too and print their digest.")
 @options.models
 @options.device
 @options.backend
@@ -63,4 +76,11 @@ def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, (list, tuple)):
         yield name, ", ".join(map(str, value)) or "none"
     else:
-        yield name, _WORDS[value] if value is None or isinstance(value, bool) else str(value)
+        yield name, _word(value)
+
+
+def _word(value: object) -> str:
+    """A value for people: numbers with two decimals at most."""
+    if value is None or isinstance(value, bool):
+        return _WORDS[value]
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

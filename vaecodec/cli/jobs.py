@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 
 import click
 
@@ -55,7 +56,8 @@ def run_all(
         if outcome.failure is not None and not failures_last:
             say(outcome.failure)
 
-    with held():
+    # Workers are processes: what they announce is not heard here, and no thread must run while they are made.
+    with held(), nullcontext() if isinstance(work, Pool) else progress.ticking():
         try:
             for outcome in work.outcomes():
                 heard(outcome)

@@ -5,15 +5,30 @@ from __future__ import annotations
 import click
 
 from vaecodec.cli import options
+from vaecodec.cli.help import Command
+from vaecodec.cli.progress import working
 
 
-@click.command("latents")
-@click.argument("data", metavar="DATA")
-@click.option("--model", required=True, metavar="NAME|FILE", help="Weights of the VAE family.")
-@click.option("-o", "--output", required=True, metavar="OUT", help="The page (.png), or the latents (.npy).")
-@click.option("--labels", metavar="FILE", help="One integer for each item: IDX or .npy.")
-@click.option("--map", "method", type=click.Choice(["auto", "pca", "umap"]), default="auto", show_default=True,
-              help="How more than two dimensions become a map.")  # fmt: skip
+@click.command(
+    "latents",
+    cls=Command,
+    short_help="Draw what a model of the VAE family has learnt.",
+    sections={
+        "Where it goes": ("output", "force"),
+        "What is drawn": ("model", "labels", "method"),
+        "How": ("device", "quiet"),
+    },
+    examples="""
+vaecodec latents items.npy --model digits-plane -o latents.png
+vaecodec latents items.npy --model digits-plane -o latents.npy
+""",
+)
+@options.argument("data", metavar="DATA")
+@options.path_option("--model", required=True, metavar="NAME|FILE", help="Weights of the VAE family.")
+@options.path_option("-o", "--output", required=True, metavar="OUT", help="The page (.png), or the latents (.npy).")
+@options.path_option("--labels", metavar="FILE", help="One integer for each item: IDX or .npy.")
+@options.option("--map", "method", type=click.Choice(["auto", "pca", "umap"]), default="auto", metavar="NAME",
+                help="How more than two dimensions become a map: auto, pca or umap.")  # fmt: skip
 @options.device
 @options.force
 @options.quiet
@@ -39,12 +54,14 @@ def command(
     codec = ArrayCodec(model, device=device)
     if output.endswith(".npy"):
         written = io.BytesIO()
-        np.save(written, codec.encode(items.values))
+        with working(output, quiet=quiet):
+            np.save(written, codec.encode(items.values))
         content = written.getvalue()
     else:
         from vaecodec.vae.plots import latent_page
 
-        content = latent_page(codec, items.values, named, method)
+        with working(output, quiet=quiet):
+            content = latent_page(codec, items.values, named, method)
     write_output(output, content, source=PIPE, force=force)
     if not quiet:
         click.echo(f"{output}: {len(items.values)} items, {codec.settings.latents} latents")

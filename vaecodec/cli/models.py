@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from vaecodec.cli import options
+from vaecodec.cli.help import Command
 
 if TYPE_CHECKING:
     from vaecodec.installed import ModelCard
     from vaecodec.vae.cards import VaeCard
 
 
-@click.command("models")
+@click.command(
+    "models",
+    cls=Command,
+    short_help="List the installed models, their cost and their files.",
+    examples="""
+vaecodec models
+vaecodec models --json
+""",
+)
 @options.as_json
 def command(as_json: bool) -> None:
     """List the installed models: what they cost, and where they are."""

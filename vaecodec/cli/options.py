@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import click
 
-inputs = click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-output = click.option("-o", "--output", metavar="OUT", help="File, folder, or - for a pipe.")
-force = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
-recursive = click.option("-r", "--recursive", is_flag=True, help="Go through folders; OUT gets the same tree.")
-jobs = click.option(
-    "-j", "--jobs", type=click.IntRange(1, 1024), default=1, metavar="N", help="Work on N files at a time.  [1]"
+from vaecodec.cli.help import Option, complete_path
+
+option = partial(click.option, cls=Option)
+"""An option, its default shown in the one style."""
+argument = partial(click.argument, shell_complete=complete_path)
+"""An argument that is a path."""
+path_option = partial(option, shell_complete=complete_path)
+"""An option that is a path."""
+
+inputs = argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+output = path_option(
+    "-o", "--output", metavar="OUT", help="A file, a folder (out/ is made if need be), or - for a pipe."
 )
+force = option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
+recursive = option("-r", "--recursive", is_flag=True, help="Go through folders; OUT gets the same tree.")
+jobs = option("-j", "--jobs", type=click.IntRange(1, 1024), default=1, metavar="N", help="Work on N files at a time.")
 
 
 def _pixels(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
@@ -25,21 +35,26 @@ def _pixels(_: click.Context, __: click.Parameter, value: str | None) -> int | N
     return int(found[1]) * {"": 1, "mp": 10**6, "gp": 10**9}[found[2]]
 
 
-limit = click.option(
-    "--limit", callback=_pixels, metavar="PIXELS", help="Take pictures of at most so many pixels: 20MP, 1GP."
+limit = option(
+    "--limit",
+    callback=_pixels,
+    metavar="PIXELS",
+    show_default="1GP",
+    help="Refuse pictures of more pixels: 20MP, 1GP.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
-quiet = click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-device = click.option(
-    "--device", default="auto", metavar="DEVICE", help="auto, cpu or cuda. The picture is the same on each.  [auto]"
+as_json = option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
+quiet = option("--quiet", is_flag=True, help="Print nothing but errors.")
+device = option(
+    "--device", default="auto", metavar="DEVICE", help="auto, cpu or cuda; the decoded picture is the same on each."
 )
-backend = click.option(
+backend = option(
     "--backend",
     type=click.Choice(["auto", "native", "torch"]),
     default="auto",
-    help="Compute backend; the output is identical. auto is native, or torch with --device cuda.  [auto]",
+    metavar="NAME",
+    help="native, torch or auto; the output is identical. auto is native, or torch with --device cuda.",
 )
-model = click.option("--model", metavar="NAME|FILE", help="An installed model, or a weights file.")
-models = click.option(
+model = path_option("--model", metavar="NAME|FILE", show_default="eye", help="An installed model, or a weights file.")
+models = path_option(
     "--model", "models", multiple=True, metavar="FILE", help="A weights file to look in too; may be repeated."
 )

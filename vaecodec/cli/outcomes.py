@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from vaecodec.cli.failures import exit_code, message_about
+from vaecodec.cli.failures import exit_code, message_about, shown
 from vaecodec.errors import OutputExistsError
 
 
@@ -93,7 +93,11 @@ class Trace:
         if now is None or now == self._before:
             return None
         source, target = self.task
-        line = json.dumps({"input": source, "output": target}) if job.as_json else f"{source} -> {target}: written"
+        line = (
+            json.dumps({"input": source, "output": target})
+            if job.as_json
+            else f"{shown(source)} -> {shown(target)}: written"
+        )
         return Outcome(self.task, () if job.quiet and not job.as_json else (Line(line, to_stderr=False),))
 
 

@@ -7,23 +7,44 @@ from typing import TYPE_CHECKING
 import click
 
 from vaecodec.cli import options
+from vaecodec.cli.help import Command
+from vaecodec.cli.progress import working
 
 if TYPE_CHECKING:
     from vaecodec.vae.items import Values
 
 
-@click.command("sample")
-@click.option("--model", required=True, metavar="NAME|FILE", help="Weights of the VAE family, or of the image model.")
-@click.option("-n", "--count", type=click.IntRange(1, 65536), default=64, show_default=True, help="How many items.")
-@click.option("-o", "--output", required=True, metavar="OUT", help="A sheet of them (.png), or the array (.npy).")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Another seed, other items.")
-@click.option("--latents", metavar="NPY", help="Decode these latents, float [N, d], in place of drawing some.")
-@click.option("--between", metavar="DATA:I,J", help="A line between items I and J of DATA, in COUNT steps.")
-@click.option("-q", "--quality", type=click.FloatRange(0, 100), default=50, show_default=True,
-              help="Of the image model: how coarse the latents are that are drawn.")  # fmt: skip
-@click.option("--traverse", type=click.IntRange(1, 64), metavar="N",
-              help="Of the image model: its N widest hyper latents, each from -4 to 4 steps, in a row.")  # fmt: skip
-@click.option("--columns", type=click.IntRange(1), help="Items in a row of the sheet.")
+@click.command(
+    "sample",
+    cls=Command,
+    short_help="Draw new items from the prior of a model.",
+    sections={
+        "Where it goes": ("output", "columns", "force"),
+        "What is drawn": ("model", "count", "seed", "latents", "between"),
+        "Of the image model": ("quality", "traverse"),
+        "How": ("device", "quiet"),
+    },
+    examples="""
+vaecodec sample --model digits-plane -n 64 -o grid.png
+vaecodec sample --model digits-plane --between items.npy:0,2 -n 10 -o line.png
+vaecodec sample --model psnr -n 4 -o textures.png
+""",
+)
+@options.path_option(
+    "--model", required=True, metavar="NAME|FILE", help="Weights of the VAE family, or of the image model."
+)
+@options.option("-n", "--count", type=click.IntRange(1, 65536), default=64, metavar="N", help="How many items.")
+@options.path_option(
+    "-o", "--output", required=True, metavar="OUT", help="A sheet of them (.png), or the array (.npy)."
+)
+@options.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Another seed, other items.")
+@options.path_option("--latents", metavar="NPY", help="Decode these latents, float [N, d], in place of drawing some.")
+@options.option("--between", metavar="DATA:I,J", help="A line between items I and J of DATA, in COUNT steps.")
+@options.option("-q", "--quality", type=click.FloatRange(0, 100), default=50, metavar="0..100",
+                help="How coarse the latents are that are drawn.")  # fmt: skip
+@options.option("--traverse", type=click.IntRange(1, 64), metavar="N",
+                help="Its N widest hyper latents, each from -4 to 4 steps, in a row.")  # fmt: skip
+@options.option("--columns", type=click.IntRange(1), metavar="N", help="Items in a row of the sheet.")
 @options.device
 @options.force
 @options.quiet
@@ -60,7 +81,8 @@ def command(
     if latents is not None and between is not None:
         raise UsageError("--latents and --between exclude each other: give one of them")
     check_target(output, force=force)
-    items = _draw(model, count, seed, latents, between, traverse, quality, device)
+    with working(output, quiet=quiet):
+        items = _draw(model, count, seed, latents, between, traverse, quality, device)
     if traverse is not None:
         columns = columns or len(items) // traverse
     if output.endswith(".npy"):

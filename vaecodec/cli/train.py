@@ -11,17 +11,47 @@ from typing import Any, get_type_hints
 
 import click
 
+from vaecodec.cli.help import Command, Option, complete_path
+
 # The fields that DIR and -o fill.
 _DATA, _OUT = "data", "out"
 _FAMILY = "--family"
 
+_IMAGE_SECTIONS = {
+    "Data and weights": ("out", "validation", "init", "resume", "save_every"),
+    "What is trained": ("preset", "quality", "tilt", "tune", "squared", "power", "colour", "graphics"),
+    "How long": ("minutes", "steps"),
+    "Optimiser": ("batch", "crop", "lr", "lr_linear", "warmup", "final_lr", "ema", "clip", "seed"),
+    "Validation": ("validate_every", "validation_pictures"),
+    "Machine": ("device", "threads"),
+}
+_VAE_SECTIONS = {
+    "Data and weights": ("out", "validation", "limit", "resume", "save_every"),
+    "What is trained": (
+        "family",
+        "preset",
+        "latents",
+        "widths",
+        "likelihood",
+        "noise",
+        "beta",
+        "beta_warmup",
+        "free_bits",
+    ),
+    "How long": ("minutes", "steps", "patience"),
+    "Optimiser": ("batch", "lr", "warmup", "final_lr", "ema", "clip", "seed"),
+    "Validation": ("validate_every", "validation_items"),
+    "Machine": ("threads",),
+}
 
-class _TrainCommand(click.Command):
+
+class _TrainCommand(Command):
     """Finds its options when they are needed: the trainer imports torch."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         named = any(argument == _FAMILY or argument.startswith(f"{_FAMILY}=") for argument in args)
         self.params = _vae_parameters() if named else _image_parameters()
+        self.sections = _VAE_SECTIONS if named else _IMAGE_SECTIONS
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -30,7 +60,17 @@ class _TrainCommand(click.Command):
         return super().get_params(ctx)
 
 
-@click.command("train", cls=_TrainCommand)
+@click.command(
+    "train",
+    cls=_TrainCommand,
+    short_help="Train a model on your pictures.",
+    examples="""
+vaecodec train photos/ -o mine.safetensors --minutes 480
+vaecodec train photos/ -o mine.safetensors --resume mine.checkpoint
+vaecodec train --family vae items.npy -o small.safetensors --minutes 5
+""",
+    example_mark="not run: trains for a night",
+)
 def command(**settings: Any) -> None:
     """Train a model on the pictures in DIR and write its weights.
 
@@ -66,7 +106,7 @@ def _parameters(settings: type[Any]) -> list[click.Parameter]:
     for field in dataclasses.fields(settings):
         text = field.metadata.get("help", "")
         if field.name == _DATA:
-            parameters.append(click.Argument([field.name], metavar="DIR"))
+            parameters.append(click.Argument([field.name], metavar="DIR", shell_complete=complete_path))
             continue
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         default: Any = None
@@ -75,12 +115,12 @@ def _parameters(settings: type[Any]) -> list[click.Parameter]:
         elif field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         names = ["-o", "--out"] if field.name == _OUT else ["--" + field.name.replace("_", "-")]
-        options: dict[str, Any] = {"required": required, "help": text, "show_default": default not in (None, "")}
+        options: dict[str, Any] = {"required": required, "help": text[:1].upper() + text[1:] + "."}
         if types[field.name] is bool:
             names[-1] += f"/--no-{names[-1].removeprefix('--')}"
         else:
             options["type"] = types[field.name]
         if not required:
             options["default"] = default
-        parameters.append(click.Option([*names, field.name], **options))
+        parameters.append(Option([*names, field.name], **options))
     return parameters

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaecodec.announce import announce
 from vaecodec.bitstream.container import TILE_LATENTS, Container, Header, Tile
 from vaecodec.bitstream.digest import LatentDigest
 from vaecodec.codec.model import LoadedModel
@@ -142,6 +143,7 @@ class Decoder:
         wanted = Rectangle(window.left, band.top, window.width, band.height)
         y16 = np.zeros((wanted.height, wanted.width, self._model.latents), np.int16)
         for number in self.grid.row(row):
+            announce(number, len(self._tiles))
             r = self.grid.tiles[number]
             cells = r.cells()
             part = cells.meets(wanted)

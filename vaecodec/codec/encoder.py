@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vaecodec.announce import announce
 from vaecodec.bitstream.container import (
     DEFAULT_LIMITS,
     KIND_PICTURE,
@@ -232,6 +233,7 @@ class Encoder:
         tiles = []
         for row in grid.rows:
             band = grid.band(row)
+            announce(grid.row(row)[0], len(grid.tiles))
             samples = window.take(band.top, band.bottom)
             if self._options.check:
                 checksum = checksum_of(samples, checksum)
@@ -396,6 +398,7 @@ class Encoder:
         for row in grid.rows:
             band = band_of(grid.band(row))
             for number in grid.row(row):
+                announce(number, len(grid.tiles))
                 r = grid.tiles[number]
                 lies = r._replace(top=r.top - band.top)
                 stored, ways = band.stored(number, lies), []

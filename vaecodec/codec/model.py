@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.util import find_spec
@@ -21,7 +20,6 @@ from vaecodec.codec.rectangle import Rectangle
 from vaecodec.errors import MissingExtraError
 from vaecodec.models.coding import TileLatents, decode_tile, encode_tile
 from vaecodec.models.cost import count_macs
-from vaecodec.models.decoder_data import unit_quality
 from vaecodec.models.distortion import Price
 from vaecodec.models.encoder_data import analysis_halo
 from vaecodec.models.settings import LARGEST_EXACT_EFFORT, STRIDE
@@ -80,9 +78,7 @@ class LoadedModel:
 
     def price_at(self, quality16: int) -> Price:
         """What distortion costs at quality 16·q."""
-        logs = np.asarray(self.weights.encoder["log_lambda"], np.float64).reshape(-1)
-        log_lam = np.interp(unit_quality(quality16), np.linspace(0, 1, len(logs)), logs)
-        return Price(self.weights.distortion, math.exp(log_lam))
+        return Price(self.weights.distortion, self.weights.lambda_at(quality16))
 
     @property
     def latents(self) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from vaecodec.errors import UsageError
+from vaecodec.errors import TargetError, UsageError
 
 if TYPE_CHECKING:
     from vaecodec.picture.picture import Samples
@@ -87,7 +87,7 @@ def _target(name: str, metric: str, highest: int) -> Callable[[float, int, int],
         if value > highest:
             raise UsageError(f"{name} {value} makes no sense: it is at most {highest}")
         if min(width, height) < SHORTEST_SIDES[name]:
-            raise UsageError(
+            raise TargetError(
                 f"{metric} is not defined for {width} × {height} pixels: the shorter side needs {SHORTEST_SIDES[name]}"
             )
         return value
@@ -147,7 +147,7 @@ def search(measure: Measure, target: float, value_at: Callable[[int], float]) ->
         value_at: makes the file of a quality and measures it.
 
     Raises:
-        UsageError: no quality meets the target; the message says what can be reached.
+        TargetError: no quality meets the target; the message says what can be reached.
     """
     wanted = measure.straight(target)
     # The highest quality known to lie below the target, and the lowest known to lie above, with their straight values.
@@ -162,9 +162,10 @@ def search(measure: Measure, target: float, value_at: Callable[[int], float]) ->
         else:
             above = point
         if not measure.meets(value, target) and quality == (0 if measure.at_most else LAST):
-            best = "takes at least" if measure.at_most else "reaches at most"
-            raise UsageError(
-                f"{measure.aim.format(target)} cannot be reached: this picture {best} {measure.reached.format(value)}"
+            best, ask = ("takes at least", "less") if measure.at_most else ("reaches at most", "more")
+            raise TargetError(
+                f"{measure.aim.format(target)} cannot be reached: this picture {best} {measure.reached.format(value)}, "
+                f"ask for no {ask}"
             )
         low, high = below[0] if below else -1, above[0] if above else LAST + 1
         if high - low <= 1:

@@ -59,23 +59,26 @@ def curve_plot(curves: Mapping[str, Sequence[CurvePoint]], title: str) -> bytes:
     return buffer.getvalue()
 
 
-def side_by_side(panels: Sequence[tuple[str, Samples]]) -> Samples:
-    """Sets pictures of one size next to each other, sample for sample, a caption below each.
+def grid(rows: Sequence[Sequence[tuple[str, Samples]]]) -> Samples:
+    """Sets pictures of one size next to each other in rows, sample for sample, a caption below each.
 
     Args:
-        panels: captions, which may have several lines, and uint8 samples [H, W, 3].
+        rows: of captions, which may have several lines, and uint8 samples [H, W, 3].
 
     Returns:
         uint8 [H', W', 3].
     """
     font = ImageFont.load_default(_CAPTION_SIZE)
-    height, width = panels[0][1].shape[:2]
-    lines = max(caption.count("\n") + 1 for caption, _ in panels)
-    size = (_GAP + len(panels) * (width + _GAP), 2 * _GAP + height + lines * (_CAPTION_SIZE + 6) + _GAP)
-    sheet = Image.new("RGB", size, "white")
+    height, width = rows[0][0][1].shape[:2]
+    lines = max(caption.count("\n") + 1 for row in rows for caption, _ in row)
+    step = 2 * _GAP + height + lines * (_CAPTION_SIZE + 6)
+    columns = max(map(len, rows))
+    sheet = Image.new("RGB", (_GAP + columns * (width + _GAP), _GAP + len(rows) * step), "white")
     draw = ImageDraw.Draw(sheet)
-    for index, (caption, samples) in enumerate(panels):
-        left = _GAP + index * (width + _GAP)
-        sheet.paste(Image.fromarray(samples), (left, _GAP))
-        draw.multiline_text((left, 2 * _GAP + height), caption, fill="black", font=font)
+    for number, row in enumerate(rows):
+        top = _GAP + number * step
+        for index, (caption, samples) in enumerate(row):
+            left = _GAP + index * (width + _GAP)
+            sheet.paste(Image.fromarray(samples), (left, top))
+            draw.multiline_text((left, top + height + _GAP // 2), caption, fill="black", font=font)
     return np.asarray(sheet, dtype=np.uint8)

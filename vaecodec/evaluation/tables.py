@@ -46,13 +46,13 @@ def curve_table(points: Sequence[CurvePoint]) -> str:
         [
             (
                 f"{point.setting:g}",
-                number(point.bpp, 4),
-                number(point.estimate_bpp, 4),
+                number(point.bpp, 2),
+                number(point.estimate_bpp, 2),
                 number(point.ssimulacra2, 2),
-                number(point.psnr, 3),
-                number(point.ms_ssim, 5),
-                number(point.encode_seconds, 3),
-                number(point.decode_seconds, 3),
+                number(point.psnr, 2),
+                number(point.ms_ssim, 4),
+                number(point.encode_seconds, 2),
+                number(point.decode_seconds, 2),
             )
             for point in points
         ],

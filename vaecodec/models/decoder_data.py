@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from vaecodec.bitstream.tables import TABLES
 from vaecodec.errors import DamagedWeightsError, UnsupportedPictureError
@@ -74,11 +75,14 @@ class ExactData:
         layers: by the names of the float modules.
         tables: ``latent_factor`` [101, M], ``latent_shift`` [M], ``feature_factor`` [101, C1], ``mean_factor`` [101, M], ``index_offset``
             [101, M], ``hyper_index`` [101, Z], ``prior_vector`` [101, P], ``asinh`` [2·16383 + 1].
+        scales: integers per unit on both sides of each layer, float32 [C], and parameters of channels: what turns integers into floats
+            again. No decoder or encoder needs them; empty in files from before there were any.
     """
 
     settings: ImageSettings
     layers: Mapping[str, LinearData | DepthwiseData]
     tables: Mapping[str, IntArray] = field(default_factory=dict)
+    scales: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 def table_shapes(s: ImageSettings) -> dict[str, tuple[tuple[int, ...], int]]:

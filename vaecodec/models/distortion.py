@@ -56,7 +56,8 @@ class Price:
 
     def worth(self, samples: Samples, changed: Samples) -> float:
         """Bits that the distortion of a picture or a part of one is worth, as :meth:`distortion` takes them."""
-        return self.lam * self.distortion(samples, changed) * samples.shape[0] * samples.shape[1]
+        height, width = samples.shape[:2]
+        return self.lam * self.distortion(samples, changed) * int(height) * int(width)
 
     def distortion(self, samples: Samples, changed: Samples) -> float:
         """uint8 [H, W, C], twice -> what training took for distortion, in units of squared error."""
@@ -69,4 +70,4 @@ class Price:
             return mse
         squared, power = self.weights.squared, self.weights.power
         scale = float(error_factor(self.lam, power))
-        return squared * mse + (1 - squared) * scale * max(error, 0.0) ** power
+        return squared * mse + (1 - squared) * scale * float(max(error, 0.0) ** power)

@@ -55,11 +55,14 @@ class EncoderData:
         settings: sizes.
         layers: by the names of the float modules.
         tables: ``analysis_factor`` [101, C1], ``gain_factor`` [101, M], ``gain_shift`` [M], ``dead_zone`` [64].
+        scales: integers per unit on both sides of each layer, float32 [C], and parameters of channels: what turns integers into floats
+            again. No decoder or encoder needs them; empty in files from before there were any.
     """
 
     settings: ImageSettings
     layers: Mapping[str, LinearData | DepthwiseData]
     tables: Mapping[str, IntArray] = field(default_factory=dict)
+    scales: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 def encoder_table_shapes(s: ImageSettings) -> dict[str, tuple[tuple[int, ...], int]]:

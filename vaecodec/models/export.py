@@ -50,7 +50,9 @@ from vaecodec.models.rounding import (
     ChannelMaxima,
     Margins,
     Rounder,
+    Scales,
     Stream,
+    as_scales,
     calibrate,
     extreme_patterns,
     numpy,
@@ -93,6 +95,7 @@ class RoundedLayers:
     """Layers, and the streams that the tables over quality write to: the prior's, those at 1/16 and 1/8, and what ``g_s.pairs`` gives."""
 
     layers: Mapping[str, LinearData | DepthwiseData]
+    scales: Scales
     prior: Stream
     at16: Stream
     at8: Stream
@@ -132,7 +135,7 @@ def _round_layers(model: ImageModel, maxima: ChannelMaxima, r: Ranges) -> Rounde
     rounder.linear("g_s.pairs", at16, before8, digits=True)
     rounder.blocks(blocks8, at8, inner=inner)
     rounder.linear("g_s.patches", at8, Stream(np.array([SAMPLE_SCALE]), SAMPLE_LIMIT), digits=True)
-    return RoundedLayers(rounder.layers, prior, at16, at8, before8)
+    return RoundedLayers(rounder.layers, rounder.scales, prior, at16, at8, before8)
 
 
 @torch.no_grad()
@@ -176,7 +179,9 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
         "prior_vector": np.clip(numpy(model.at_quality(model.prior_vector, q)) * rounded.prior.scale, -4095, 4095),
         "asinh": asinh,
     }
-    return ExactData(s, rounded.layers, {name: np.rint(t).astype(np.int32) for name, t in tables.items()})
+    integers = {name: np.rint(t).astype(np.int32) for name, t in tables.items()}
+    known = {"g_s.log_scale": model.g_s.log_scale, "channel_std": model.channel_std}
+    return ExactData(s, rounded.layers, integers, rounded.scales | as_scales(known))
 
 
 @torch.no_grad()

@@ -26,7 +26,9 @@ from vaecodec.models.rounding import (
     ChannelMaxima,
     Margins,
     Rounder,
+    Scales,
     Stream,
+    as_scales,
     calibrate,
     numpy,
     until_wide_enough,
@@ -45,6 +47,7 @@ class _Rounded(NamedTuple):
     """Layers, and the streams that the tables over quality lie between: what ``g_a.patches`` gives, those at 1/8 and 1/16."""
 
     layers: Mapping[str, LinearData | DepthwiseData]
+    scales: Scales
     before8: Stream
     at8: Stream
     at16: Stream
@@ -78,7 +81,7 @@ def _round_layers(encoder: ImageEncoder, maxima: ChannelMaxima) -> _Rounded:
     rounder.linear("h_a.down32", hyper16, hyper32, leaky=True, digits=True)
     rounder.blocks(["h_a.block32"], hyper32, inner=HYPER_INNER)
     rounder.linear("h_a.down64", hyper32, Stream(np.ones(s.hyper_latents), HYPER_LIMIT), digits=True)
-    return _Rounded(rounder.layers, before8, at8, at16)
+    return _Rounded(rounder.layers, rounder.scales, before8, at8, at16)
 
 
 @torch.no_grad()
@@ -109,4 +112,5 @@ def round_encoder(encoder: ImageEncoder, crops: Tensor, zeroed: IntArray) -> Enc
         "dead_zone": zeroed,
     }
     integers = {name: np.rint(table).astype(np.int32) for name, table in tables.items()}
-    return EncoderData(encoder.settings, rounded.layers, integers)
+    scales = rounded.scales | as_scales({"g_a.log_scale": encoder.g_a.log_scale})
+    return EncoderData(encoder.settings, rounded.layers, integers, scales)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -206,15 +206,34 @@ class Stream(NamedTuple):
     ranged_by: str = ""
 
 
+Scales = dict[str, npt.NDArray[np.float32]]
+"""Integers per unit by layer and side, and parameters of channels, [C]: with them integers can be made floats again."""
+
+
+def as_scales(parameters: Mapping[str, Tensor]) -> Scales:
+    """Parameters of channels, by their names in the float model."""
+    return {name: numpy(value).astype(np.float32) for name, value in parameters.items()}
+
+
+SOURCE, TARGET = "source", "target"
+"""Of a layer: the stream that it reads, the one that it writes."""
+
+
 class Rounder:
-    """Collects the rounded layers of one model."""
+    """Collects the rounded layers of one model, and how many integers a unit has on both sides of each."""
 
     def __init__(self, model: nn.Module, maxima: ChannelMaxima) -> None:
         self.model, self.maxima = model, maxima
         self.layers: dict[str, LinearData | DepthwiseData] = {}
+        self.scales: Scales = {}
+
+    def _note(self, name: str, source: Stream, target: Stream) -> None:
+        for side, stream in ((SOURCE, source), (TARGET, target)):
+            self.scales[f"{name}.{side}"] = stream.scale.astype(np.float32)
 
     def linear(self, name: str, source: Stream, target: Stream, *, leaky: bool = False, digits: bool = False) -> None:
         """Rounds ``nn.Linear`` or ``PositionLinear``; where it folds or unfolds, the channels of a stream come several times."""
+        self._note(name, source, target)
         module = self.model.get_submodule(name)
         if isinstance(module, PositionLinear):
             weight, bias = numpy(module.weight).transpose(0, 2, 1), numpy(module.bias)[:, 0]
@@ -233,6 +252,7 @@ class Rounder:
 
     def block(self, name: str, stream: Stream, between: Stream, hidden: Stream) -> None:
         """Rounds one residual block on a stream; ``between`` follows its depthwise convolution, ``hidden`` its expanding layer."""
+        self._note(f"{name}.depthwise", stream, between)
         block = self.model.get_submodule(name)
         assert isinstance(block, ResidualBlock)
         try:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 FORMAT = "vaecodec-weights-1"
 
+SCALES = "encoder/scales/"
+"""Begins the names of what makes integers floats again, see :mod:`vaecodec.training.from_weights`."""
 ANALYSIS = "analysis_"
 """Settings that begin like this concern the encoder alone."""
 
@@ -136,8 +138,10 @@ class Weights:
 def save_weights(weights: Weights, path: Path) -> None:
     """Writes a weights file; it appears whole or not at all."""
     floats = {f"encoder/{name}": np.ascontiguousarray(value) for name, value in weights.encoder.items()}
+    halves = [half.scales for half in (weights.data, weights.analysis) if half is not None]
+    scales = {f"{SCALES}{name}": value for half in halves for name, value in half.items()}
     write_weights_file(
-        path, weights.decoding_tensors() | weights.encoding_tensors() | floats, format_name=FORMAT,
+        path, weights.decoding_tensors() | weights.encoding_tensors() | floats | scales, format_name=FORMAT,
         decoder=weights.decoder_config(), encoder=weights.encoder_config(), card=weights.card, model_id=weights.model_id(),
     )  # fmt: skip
 
@@ -180,8 +184,11 @@ def _assemble(parts: Mapping[str, Config], tensors: Tensors) -> Weights:
         encoder[name] = stored
     half_widths, counts = integers(tensors, "coder/half_widths", None), integers(tensors, "coder/counts", None)
     in_integers = None if encoder_clamps is None else _encoder_data(settings, encoder_clamps, tensors)
+    scales = {n.removeprefix(SCALES): t for n, t in tensors.items() if n.startswith(SCALES)}
+    if any(t.dtype != np.float32 or t.ndim != 1 or not np.isfinite(t).all() for t in scales.values()):
+        raise ValueError("the scales are no finite vectors")
     return Weights(
-        ExactData(settings, layers, tables), half_widths, counts, encoder, card, tune, in_integers, trained_for
+        ExactData(settings, layers, tables, scales), half_widths, counts, encoder, card, tune, in_integers, trained_for
     )
 
 

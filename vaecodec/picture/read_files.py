@@ -130,7 +130,7 @@ def read_file(file: BinaryIO, name: str, max_pixels: int, first_frame: bool, red
     head = head_of(file, HEADER_BYTES)
     request = _Request(file, head, name, max_pixels, first_frame, reduce)
     if not head:
-        raise UnreadablePictureError(f"{name}: empty, not a picture")
+        raise UnreadablePictureError(f"{name}: empty, not a picture: get the file again")
     if head.startswith(NPY_MAGIC):
         rows = npy_rows(file, name, max_pixels)
         if rows is not None:

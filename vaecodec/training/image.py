@@ -31,8 +31,10 @@ from vaecodec.models.perceptual import Distortion
 from vaecodec.models.precision import has_fast_bfloat16
 from vaecodec.models.settings import PRESETS, ImageSettings
 from vaecodec.models.tunes import TUNES
+from vaecodec.models.weights import FORMAT, load_weights
 from vaecodec.picture_files import find_plain_pictures
 from vaecodec.training.checkpoints import read_checkpoint, unpack, update_ema
+from vaecodec.training.from_weights import floats_of
 from vaecodec.training.graphics import draw_graphics
 from vaecodec.training.grow import fit_new_latents, grow, lay_out_qualities
 from vaecodec.training.klt import initialise_with_klt, linear_path
@@ -68,7 +70,7 @@ class TrainSettings(RunSettings):
     device: str = setting("auto", "auto, cpu or cuda")
     init: str = setting(
         "",
-        "checkpoint, or what export_checkpoint --average wrote, of this or a smaller model, to start a fresh schedule from",
+        "checkpoint, weights file, or what export_checkpoint --average wrote, of this or a smaller model, to start a fresh schedule from",
     )
     validation_pictures: int = setting(16, "crops that a validation looks at, of each of the two sets")
 
@@ -303,14 +305,17 @@ def finish(s: TrainSettings, out: Path, average: ImageModel) -> None:
 
 
 def read_average(path: Path) -> tuple[dict[str, Tensor], ImageSettings | None]:
-    """The moving average of a checkpoint, or of the file that ``export_checkpoint --average`` wrote, and the sizes of its model."""
+    """The moving average of a checkpoint, or of the file that ``export_checkpoint --average`` wrote, or floats of weights; and the sizes."""
     if path.suffix != ".safetensors":
         checkpoint = read_checkpoint(path, torch.device("cpu"))
         return checkpoint["average"], ImageSettings.from_dict(checkpoint["sizes"])
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     with safetensors.safe_open(path, "pt") as file:
-        sizes = (file.metadata() or {}).get("sizes")
+        metadata = file.metadata() or {}
+    if metadata.get("format") == FORMAT:
+        return floats_of(load_weights(path))
+    sizes = metadata.get("sizes")
     state = unpack(safetensors.torch.load_file(path))
     return state, None if sizes is None else ImageSettings.from_dict(json.loads(sizes))
 
