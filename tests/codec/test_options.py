@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from vaecodec.codec.options import Access, EncodeOptions, Tiling
@@ -36,3 +39,9 @@ def test_small_pictures_are_one_tile() -> None:
     tiling = Tiling()
     assert [tiling.exponent_for(1000, side) for side in (2000, 2001)] == [0, 10]
     assert [tiling.screen_exponent_for(10, side) for side in (256, 257)] == [0, 8]
+
+
+@pytest.mark.parametrize("given", [{"limit": "20MP"}, {"quality": np.array([1, 2])}, {"target": {"psnr": "36"}}])
+def test_what_is_no_number_is_named(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="is not a number"):
+        EncodeOptions(**given)

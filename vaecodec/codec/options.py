@@ -27,7 +27,7 @@ def check_number(name: str, value: object) -> None:
 
 def _is_number(value: object) -> bool:
     # Numbers of numpy are numbers by their methods, not by their class.
-    return not isinstance(value, (str, bytes)) and hasattr(value, "__float__")
+    return not isinstance(value, (str, bytes)) and hasattr(value, "__float__") and getattr(value, "ndim", 0) == 0
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class EncodeOptions:
             check_quality(self.quality)
         for name, value in self.target.items():
             check_number(name, value)
+        if self.limit is not None:
+            check_number("limit", self.limit)
         if not _is_number(self.effort) or self.effort not in range(MAX_EFFORT + 1):
             raise UsageError(
                 f"effort {self.effort!r} is out of range: it goes from 0 to {MAX_EFFORT}, in whole numbers"
