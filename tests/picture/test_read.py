@@ -362,3 +362,9 @@ def test_a_picture_is_an_array_and_a_pillow_image() -> None:
     assert image.getexif()[0x0112] == 6
     assert (image.info["icc_profile"], image.info["xmp"]) == (SRGB, XMP)
     assert Picture(GREY).to_pil().mode == "L"
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no device without an end here")
+def test_a_source_without_an_end_ends_at_the_limit() -> None:
+    with pytest.raises(LimitError, match="no end"):
+        read_picture("/dev/zero", max_pixels=1000)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaecodec.errors import (
+    LimitError,
     UnreadablePictureError,
     UnsupportedPictureError,
 )
@@ -117,6 +118,13 @@ def _read(source: PictureSource, max_pixels: int, first_frame: bool, reduce: boo
     )
 
 
+_BYTES_PER_PIXEL = 8
+"""Of the largest samples: four channels of 16 bits."""
+_BYTES_BESIDE = 1 << 26
+"""Metadata may take so much besides."""
+_BLOCK = 1 << 20
+
+
 def _read_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
     if array.ndim == 2:
         array = array[:, :, np.newaxis]
@@ -131,9 +139,22 @@ def _read_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
 
 def _read_path(path: Path, max_pixels: int, first_frame: bool, reduce: bool) -> Picture:
     with opened(path) as file:
-        # A path can name a pipe.
-        whole = file if file.seekable() else io.BytesIO(file.read())
+        whole = file if file.seekable() else _taken_in(file, str(path), max_pixels)
         return _read_file(whole, str(path), max_pixels, first_frame, reduce)
+
+
+def _taken_in(file: BinaryIO, name: str, max_pixels: int) -> io.BytesIO:
+    """All of a pipe or a device, which may have no end: no more than the largest picture that is taken can have."""
+    most = _BYTES_PER_PIXEL * max_pixels + _BYTES_BESIDE
+    whole, size = io.BytesIO(), 0
+    while block := file.read(min(_BLOCK, most + 1 - size)):
+        size += whole.write(block)
+        if size > most:
+            raise LimitError(
+                f"{name}: more than {most} bytes, and no end: no picture of {max_pixels} pixels takes as many"
+            )
+    whole.seek(0)
+    return whole
 
 
 def _read_file(file: BinaryIO, name: str, max_pixels: int, first_frame: bool, reduce: bool) -> Picture:
