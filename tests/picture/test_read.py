@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -364,7 +367,20 @@ def test_a_picture_is_an_array_and_a_pillow_image() -> None:
     assert Picture(GREY).to_pil().mode == "L"
 
 
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no device without an end here")
-def test_a_source_without_an_end_ends_at_the_limit() -> None:
-    with pytest.raises(LimitError, match="no end"):
-        read_picture("/dev/zero", max_pixels=1000)
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no paths here")
+def test_a_pipe_without_an_end_ends_at_the_limit() -> None:
+    reader, writer = os.pipe()
+
+    def write_for_ever() -> None:
+        with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 20))
+
+    thread = threading.Thread(target=write_for_ever)
+    thread.start()
+    try:
+        with pytest.raises(LimitError, match="no end"):
+            read_picture(f"/dev/fd/{reader}", max_pixels=1000)
+    finally:
+        os.close(reader)
+        thread.join()
