@@ -1,4 +1,4 @@
-"""The README's table of sample types and metadata: a real file of each kind, there and back."""
+"""The table of sample types and metadata: a real file of each kind, there and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vaecodec.errors import AnimatedPictureError, PictureError, UnsupportedPictu
 from vaecodec.evaluation import psnr
 from vaecodec.picture import OUTPUT_FORMATS, Picture, encode_picture, read_picture
 
-README = Path(__file__).parents[2] / "README.md"
+INPUTS = Path(__file__).parents[2] / "docs" / "inputs.md"
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 # A colour space of its own: what sRGB calls red it calls blue.
@@ -197,8 +197,8 @@ def test_the_first_frame_on_request(codec: Codec, crop: np.ndarray) -> None:
     assert codec.decompress(codec.compress(first)).samples.shape == crop.shape
 
 
-def test_the_table_of_the_readme_is_this_one() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_the_table_of_the_page_is_this_one() -> None:
+    text = INPUTS.read_text(encoding="utf-8")
     table = text[text.index("| sample types and metadata |") :].split("\n\n")[0]
     rows = [re.split(r"\s*\|\s*", line.strip("| \n"))[0] for line in table.splitlines()[2:]]
     assert rows == [*WORKS, *REFUSED]
