@@ -1,6 +1,6 @@
 """How closely files meet targets: twenty of each kind, each on a picture of its own.
 
-    python bench/studies/targets.py PICTURES [--each 20] [--json FILE]
+    python bench/studies/targets.py PICTURES [--each 20] [--kinds ssimulacra2,psnr] [--json FILE]
 
 Targets lie between what the picture has at quality 8 and at 92, evenly, so that each can be reached.
 """
@@ -45,14 +45,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--each", type=int, default=20)
+    parser.add_argument("--kinds", default=",".join(BOUNDS), help="of " + ", ".join(BOUNDS))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    codec = Codec(device="cpu")
+    codec, kinds = Codec(device="cpu"), arguments.kinds.split(",")
+    if not set(kinds) <= set(BOUNDS):
+        parser.error(f"--kinds takes {', '.join(BOUNDS)}")
     paths = sorted(arguments.pictures.iterdir())
     rows: list[dict[str, Any]] = []
     for number in range(arguments.each):
-        for offset, kind in enumerate(BOUNDS):
-            path = paths[(number * len(BOUNDS) + offset) % len(paths)]
+        for offset, kind in enumerate(kinds):
+            path = paths[(number * len(kinds) + offset) % len(paths)]
             picture = read_picture(path)
             low, high = (value(kind, picture, codec.encode(picture, quality=quality)) for quality in (8, 92))
             target = low + (high - low) * (number + 0.5) / arguments.each
@@ -73,7 +76,7 @@ def main() -> None:
             if arguments.json is not None:
                 arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
     table = []
-    for kind in BOUNDS:
+    for kind in kinds:
         own = [row for row in rows if row["kind"] == kind]
         distances = [row["distance"] for row in own]
         table.append(
