@@ -58,6 +58,7 @@ def main() -> None:
             path = paths[(number * len(kinds) + offset) % len(paths)]
             picture = read_picture(path)
             low, high = (value(kind, picture, codec.encode(picture, quality=quality)) for quality in (8, 92))
+            low = max(low, 0.0)  # a score may be negative, a target not
             target = low + (high - low) * (number + 0.5) / arguments.each
             target = round(target) if kind == "size" else target
             start = time.process_time()
