@@ -36,7 +36,7 @@ from vaecodec.codec.options import EncodeOptions
 from vaecodec.codec.rate_control import one_target, search
 from vaecodec.codec.rectangle import Grid, Rectangle
 from vaecodec.codec.sections import sections_of
-from vaecodec.codec.stored import StoredParts, exact_if_screen, smallest_tile, stored_alpha
+from vaecodec.codec.stored import StoredParts, bits_of, exact_if_screen, smallest_tile, stored_alpha
 from vaecodec.errors import UsageError
 from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.settings import STRIDE
@@ -339,7 +339,7 @@ class Encoder:
 
     def _stored_cost(self, source: Source) -> float:
         with self._watch.time("lossless"):
-            return sum(_bits(tile) for tile in source.parts.tiles.values())
+            return sum(bits_of(tile) for tile in source.parts.tiles.values())
 
     def _as_one(self, source: Source, quality16: int) -> CodedPicture | None:
         """The picture as one stored tile, where that may be worth it."""
@@ -351,12 +351,12 @@ class Encoder:
         header = self._header(source, quality16, 0)
         cells = Grid.of(header).frame.cells()
         y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int32)
-        return CodedPicture(self._model, header, (tile,), y16, 8.0 * len(tile.payload), cost, self._watch)
+        return CodedPicture(self._model, header, (tile,), y16, bits_of(tile), cost, self._watch)
 
     def _stored_wins(self, source: Source, quality16: int) -> bool:
         """Whether screen tiles cost clearly less without loss: two of them are tried, of middling and of high size."""
         with self._watch.time("lossless"):
-            bits = {number: _bits(tile) for number, tile in source.parts.tiles.items()}
+            bits = {number: bits_of(tile) for number, tile in source.parts.tiles.items()}
         height, width = source.samples.shape[:2]
         grid = Grid(width, height, self._options.tiling.screen_exponent).tiles
         by_size = sorted(bits, key=lambda number: bits[number])
@@ -368,7 +368,7 @@ class Encoder:
         """A tile in latents, by where it lies in x."""
         coded = self._model.encode_tile(x, lies.cells(), quality16, self._options.effort, self._watch)
         worth = self._model.price_at(quality16).of_latents * lies.width * lies.height
-        return Chosen(coded, _bits(coded.tile) + worth)
+        return Chosen(coded, bits_of(coded.tile) + worth)
 
     def _header(self, source: Source, quality16: int, exponent: int) -> Header:
         height, width, channels = source.samples.shape
@@ -403,7 +403,7 @@ class Encoder:
                 lies = r._replace(top=r.top - band.top)
                 stored, ways = band.stored(number, lies), []
                 if stored is not None:
-                    ways.append(Chosen(CodedTile(stored, _bits(stored), None), _bits(stored)))
+                    ways.append(Chosen(CodedTile(stored, bits_of(stored), None), bits_of(stored)))
                 if not (ways and sure):
                     ways.append(self._latents(band.x, lies, header.quality16))
                 yield min(ways, key=lambda way: way.cost)
@@ -426,10 +426,6 @@ class Encoder:
             return Band(x, first, stored)
 
         return band_of
-
-
-def _bits(tile: Tile) -> float:
-    return 8.0 * len(tile.payload)
 
 
 def network_input(samples: Samples) -> Samples:

@@ -113,7 +113,7 @@ class ScreenPicture:
 
     def at(self, price: Price) -> StoredTile:
         """The form that costs least at a price of distortion: exact, or in as many colours as one of ``_COUNTS``."""
-        exact = StoredTile(self.exact, 8.0 * len(self.exact.payload))
+        exact = StoredTile(self.exact, bits_of(self.exact))
         # The bits of lettering fall with the logarithm of the distortion, so the cost is least where distortion is worth this.
         wanted = _BITS_SAVED * exact.cost / self._pixels / price.lam
         if wanted < _LEAST_DISTORTION:
@@ -137,7 +137,12 @@ class ScreenPicture:
             reduced = self._palettes.reduced(count)
             self._reduced[count] = _stored(reduced), price.distortion(self._samples, reduced)
         tile, distortion = self._reduced[count]
-        return StoredTile(tile, 8.0 * len(tile.payload) + price.lam * distortion * self._pixels)
+        return StoredTile(tile, bits_of(tile) + price.lam * distortion * self._pixels)
+
+
+def bits_of(tile: Tile) -> float:
+    """Of its payload."""
+    return 8.0 * len(tile.payload)
 
 
 def _cost(stored: StoredTile) -> float:

@@ -46,16 +46,17 @@ class Palettes:
 
     def _greedy(self) -> tuple[list[int], npt.NDArray[np.float64]]:
         order = [int(np.argmax(self._counts))]
-        distance = self._distances(self._places, order[0])
+        distance = self._distances(self._places[order[0]])
         totals = [int(distance @ self._counts)]
         while totals[-1] and len(order) < min(MOST_COLOURS, len(self._counts)):
             order.append(int(np.argmax(distance * self._counts)))
-            distance = np.minimum(distance, self._distances(self._places, order[-1]))
+            distance = np.minimum(distance, self._distances(self._places[order[-1]]))
             totals.append(int(distance @ self._counts))
         return order, np.array(totals) / (int(self._counts.sum()) << 16)
 
-    def _distances(self, places: Integers, colour: int) -> Integers:
-        difference = places - self._places[colour]
+    def _distances(self, place: Integers) -> Integers:
+        """Of each colour of the picture from one place: weighted squares, in 65,536ths."""
+        difference = self._places - place
         squares: Integers = (difference * difference) @ _LUMA_WEIGHT
         return squares
 
@@ -77,12 +78,10 @@ class Palettes:
 
     def _nearest(self, palette: Integers) -> Integers:
         """For each colour of the picture the entry of a palette that it takes."""
-        entries = palette @ _SPACE
         best = np.full(len(self._places), np.iinfo(np.int64).max)
         nearest = np.zeros(len(self._places), np.int64)
-        for number, entry in enumerate(entries):
-            difference = self._places - entry
-            distance = (difference * difference) @ _LUMA_WEIGHT
+        for number, place in enumerate(palette @ _SPACE):
+            distance = self._distances(place)
             closer = distance < best
             best[closer], nearest[closer] = distance[closer], number
         return nearest
