@@ -24,6 +24,7 @@ from vaecodec.api import Codec
 from vaecodec.errors import (
     NotVaecodecFileError,
     PictureNotFoundError,
+    UnreadablePictureError,
     UnsupportedPictureError,
     UsageError,
     VaecodecError,
@@ -181,3 +182,15 @@ def test_what_the_caller_has_set_in_torch_changes_nothing(name: str) -> None:
     changed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert changed.returncode == 0, changed.stderr
     assert changed.stdout == plain.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such devices here")
+def test_what_has_no_end_is_refused_by_its_beginning(codec: Codec) -> None:
+    with pytest.raises(NotVaecodecFileError):
+        codec.decompress("/dev/zero")
+    with Path("/dev/zero").open("rb") as device, pytest.raises(NotVaecodecFileError):
+        codec.decompress(device)
+    with pytest.raises(UnreadablePictureError):
+        codec.compress("/dev/zero")
+    with Path("/dev/urandom").open("rb") as device, pytest.raises(UnreadablePictureError):
+        codec.compress(device)

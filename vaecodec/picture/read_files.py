@@ -118,6 +118,12 @@ class _Request:
     reduce: bool
 
 
+def may_be_picture(head: bytes) -> bool:
+    """Whether a file that begins so may be one that `read_file` reads."""
+    magics = (*_OUR_MAGICS, *TIFF_MAGICS, NPY_MAGIC, b"PF", b"Pf")
+    return head.startswith(magics) or is_heif(head) or is_avif(head) or is_jpeg_xl(head)
+
+
 def read_file(file: BinaryIO, name: str, max_pixels: int, first_frame: bool, reduce: bool) -> Picture | None:
     """Reads a file that can seek.
 
