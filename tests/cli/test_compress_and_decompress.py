@@ -460,3 +460,20 @@ def test_a_pipe_without_an_end_is_refused_at_the_limit(
     assert "no end" in result.err
     writer.join(10)
     assert not writer.is_alive()
+
+
+def test_a_failure_is_an_object_too_where_json_is_asked_for(run: Any, photograph: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    result = run("compress", tmp_path / "text.png", photograph, tmp_path / "none.png", "-o", f"{out}/", "--json")
+    reports = [json.loads(line) for line in result.out.splitlines()]
+    assert [report["input"] for report in reports] == [
+        str(tmp_path / "text.png"), str(photograph), str(tmp_path / "none.png"),
+    ]  # fmt: skip
+    assert [report.get("exit_code") for report in reports] == [3, None, 3]
+    assert reports[0]["output"] == str(out / "text.vaec")
+    assert f"vaecodec: {reports[0]['error']}" == result.err.splitlines()[0]
+    alone = run("decompress", tmp_path / "none.vaec", "--json")
+    assert (json.loads(alone.out)["exit_code"], alone.code, alone.err.count("\n")) == (3, 3, 1)
+    folder = run("compress", "-r", tmp_path, "-o", out, "--json")
+    assert [json.loads(line).get("exit_code") for line in folder.out.splitlines()] == [3]

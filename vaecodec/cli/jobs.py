@@ -9,18 +9,20 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 
 import click
 
 from vaecodec.cli.failures import SOME_FAILED, printable, say
+from vaecodec.cli.files import PIPE
 from vaecodec.cli.outcomes import Job, Line, Outcome, Task, Trace, run_job
 from vaecodec.cli.progress import Progress
 from vaecodec.cli.signals import held, let_through
 from vaecodec.cli.workers import Pool
 
-__all__ = ["Job", "Line", "Outcome", "Task", "exit_with", "run_all", "run_job"]
+__all__ = ["Job", "Line", "Outcome", "Task", "exit_with", "run_all", "run_job", "tell_failure"]
 
 
 def run_all(
@@ -54,7 +56,7 @@ def run_all(
         for line in outcome.lines:
             click.echo(printable(line.text), err=line.to_stderr)
         if outcome.failure is not None and not failures_last:
-            say(outcome.failure)
+            tell_failure(outcome, as_json=job.as_json)
 
     # Workers are processes: what they announce is not heard here, and no thread must run while they are made.
     with held(), nullcontext() if isinstance(work, Pool) else progress.ticking():
@@ -71,9 +73,18 @@ def run_all(
                 say(f"stopped: {done} done, {len(tasks) - done} not")
             for outcome in outcomes if failures_last else ():
                 if outcome.failure is not None and not outcome.exists:
-                    say(outcome.failure)
+                    tell_failure(outcome, as_json=job.as_json)
             raise
     return outcomes
+
+
+def tell_failure(outcome: Outcome, *, as_json: bool) -> None:
+    """Says why a task failed, for people and, where the job has not said anything itself, for programs."""
+    if as_json and not outcome.lines:
+        source, target = outcome.task
+        report = {"input": source, "output": target or None, "error": outcome.failure, "exit_code": outcome.code}
+        click.echo(json.dumps(report), err=target == PIPE)
+    say(outcome.failure)
 
 
 def exit_with(outcomes: Sequence[Outcome]) -> None:
