@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from vaecodec.errors import LimitError, NotVaecodecFileError, PictureNotFoundError
 
@@ -41,7 +41,7 @@ def bytes_of(source: FileSource) -> bytes:
     if hasattr(source, "read"):
         name = str(getattr(source, "name", "the file"))
         try:
-            data = bytes_of_file(source, name)
+            data: object = bytes_of_file(source, name)
         except (OSError, ValueError) as error:
             raise PictureNotFoundError(f"{name}: cannot be read: {error}") from error
         if isinstance(data, bytes):
@@ -50,7 +50,7 @@ def bytes_of(source: FileSource) -> bytes:
     raise NotVaecodecFileError(f"a {type(source).__name__} is no file: give bytes, a path or a binary file")
 
 
-def bytes_of_file(file: BinaryIO, name: str) -> Any:
+def bytes_of_file(file: BinaryIO, name: str) -> bytes:
     """All of an open file; of one that may have no end not a byte after a beginning that is not ours.
 
     Raises:

@@ -108,10 +108,10 @@ def read_input(source: str) -> bytes:
         OSError: as the operating system says.
     """
     if source == PIPE:
-        return bytes(bytes_of_file(sys.stdin.buffer, "the data"))
+        return bytes_of_file(sys.stdin.buffer, "the data")
     try:
         with Path(source).open("rb") as file:
-            return bytes(bytes_of_file(file, shown(source)))
+            return bytes_of_file(file, shown(source))
     except FileNotFoundError as error:
         raise PictureNotFoundError(f"{shown(source)}: no such file") from error
     except ValueError as error:

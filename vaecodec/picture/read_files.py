@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ from vaecodec.picture.pillow_images import (
     planes_in_memory,
 )
 from vaecodec.picture.png_chunks import png_metadata
+from vaecodec.picture.png_repair import repaired_png
 from vaecodec.picture.recognise import CAMERA_RAW, foreign_kind, is_avif, is_camera_raw, is_heif, is_jpeg_xl
 from vaecodec.picture.rows import NPY_MAGIC, npy_rows
 from vaecodec.picture.tiff_directories import read_directories
@@ -157,7 +159,14 @@ def read_file(file: BinaryIO, name: str, max_pixels: int, first_frame: bool, red
         planes = read_pfm(file.read(), name, max_pixels)
         if planes is not None:
             return Picture.of(planes[0], Metadata(notes=planes[2]))
-    return _read_with_pillow(request)
+    try:
+        return _read_with_pillow(request)
+    except UnreadablePictureError:
+        repaired = repaired_png(file) if head.startswith(b"\x89PNG") else None
+        if repaired is None:
+            raise
+    picture = _read_with_pillow(replace(request, file=io.BytesIO(repaired.data)))
+    return replace(picture, notes=(*picture.notes, *repaired.notes))
 
 
 def _read_with_pillow(request: _Request) -> Picture:
