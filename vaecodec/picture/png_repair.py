@@ -35,7 +35,7 @@ def repaired_png(file: BinaryIO) -> RepairedPng | None:
         length, kind = struct.unpack_from(">I4s", data, at)
         whole, content = data[at : at + 12 + length], data[at + 8 : at + 8 + length]
         at += 12 + length
-        if kind == b"IHDR" and length == 13:
+        if kind == b"IHDR" and len(content) == 13:
             colour_type = content[9]
         critical = not kind[0] & 0x20
         animated |= kind == b"acTL" and length == 8

@@ -41,7 +41,7 @@ from vaecodec.picture.coded_colour import of_png as colour_of_png
 from vaecodec.picture.heif import read_heif
 from vaecodec.picture.high_bit_depth import read_high_bit_depth, read_pfm
 from vaecodec.picture.isobmff import has_tone_map
-from vaecodec.picture.jpeg_segments import embedded, jpeg_metadata
+from vaecodec.picture.jpeg_segments import embedded, has_profile, jpeg_metadata, without_short_segments
 from vaecodec.picture.jpeg_xl import read_jpeg_xl
 from vaecodec.picture.metadata import GAIN_MAP_NOTE, Metadata, density
 from vaecodec.picture.picture import Picture, Planes
@@ -162,11 +162,23 @@ def read_file(file: BinaryIO, name: str, max_pixels: int, first_frame: bool, red
     try:
         return _read_with_pillow(request)
     except UnreadablePictureError:
-        repaired = repaired_png(file) if head.startswith(b"\x89PNG") else None
+        repaired = _repaired(file, head)
         if repaired is None:
             raise
-    picture = _read_with_pillow(replace(request, file=io.BytesIO(repaired.data)))
-    return replace(picture, notes=(*picture.notes, *repaired.notes))
+    data, notes = repaired
+    picture = _read_with_pillow(replace(request, file=io.BytesIO(data)))
+    return replace(picture, notes=(*picture.notes, *notes))
+
+
+def _repaired(file: BinaryIO, head: bytes) -> tuple[bytes, tuple[str, ...]] | None:
+    """A file without what lies beside its samples and makes no sense, and notes about that; None where there is nothing of the kind."""
+    if head.startswith(b"\x89PNG"):
+        return repaired_png(file)
+    if not head.startswith(_JPEG_MAGIC):
+        return None
+    file.seek(0)
+    found = without_short_segments(file.read())
+    return None if found is None else (found[0], (found[1],))
 
 
 def _read_with_pillow(request: _Request) -> Picture:
@@ -220,7 +232,10 @@ def _metadata_of(image: Image.Image, request: _Request, planes: Planes) -> Metad
     match image.format:
         case "JPEG" | "MPO":
             file.seek(0)
-            beside = jpeg_metadata(file.read())
+            data = file.read()
+            beside = jpeg_metadata(data)
+            if not image.info.get("icc_profile") and has_profile(data):
+                beside = replace(beside, notes=(*beside.notes, "its ICC profile is broken and left out"))
             views = getattr(image, "n_frames", 1) - 1
             if views > 0 and GAIN_MAP_NOTE not in beside.notes:
                 beside = replace(beside, notes=(*beside.notes, f"further pictures in it are not kept: {views}"))

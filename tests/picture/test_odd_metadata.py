@@ -1,4 +1,4 @@
-"""What lies beside the samples of a PNG does not decide over them: odd, broken and huge chunks are left out and named."""
+"""What lies beside the samples of a PNG or JPEG does not decide over them: what is odd, broken or huge is left out and named."""
 
 from __future__ import annotations
 
@@ -75,3 +75,26 @@ def test_damaged_samples_are_refused_as_before() -> None:
     for bad in (data[:60], data[:20] + b"\xff" + data[21:], data.replace(b"IDAT", b"IDAX")):
         with pytest.raises(UnreadablePictureError, match="damaged"):
             read_picture(bad)
+
+
+def jpeg(*parts: tuple[int, bytes]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(RGB).save(file, "JPEG")
+    data = file.getvalue()
+    return data[:20] + b"".join(struct.pack(">BBH", 0xFF, m, len(c) + 2) + c for m, c in parts) + data[20:]
+
+
+@pytest.mark.parametrize(
+    ("parts", "note"),
+    [
+        ([(0xE0, b"JFIF\0")], "segments that make no sense are left out (APP0)"),
+        ([(0xE2, b"ICC_PROFILE\0"), (0xEE, b"Adobe")], "segments that make no sense are left out (APP2, APP14)"),
+        ([(0xE2, b"ICC_PROFILE\0\1\2half")], "its ICC profile is broken and left out"),
+        ([(0xE2, b"ICC_PROFILE\0\1\1twice")] * 2, "its ICC profile is broken and left out"),
+    ],
+)
+def test_odd_segments_of_a_jpeg_are_left_out_and_named(parts: list[tuple[int, bytes]], note: str) -> None:
+    plain, picture = read_picture(jpeg()), read_picture(jpeg(*parts))
+    np.testing.assert_array_equal(picture.samples, plain.samples)
+    assert (plain.notes, picture.notes) == ((), (note,))
+    assert picture.density == plain.density
