@@ -112,11 +112,12 @@ def numbers(results: Results) -> str:
         for peer in ("avif", "jpeg")
     ]
     rows.append(["decoding 0.4 megapixels on one thread, as a multiple of AVIF's time", _times_avif(results, name)])
-    models = sorted({one["model"] for one in results.environments() if "model" in one})
+    used = [*results.tables[name].environments, *(row.environment for row in results.times if row.set == name)]
+    models = sorted({one["model"] for one in used if "model" in one})
     low, high = EYE_WINDOWS["eye"]
     note = (
-        f"{markdown.set_label(results, name)} pictures, scores {low:.0f} to {high:.0f}, weights `{'`, `'.join(models)}`; from `bench/results` "
-        "by `python -m bench.show.readme_results`."
+        f"Bytes over {markdown.set_label(results, name)}, scores {low:.0f} to {high:.0f}; time for one of them. Weights `{'`, `'.join(models)}`. "
+        "From `bench/results` by `python -m bench.show.readme_results`."
     )
     return f"{markdown.markdown_table(['vaecodec', ''], rows)}\n\n{note}"
 
