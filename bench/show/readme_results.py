@@ -144,9 +144,8 @@ def _times_avif(results: Results, name: str) -> str | None:
 def section(results: Results) -> str:
     """All tables."""
     introduction = (
-        "BD-rate against JPEG 4:2:0 in per cent of bytes, **main** / wide / low / high window of PSNR (27.5–36.5, 27.5–39.5, 25–32, "
-        "32–40 dB); negative is better; \\* the curve does not cover the whole window. *Published* curves are by others and were not "
-        "measured again."
+        "BD-rate against JPEG 4:2:0 in per cent of bytes. Negative is better. The windows of PSNR are main 27.5–36.5 dB, wide 27.5–39.5, "
+        "low 25–32 and high 32–40; \\* the curve does not cover the whole window. *Published* curves are by others and were not measured again."
     )
     parts = []
     if text := markdown.eye_rates(results):
@@ -178,7 +177,7 @@ def section(results: Results) -> str:
     name = PUBLISHED_SET if PUBLISHED_SET in results.tables else next(iter(results.tables))
     if text := markdown.times(results, name):
         parts += [
-            "<details><summary>All times</summary>",
+            '<details markdown="1"><summary>All times</summary>',
             f"One picture of {name}. {markdown.times_note(results)}",
             text,
             "</details>",

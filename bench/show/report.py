@@ -34,6 +34,7 @@ from bench.show.analysis import (
     published_table,
     summarise_times,
 )
+from vaecodec.api import DEFAULT_MODEL
 from vaecodec.errors import VaecodecError
 from vaecodec.evaluation import WINDOWS, BDRate, find_pictures
 from vaecodec.version import __version__
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "-o", "--output", type=Path, help="the page [RESULTS/index.html]; tables lie beside it as Markdown"
     )
     parser.add_argument("--pictures", type=Path, nargs="*", default=[], metavar="DIR", help="folders, for the viewer")
-    parser.add_argument("--model", default="psnr", help="name or weights file, for the viewer [%(default)s]")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name or weights file, for the viewer [%(default)s]")
     options = parser.parse_args(arguments)
     page = options.output or options.results / "index.html"
     written = write_report(options.results, page, options.pictures, OurSettings(options.model))
@@ -349,7 +350,7 @@ def markdown_text(results: Results) -> str:
     parts = [
         "# vaecodec, measured",
         lead(results),
-        "## BD-rate against JPEG 4:2:0, in per cent: main / wide / low / high window",
+        "## BD-rate against JPEG 4:2:0, in per cent, in four windows",
     ]
     parts += [markdown.bd_rates_of_sets(results), "Negative is better. \\* the curve does not cover the whole window."]
     sections: list[tuple[str, str | None]] = [
@@ -376,19 +377,18 @@ def size_table(results: Results) -> str | None:
     found = {(one["codec"], one["what"]): one for one in sizes(results.sizes)}
     rows = []
     for key in dict.fromkeys(codec for codec, _ in found):
-        cells: list[str | None] = [display_name(key)]
-        for what in ("encode", "decode", "encode_mb", "decode_mb"):
+        for what, words in (
+            ("encode", "time to encode"),
+            ("decode", "time to decode"),
+            ("encode_mb", "memory to encode"),
+            ("decode_mb", "memory to decode"),
+        ):
             one = found[key, what]
             pixels, value = one["points"][-1]
             shown = f"{value:.0f} MB" if what.endswith("_mb") else markdown.duration(value)
-            exponent = "n/a" if one["exponent"] is None else f"{one['exponent']:.2f}"
-            cells.append(f"{shown} at {pixels:.3g} MP, exponent {exponent}")
-        rows.append(cells)
-    return (
-        markdown.markdown_table(["codec", "encode", "decode", "memory to encode", "memory to decode"], rows)
-        if rows
-        else None
-    )
+            exponent = None if one["exponent"] is None else f"{one['exponent']:.2f}"
+            rows.append([f"{display_name(key)}, {words}", f"{pixels:.3g} MP", shown, exponent])
+    return markdown.markdown_table(["", "largest picture", "takes", "exponent"], rows) if rows else None
 
 
 if __name__ == "__main__":
