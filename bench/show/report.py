@@ -36,7 +36,7 @@ from bench.show.analysis import (
 )
 from vaecodec.api import DEFAULT_MODEL
 from vaecodec.errors import VaecodecError
-from vaecodec.evaluation import WINDOWS, BDRate, find_pictures
+from vaecodec.evaluation import EYE_WINDOWS, WINDOWS, BDRate, find_pictures
 from vaecodec.version import __version__
 
 PAGE_FOLDER = Path(__file__).parent / "page"
@@ -213,18 +213,11 @@ def cards(results: Results) -> list[dict[str, str]]:
     """The figures at the top of the page."""
     found = []
     if OURS in results.codecs():
-        for reference in (REFERENCE, "avif"):
-            shown, names = [], []
-            for name, table in results.tables.items():
-                one = compare(
-                    mean_curve(table.rows, reference, "psnr"), mean_curve(table.rows, OURS, "psnr"), WINDOWS["main"]
-                )
-                if one is not None and one.percent is not None:
-                    shown.append(markdown.signed(one.percent, 0) + "\N{NO-BREAK SPACE}%")
-                    names.append(name)
-            if shown:
-                text = f"bytes against {display_name(reference)} at equal PSNR on {', '.join(names)}"
-                found.append({"figure": " · ".join(shown), "text": text})
+        found += [
+            card
+            for metric, reference in (("ssimulacra2", "avif"), ("psnr", REFERENCE), ("psnr", "avif"))
+            if (card := _saving(results, metric, reference))
+        ]
     times = [one for one in summarise_times(results.times) if one.operation == "decode" and one.threads == 1]
     for ours in [one for one in times if one.codec == OURS][:1]:
         text = f"to decode {ours.megapixels:.2f} megapixels at {ours.psnr:.0f} dB on one thread"
@@ -243,6 +236,22 @@ def cards(results: Results) -> list[dict[str, str]]:
         figure = f"{cost['synthesis'] + cost['prior']:.1f} kMAC"
         found.append({"figure": figure, "text": f"multiply–accumulates per pixel to decode, in thousands{compared}"})
     return found
+
+
+def _saving(results: Results, metric: str, reference: str) -> dict[str, str] | None:
+    """Bytes against a peer at equal quality: the first set's figure, those of the others in the text; None where not measured."""
+    window = EYE_WINDOWS["eye"] if metric == "ssimulacra2" else WINDOWS["main"]
+    shown = {}
+    for name, table in results.tables.items():
+        one = compare(mean_curve(table.rows, reference, metric), mean_curve(table.rows, OURS, metric), window)
+        if one is not None and one.percent is not None:
+            shown[name] = markdown.signed(one.percent, 0) + "\N{NO-BREAK SPACE}%"
+    if not shown:
+        return None
+    (first, figure), *others = shown.items()
+    label = "SSIMULACRA2" if metric == "ssimulacra2" else "PSNR"
+    text = f"bytes against {display_name(reference)} at equal {label} on {first}"
+    return {"figure": figure, "text": "; ".join([text, *(f"{value} on {name}" for name, value in others)])}
 
 
 def matrix(curves: dict[str, Any], window: str) -> dict[str, dict[str, float | None]]:
