@@ -80,7 +80,7 @@ cat a.png | vaecodec compress - -o b.vaec
 @options.option(
     "-q",
     "--quality",
-    type=click.FloatRange(0, 100),
+    type=options.Number(0, 100),
     metavar="0..100",
     show_default=", ".join(f"{tune.quality:g} with {name}" for name, tune in TUNES.items()),
     help="0 (smallest) to 100 (best); for eye about the SSIMULACRA2 score.",
@@ -88,7 +88,7 @@ cat a.png | vaecodec compress - -o b.vaec
 @_targets
 @options.option(
     "--effort",
-    type=click.IntRange(0, MAX_EFFORT),
+    type=options.Count(0, MAX_EFFORT),
     default=DEFAULT_EFFORT,
     metavar=f"0..{MAX_EFFORT}",
     help="Higher is slower, and smaller at equal quality; from 2 on needs vaecodec[torch].",
