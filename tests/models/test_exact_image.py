@@ -154,7 +154,7 @@ def test_weights_beyond_the_bound_are_refused_when_they_are_read(tiny_weights: W
     pairs = layers["g_s.pairs"]
     assert isinstance(pairs, LinearData)
     layers["g_s.pairs"] = LinearData(
-        pairs.weight * 1000, pairs.bias, pairs.shift, pairs.limit, pairs.input_limit, pairs.leaky
+        pairs.weight.astype(np.int64) * 1000, pairs.bias, pairs.shift, pairs.limit, pairs.input_limit, pairs.leaky
     )
     with pytest.raises(DamagedWeightsError, match=r"g_s\.pairs"):
         build_layers(ExactData(tiny_weights.settings, layers, tiny_weights.data.tables), CPU)

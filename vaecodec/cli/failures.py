@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -126,6 +125,8 @@ def _advice(error: BaseException, source: str = "") -> str:
 
 
 def _similar_names(source: str) -> str:
+    from difflib import get_close_matches
+
     path = Path(source)
     try:
         names = [other.name for other in path.parent.iterdir()]
