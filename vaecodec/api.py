@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaecodec.bitstream.container import (
     KIND_PICTURE,
@@ -31,8 +31,11 @@ from vaecodec.codec.options import (
 from vaecodec.codec.sections import metadata_of
 from vaecodec.installed import IMAGE_MODELS, ModelCard, find_weights, installed_weights, model_cards
 from vaecodec.models.weights_file import named_id
-from vaecodec.picture import Picture, PictureSource
+from vaecodec.picture import Picture
 from vaecodec.sources import FileSource, bytes_of
+
+if TYPE_CHECKING:
+    from vaecodec.picture import PictureSource
 
 __all__ = [
     "DEFAULT_MODEL",

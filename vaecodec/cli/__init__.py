@@ -11,7 +11,6 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +72,8 @@ class _Commands(click.Group):
             if Path(name).is_file():
                 meant = f" To compress a picture, type 'vaecodec compress {shown(name)}'"
             else:
+                from difflib import get_close_matches
+
                 found = get_close_matches(name, COMMANDS, n=1)
                 meant = f" Did you mean {found[0]!r}?" if found else ""
             ctx.fail(f"No such command {name!r}.{meant}")

@@ -40,7 +40,7 @@ def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
     sections={
         "Where it goes": ("output", "format_name", "force", "recursive", "jobs"),
         "What is decoded": ("test", "region", "keep_going"),
-        "How": ("models", "device", "backend", "limit"),
+        "How": ("models", "device", "backend", "threads", "limit"),
         "What is printed": ("as_json", "quiet"),
     },
     examples="""
@@ -68,6 +68,7 @@ vaecodec decompress big.vaec --region 0,0,640,480
 @options.models
 @options.device
 @options.backend
+@options.threads
 @options.limit
 @options.recursive
 @options.jobs
@@ -85,6 +86,7 @@ def command(
     models: tuple[str, ...],
     device: str,
     backend: str,
+    threads: int | None,
     limit: int | None,
     recursive: bool,
     jobs: int,
@@ -113,7 +115,7 @@ def command(
         output_format(output, format_name)
     if region is not None and (test or keep_going):
         raise UsageError("--region excludes -t and --keep-going: they are about the whole file")
-    access = Access(models, device, backend)
+    access = Access(models, device, backend, threads)
     if limit is not None:
         access = access.changed(limits=replace(access.limits, max_pixels=limit))
     job = DecompressJob(format_name, region, keep_going, access, limit, force, as_json, quiet)
@@ -188,7 +190,7 @@ class DecompressJob:
         from vaecodec.cli.files import lift_pillow_limit
 
         lift_pillow_limit(self.limit)
-        self.access = self.access.changed(threads=threads)
+        self.access = self.access.changed(threads=self.access.threads or threads)
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, decodes and writes."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -129,6 +128,8 @@ def _advice(error: BaseException, source: str = "") -> str:
 
 def _similar_names(source: str) -> str:
     """What may have been meant by a name that is not there: of the files that the command takes, if there is one."""
+    from difflib import get_close_matches
+
     if "://" in source:
         return ": this is a URL, download it first"
     if any(mark in source for mark in "*?["):

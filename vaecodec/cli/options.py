@@ -54,6 +54,12 @@ output = path_option(
 force = option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
 recursive = option("-r", "--recursive", is_flag=True, help="Go through folders; OUT gets the same tree.")
 jobs = option("-j", "--jobs", type=Count(1, 1024), default=1, metavar="N", help="Work on N files at a time.")
+_threads = partial(option, "--threads", type=Count(1, 256), metavar="N")
+threads = _threads(
+    show_default="the processors, shared out over -j",
+    help="Compute each file with at most N threads; the output is identical.",
+)
+threads_without_jobs = _threads(show_default="the processors", help="Compute with at most N threads.")
 
 
 def _pixels(_: click.Context, __: click.Parameter, value: str | None) -> int | None:

@@ -26,7 +26,7 @@ from vaecodec.codec.rectangle import Rectangle
 from vaecodec.codec.sections import metadata_of
 from vaecodec.errors import FileFormatError, UnknownModelError, UsageError
 from vaecodec.installed import find_weights
-from vaecodec.picture import DEFAULT_MAX_PIXELS, Picture, PictureRows, PictureSource, read_picture, strip_metadata
+from vaecodec.picture import Picture, PictureRows
 from vaecodec.picture.picture import Samples
 from vaecodec.sources import FileSource, bytes_of
 from vaecodec.stopwatch import Stopwatch
@@ -34,6 +34,7 @@ from vaecodec.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from vaecodec.backends.torch_backend import TorchBackend
     from vaecodec.exact.arithmetic import Arithmetic
+    from vaecodec.picture import PictureSource
 
 
 class Codec:
@@ -302,6 +303,9 @@ def read_source(source: PictureSource | Picture, options: EncodeOptions) -> Pict
     Raises:
         PictureError, LimitError: as :func:`vaecodec.read_picture`.
     """
+    # Not for those who only decode.
+    from vaecodec.picture import DEFAULT_MAX_PIXELS, read_picture, strip_metadata
+
     if not isinstance(source, Picture):
         most = DEFAULT_MAX_PIXELS if options.limit is None else options.limit
         source = read_picture(
