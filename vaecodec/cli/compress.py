@@ -67,7 +67,7 @@ def _targets(command: Callable[..., None]) -> Callable[..., None]:
     },
     examples="""
 vaecodec compress holiday.jpg                    # makes holiday.vaec
-vaecodec compress holiday.jpg small.vaec -q 50   # two names, as cjxl has it
+vaecodec compress holiday.jpg small.vaec -q 50   # two names, as in cjxl
 vaecodec compress holiday.jpg --size 100kB
 vaecodec compress a.png --lossless
 vaecodec compress photos/*.png -o packed/ -q 70

@@ -45,7 +45,7 @@ def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
     },
     examples="""
 vaecodec decompress holiday.vaec                 # makes holiday.png
-vaecodec decompress holiday.vaec again.jpg       # two names, as djxl has it
+vaecodec decompress holiday.vaec again.jpg       # two names, as in djxl
 vaecodec decompress packed/*.vaec -o pictures/
 vaecodec decompress -t packed/ -r                # test, write nothing
 vaecodec decompress big.vaec --region 0,0,640,480

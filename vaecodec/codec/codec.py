@@ -99,7 +99,7 @@ class Codec:
     def compress(
         self, picture: PictureSource | Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any
     ) -> bytes:
-        """Picture to file.
+        """Compresses a picture.
 
         Args:
             picture: path, bytes or binary file of a picture, Pillow image, or uint8 or uint16 array (H, W[, 1 to 4]).
@@ -144,7 +144,7 @@ class Codec:
         return self.encode(picture, options)
 
     def encode_rows(self, rows: PictureRows, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any) -> EncodedFile:
-        """A picture too large for memory to a file: the same bytes as :meth:`compress` gives of photographs.
+        """Compresses a picture too large for memory: the same bytes as :meth:`compress` gives of photographs.
 
         Tiles that look like screen content may be stored without loss, each for itself. A checksum takes the time of decoding.
 
@@ -189,7 +189,7 @@ class Codec:
     def decompress(
         self, data: FileSource | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS
     ) -> Picture:
-        """File to picture.
+        """Decompresses a file.
 
         Args:
             data: the file.
@@ -216,7 +216,7 @@ class Codec:
     def decode_rows(
         self, data: FileSource | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS
     ) -> PictureRows:
-        """File to a picture that comes in blocks of rows, so that it never lies in memory as a whole.
+        """Decompresses a file into blocks of rows, so that the picture never lies in memory as a whole.
 
         Its blocks are decoded as they are taken, and may raise DamagedFileError, the last of them for the checksum.
 
@@ -246,7 +246,7 @@ class Codec:
     def decompress_region(
         self, data: FileSource | Container, region: tuple[int, int, int, int], *, limits: Limits = DEFAULT_LIMITS
     ) -> Picture:
-        """A part of the picture, the same samples as in the whole, from the tiles that it needs.
+        """Decodes a part of the picture from only the tiles that it needs; the samples are those of the whole.
 
         Args:
             data: the file.
@@ -266,7 +266,7 @@ class Codec:
         return decoder.picture(decoder.samples(r), r)
 
     def salvage(self, data: FileSource | Container, *, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
-        """What can be had of a file with damaged tiles; those are filled with grey and named.
+        """Decodes what it can of a file with damaged tiles; those are filled with grey and named.
 
         Samples next to a damaged tile are synthesised without its latents, and differ a little from the original's.
 
