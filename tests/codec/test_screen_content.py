@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -81,6 +82,24 @@ def test_photographs_are_latents_in_one_tile(codec: Codec, photograph: np.ndarra
 
     for samples in (photograph, data.chelsea(), data.coffee(), data.camera()[:, :, None]):
         assert modes(codec.compress(samples)) == [TILE_LATENTS]
+
+
+def seconds(codec: Codec, samples: np.ndarray) -> float:
+    """Processor time of encoding, the least of three."""
+    taken = []
+    for _ in range(3):
+        start = time.process_time()
+        codec.compress(samples)
+        taken.append(time.process_time() - start)
+    return min(taken)
+
+
+def test_flat_pictures_take_no_longer_than_photographs(codec: Codec, photograph: np.ndarray) -> None:
+    """About 1.3 and 0.01 times; the bounds leave room for a busy machine."""
+    photo = seconds(codec, np.ascontiguousarray(np.tile(photograph, (2, 3, 1))[:720, :1280]))
+    assert seconds(codec, screenshot(1280, 720)) < 2.5 * photo
+    for shape in ((1, 20_000, 3), (20_000, 1, 3)):
+        assert seconds(codec, np.full(shape, 200, np.uint8)) < 0.3 * photo
 
 
 def test_screen_content_is_told_from_photographs(photograph: np.ndarray) -> None:
