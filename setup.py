@@ -1,7 +1,7 @@
-"""Builds the exact core in C; all else about the package is in pyproject.toml.
+"""Builds the exact core and the range coder in C; all else about the package is in pyproject.toml.
 
-The extension is optional: where there is no compiler the package installs without it, and computes the same integers in
-numpy, slowly. It uses the stable ABI, so that one wheel serves every Python from 3.11 on; 3.10 has a wheel of its own, since the buffer
+The extensions are optional: where there is no compiler the package installs without them, and computes the same integers in
+numpy, slowly. They use the stable ABI, so that one wheel serves every Python from 3.11 on; 3.10 has a wheel of its own, since the buffer
 protocol is not in its stable ABI.
 """
 
@@ -27,17 +27,24 @@ class StableAbiWheel(bdist_wheel):
         super().finalize_options()
 
 
+def extension(name: str, sources: list[Path], headers: list[Path]) -> Extension:
+    """An optional extension of the stable ABI."""
+    windows = sys.platform == "win32"
+    return Extension(
+        name,
+        sources=[path.as_posix() for path in sources],
+        depends=[path.as_posix() for path in headers],
+        extra_compile_args=["/O2", "/std:c11"] if windows else ["-std=c11", "-O3", "-g0"],
+        extra_link_args=[] if windows or sys.platform == "darwin" else ["-pthread", "-s"],
+        py_limited_api=STABLE_ABI,
+        optional=True,
+    )
+
+
 setup(
     ext_modules=[
-        Extension(
-            "vaecodec.exact.kernels._kernels",
-            sources=sorted(path.as_posix() for path in KERNELS.glob("*.c")),
-            depends=sorted(path.as_posix() for path in KERNELS.glob("*.h")),
-            extra_compile_args=["/O2", "/std:c11"] if sys.platform == "win32" else ["-std=c11", "-O3", "-g0"],
-            extra_link_args=[] if sys.platform in ("win32", "darwin") else ["-pthread", "-s"],
-            py_limited_api=STABLE_ABI,
-            optional=True,
-        )
+        extension("vaecodec.exact.kernels._kernels", sorted(KERNELS.glob("*.c")), sorted(KERNELS.glob("*.h"))),
+        extension("vaecodec.bitstream._range_coder", [Path("vaecodec/bitstream/_range_coder.c")], []),
     ],
     cmdclass={"bdist_wheel": StableAbiWheel},
 )

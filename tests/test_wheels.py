@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,24 @@ def test_wheels_are_built_for_every_platform(platform: str) -> None:
     assert set(done.stdout.split()) == {
         f"{python}-{wheel}" for python in ("cp310", "cp311") for wheel in WHEELS[platform]
     }
+
+
+def test_wheels_are_tested_without_torch(tmp_path: Path) -> None:
+    """Runs the commands of the configuration as cibuildwheel does: elsewhere, and where no test may import torch."""
+    tomllib = pytest.importorskip("tomllib", reason="from Python 3.11 on")
+    commands = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]["test-command"]
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch where wheels are tested')")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    for command in commands:
+        command = command.format(project=ROOT).replace("pytest ", f"{sys.executable} -m pytest --collect-only -q ")
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_extension_keeps_to_the_stable_abi() -> None:

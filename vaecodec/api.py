@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaecodec.bitstream.container import (
     KIND_PICTURE,
@@ -31,8 +31,11 @@ from vaecodec.codec.options import (
 from vaecodec.codec.sections import metadata_of
 from vaecodec.installed import IMAGE_MODELS, ModelCard, find_weights, installed_weights, model_cards
 from vaecodec.models.weights_file import named_id
-from vaecodec.picture import Picture, PictureSource
+from vaecodec.picture import Picture
 from vaecodec.sources import FileSource, bytes_of
+
+if TYPE_CHECKING:
+    from vaecodec.picture import PictureSource
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -111,14 +114,14 @@ def compress(
     device: str = "auto",
     **given: Any,
 ) -> bytes:
-    """Picture to file, with the codec of this process for ``model``; see :meth:`Codec.compress` for the other arguments."""
+    """Compresses a picture, with the codec of this process for ``model``; see :meth:`Codec.compress` for the other arguments."""
     return shared_codec(model, device=device).compress(picture, quality=quality, **given)
 
 
 def decompress(
     data: FileSource, *, models: Sequence[str | Path] = (), device: str = "auto", backend: str = "auto"
 ) -> Picture:
-    """File (bytes, a path or a binary file) to picture, by whatever model made it; see :meth:`Codec.decompress` and :func:`find_codec_for`."""
+    """Decompresses a file (bytes, a path or a binary file) with the model that made it; see :meth:`Codec.decompress` and :func:`find_codec_for`."""
     container = read_container(bytes_of(data))
     return find_codec_for(container, models=models, device=device, backend=backend).decompress(container)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -159,6 +157,8 @@ class _Scratch:
         return True
 
     def _copy_to_name(self) -> None:
+        import shutil
+
         times = os.fstat(self.file.fileno())
         with self.path.open("xb") as named:
             self.named = True
@@ -172,7 +172,7 @@ class _Scratch:
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[_Scratch]:
     """A new file in ``folder``: without a name on Linux, so that nothing is left of a process that is killed; nothing is left of it in any case."""
-    path = folder / f".vaecodec-{secrets.token_hex(8)}.part"
+    path = folder / f".vaecodec-{os.urandom(8).hex()}.part"
     nameless = _open_nameless(path)
     scratch = _Scratch(path.open("xb") if nameless is None else nameless, path, named=nameless is None)
     try:

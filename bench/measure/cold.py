@@ -4,8 +4,9 @@
     python -m bench.measure.cold big.png --rounds 3          (12 megapixels)
 
 Every round runs every program once, so that what the machine does meanwhile meets all of them. The first round warms the disk's cache and
-is not counted. Time is the processor's, user and system, of the process and its threads: waiting does not count. All
-are bound to one core, and have one thread. Files of the peers are as large as ours, or the next smaller. The peers are the system's: `apt-get install libjxl-tools libavif-bin`.
+is not counted; it also writes the bytecode of our modules, which an installation by pip has (``PYTHONDONTWRITEBYTECODE`` would have every start
+compile them again, so it is taken out of the environment). Time is the processor's, user and system, of the process and its threads: waiting
+does not count. All are bound to one core, and have one thread. Files of the peers are as large as ours, or the next smaller. The peers are the system's: `apt-get install libjxl-tools libavif-bin`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ KIB = 1024
 
 def run(command: list[str]) -> tuple[float, float]:
     """Processor seconds, and peak memory in MB, of a command that has to succeed."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     # The object does not know that its process is over.
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -63,7 +63,9 @@ def test_the_readme_gets_its_section_between_the_marks_and_drift_is_seen(results
     assert readme_results.main([*command, "--check"]) == 0
     text = readme.read_text()
     assert text.startswith("# Name\n\n<!-- results:begin -->\n") and text.endswith("<!-- results:end -->\n\n## After\n")
-    assert "| **vaecodec** | −50.0 / −50.0 / −50.0 / −50.0 | −50.0 / −50.0 / −50.0 / −50.0 |" in text
+    # A column for each window in the tables of two sets; the third is the table of other metrics.
+    assert all(f"**{name}**\n\n| codec | main | wide | low | high |" in text for name in ("Kodak (6)", "val (6)"))
+    assert text.count("| **vaecodec** | −50.0 | −50.0 | −50.0 | −50.0 |") == 3
     assert "*VTM, published*" in text and "old" not in text
     write_results(results, FACTORS | {"vaecodec": 0.6})
     assert readme_results.main([*command, "--check"]) == 1
@@ -104,3 +106,12 @@ def test_words_of_the_readme_are_few() -> None:
     if not (ROOT / "README.md").is_file():
         pytest.skip("a package without README")
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1200
+
+
+def test_the_first_figures_are_of_one_set_and_the_others_are_told(results: Path) -> None:
+    text = readme_results.numbers(load_results(results))
+    # Half of JPEG's bytes against 0.55 of them, whatever the metric.
+    assert "| bytes at equal SSIMULACRA2, against AVIF | −9.1 % |" in text
+    assert "Bytes over Kodak (6), " in text and "Against AVIF it is −9.1 % on val (6). " in text
+    # Those weights alone that the figures are of.
+    assert "Weights `psnr`." in text

@@ -5,11 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vaecodec.bitstream import coder
 from vaecodec.bitstream.coder import StackCoder, SymbolDecoder, SymbolEncoder, SymbolModels
 from vaecodec.bitstream.tables import FrozenTables, largest_symbol
 from vaecodec.errors import DamagedFileError
 
 Group = tuple[list[int], list[int]]
+
+
+@pytest.fixture(params=["C", "constriction"], autouse=True)
+def coders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both implementations of the range coder; where C was not built there is one."""
+    if request.param == "constriction":
+        monkeypatch.setattr("vaecodec.bitstream.coder._in_c", None)
+    elif coder._in_c is None:
+        pytest.skip("the range coder in C was not built")
 
 
 @st.composite

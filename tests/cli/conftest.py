@@ -37,13 +37,14 @@ class Encoded:
 
 @dataclass
 class FakeApi:
-    """Stands for vaecodec.api and remembers what it was asked for."""
+    """Stands for vaecodec.api and remembers what it was asked for, and with how many threads."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
+    threads: list[int | None] = field(default_factory=list)
 
     def module(self) -> types.ModuleType:
         module = types.ModuleType("vaecodec.api")
-        calls = self.calls
+        calls, all_threads = self.calls, self.threads
 
         class Codec:
             def __init__(
@@ -57,6 +58,7 @@ class FakeApi:
                 if model == "none":
                     raise WeightsNotFoundError("none: no such weights: see 'vaecodec models'")
                 calls.append({"model": model, "device": device})
+                all_threads.append(threads)
 
             def encode(self, picture: Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any) -> Encoded:
                 options = options.changed(**given)
@@ -98,7 +100,7 @@ class FakeApi:
             if container.data[4:8] == OTHER_MODEL and not access.models:
                 raise UnknownModelError("no installed model has the id ffffffff: name its weights with --model")
             calls.append({"models": access.models, "device": access.device})
-            return Codec()
+            return Codec(threads=access.threads)
 
         def info(
             data: bytes,

@@ -14,6 +14,7 @@ from vaecodec.bitstream.container import TILE_LATENTS, read_container
 from vaecodec.codec.rectangle import Rectangle
 from vaecodec.codec.stored import ScreenPicture, read_stored_tile
 from vaecodec.evaluation import psnr
+from vaecodec.metrics.ssimulacra2 import Reference
 from vaecodec.models.distortion import Price
 from vaecodec.models.tunes import TUNES
 from vaecodec.picture import Picture, looks_like_screen_content
@@ -115,7 +116,7 @@ def test_screen_content_is_told_from_photographs(photograph: np.ndarray) -> None
 
 def test_what_costs_less_is_chosen_for_screen_content() -> None:
     samples = screenshot(256, 256)
-    screen = ScreenPicture(samples)
+    screen = ScreenPicture(Reference(samples))
     exact = 8.0 * len(screen.exact.payload)
     costs = []
     for lam in (0.0005, 0.002, 0.01, 0.1, 1.0):
@@ -123,7 +124,7 @@ def test_what_costs_less_is_chosen_for_screen_content() -> None:
         assert len(tile.payload) <= len(screen.exact.payload) and cost <= exact
         changed = read_stored_tile(tile, Rectangle(0, 0, 256, 256), 3, 8)
         price = Price(TUNES["eye"].distortion, lam)
-        worth = price.lam * price.distortion(samples, changed) * 256 * 256
+        worth = price.lam * price.distortion(Reference(samples), changed) * 256 * 256
         assert cost == pytest.approx(8.0 * len(tile.payload) + worth)
         costs.append(cost)
     assert costs == sorted(costs) and costs[0] < exact == costs[-1]

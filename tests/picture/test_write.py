@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
 
 from vaecodec.errors import OutputExistsError, UsageError
 from vaecodec.picture import (
@@ -17,6 +18,7 @@ from vaecodec.picture import (
     read_picture,
     write_picture,
 )
+from vaecodec.picture.png_rows import png_strategy
 
 RGB = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
@@ -101,3 +103,33 @@ def test_metadata_that_are_too_large_for_a_format_are_left_out_and_named() -> No
     assert lost_metadata(large, OUTPUT_FORMATS["jpeg"]) == ("exif", "xmp")
     back = read_picture(encode_picture(large, OUTPUT_FORMATS["jpeg"]))
     assert (back.exif, back.xmp) == (None, None)
+
+
+def rendered_text() -> np.ndarray:
+    """uint8 [256, 384, 3]."""
+    image = Image.new("RGB", (384, 256), "white")
+    for top in range(2, 250, 12):
+        ImageDraw.Draw(image).text((4, top), "vaecodec compresses photographs, and pages as well", "black")
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_png_of_a_photograph_is_written_without_a_search_for_repetitions(photograph: np.ndarray, wide: bool) -> None:
+    samples = photograph[::2, ::2]
+    if wide:
+        samples = samples * np.uint16(256) + np.random.default_rng(0).integers(0, 256, samples.shape, np.uint16)
+    assert png_strategy(samples) == zlib.Z_RLE
+    written = encode_picture(Picture(samples), OUTPUT_FORMATS["png"])
+    np.testing.assert_array_equal(read_picture(written).samples, samples)
+
+
+@pytest.mark.parametrize(
+    "samples", [rendered_text(), np.full((40, 50, 1), 7, np.uint8), np.zeros((30, 1, 3), np.uint8)]
+)
+def test_a_png_of_text_or_flat_colour_is_as_small_as_the_search_makes_it(samples: np.ndarray) -> None:
+    assert png_strategy(samples) == zlib.Z_DEFAULT_STRATEGY
+    searched = io.BytesIO()
+    Image.fromarray(samples.squeeze(2) if samples.shape[2] == 1 else samples).save(searched, "PNG", compress_level=3)
+    written = encode_picture(Picture(samples), OUTPUT_FORMATS["png"])
+    assert len(written) <= len(searched.getvalue())
+    np.testing.assert_array_equal(read_picture(written).samples, samples)

@@ -156,12 +156,18 @@ def synthesise(weights: Weights, y: Array, q: int, depth: int) -> Array:
     for i in range(weights.count("g_s.blocks16")):
         f = block(weights, f"g_s.blocks16.{i}", f)
     f = unfold(linear(weights, "g_s.pairs", f), 2)
-    limit = weights.layer("g_s.patches")[3]["input_limit"]
+    finer = weights.count("g_s.blocks4")
+    limit = weights.layer("g_s.quads" if finer else "g_s.patches")[3]["input_limit"]
     f = np.clip((f * weights.table("feature_factor", q) + 2**13) >> 14, -limit, limit)
     for i in range(weights.count("g_s.blocks8")):
         f = block(weights, f"g_s.blocks8.{i}", f)
+    if finer:
+        f = unfold(linear(weights, "g_s.quads", f), 2)
+    for i in range(finer):
+        f = block(weights, f"g_s.blocks4.{i}", f)
+    side = 4 if finer else 8
     if depth == 8:
-        return np.clip(unfold(linear(weights, "g_s.patches", f), 8) + 128, 0, 255)
+        return np.clip(unfold(linear(weights, "g_s.patches", f), side) + 128, 0, 255)
     weight, bias, shift, clamps = weights.layer("g_s.patches")
     sums = f @ weight[0].T + bias[0]
     t = np.clip(
@@ -169,7 +175,7 @@ def synthesise(weights: Weights, y: Array, q: int, depth: int) -> Array:
         -256 * clamps["limit"],
         256 * clamps["limit"],
     )
-    return (np.clip(unfold(t, 8) + 128 * 256, 0, 255 * 256) * 257 + 128) >> 8
+    return (np.clip(unfold(t, side) + 128 * 256, 0, 255 * 256) * 257 + 128) >> 8
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:

@@ -15,7 +15,9 @@ words, 64-bit states, probabilities of 24 bits. Section 4 of docs/format.md says
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from functools import cached_property
+from types import ModuleType
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +33,19 @@ from vaecodec.bitstream.tables import (
 )
 from vaecodec.errors import damaged_file
 
+try:
+    from vaecodec.bitstream import _range_coder
+except ImportError:
+    # Not built, for want of a compiler: the coders below are as they would be, and slower.
+    _in_c: ModuleType | None = None
+else:
+    _in_c = _range_coder
+
 Int32Array = npt.NDArray[np.int32]
 UInt8Array = npt.NDArray[np.uint8]
 
 _WORD_BYTES: Final = 4
+_IMPOSSIBLE: Final = "a tile's stream has an impossible state"
 _SIGNS: Final = 2
 _QUEUE_LENGTHS: Final = 1 << ESCAPE_LENGTH_BITS
 # The stack codes only lengths that exist, so that every state, even one of random bits, pops to a symbol.
@@ -46,12 +57,19 @@ _UNIFORM_FAMILY: Final = stream.model.Uniform()
 
 
 class SymbolModels:
-    """constriction's models of frozen tables, each made when it is first used."""
+    """Frozen tables made ready for coders: for those in C, and as constriction's models, each made when it is first used."""
 
     def __init__(self, tables: FrozenTables) -> None:
         self.tables = tables
         self.half_widths: Final[list[int]] = [0] + [tables.half_width(index) for index in range(1, TABLES + 1)]
         self._models: list[stream.model.Categorical | None] = [None] * (TABLES + 1)
+
+    @cached_property
+    def packed(self) -> Any:
+        """The tables for the coders in C."""
+        counts = np.concatenate([self.tables.counts(index) for index in range(1, TABLES + 1)])
+        assert _in_c is not None
+        return _in_c.pack_tables(np.array(self.half_widths[1:], np.int32), counts)
 
     def __getitem__(self, index: int) -> stream.model.Categorical:
         """Return the model of the table with ``index`` (1..63) over its 2·L + 2 entries."""
@@ -88,7 +106,7 @@ class SymbolEncoder:
 
     def __init__(self, tables: FrozenTables | SymbolModels) -> None:
         self._models = _models_of(tables)
-        self._coder = stream.queue.RangeEncoder()
+        self._c, self._coder = _in_c, _in_c.encoder() if _in_c is not None else stream.queue.RangeEncoder()
 
     def push(self, symbols: Int32Array, indices: UInt8Array) -> None:
         """Append one group.
@@ -101,6 +119,10 @@ class SymbolEncoder:
             TypeError: an array is not of integers.
             ValueError: shapes differ, an index is over 63, a certain symbol is not 0 or another one too large.
         """
+        if self._c is not None:
+            indices = _checked_indices(indices)
+            self._c.push(self._coder, self._models.packed, _checked_symbols(symbols, len(indices)), indices)
+            return
         order, runs = _coded_order(indices)
         entries, escapes = _entries(self._models, symbols, order, runs, len(indices))
         for run in runs:
@@ -110,6 +132,8 @@ class SymbolEncoder:
 
     def finish(self) -> bytes:
         """Return the stream: little-endian 32-bit words, none if nothing was coded."""
+        if self._c is not None:
+            return bytes(self._c.finish(self._coder))
         return bytes(self._coder.get_compressed().astype("<u4").tobytes())
 
 
@@ -126,7 +150,8 @@ class SymbolDecoder:
 
     def __init__(self, tables: FrozenTables | SymbolModels, data: bytes) -> None:
         self._models = _models_of(tables)
-        self._coder = stream.queue.RangeDecoder(_words(data))
+        words = _words(data)
+        self._c, self._coder = _in_c, _in_c.decoder(data) if _in_c is not None else stream.queue.RangeDecoder(words)
         # No symbol at all takes no words; constriction would accept two that mean nothing.
         self._must_be_empty = len(data) > 0
 
@@ -141,6 +166,13 @@ class SymbolDecoder:
             ValueError: an index is over 63.
             DamagedFileError: the stream is none that an encoder writes.
         """
+        if self._c is not None:
+            indices = _checked_indices(indices)
+            symbols = np.empty(len(indices), np.int32)
+            found = self._c.pop(self._coder, self._models.packed, indices, symbols)
+            if found:
+                raise damaged_file(_IMPOSSIBLE if found < 0 else f"an escape is {found} bits long")
+            return symbols
         order, runs = _coded_order(indices)
         values = np.empty(len(order), dtype=np.int32)
         escapes = 0
@@ -154,7 +186,7 @@ class SymbolDecoder:
             if escapes:
                 _replace_escapes(values, runs, self._models, self._coder, stream.model.Uniform(_QUEUE_LENGTHS))
         except AssertionError:
-            raise damaged_file("a tile's stream has an impossible state") from None
+            raise damaged_file(_IMPOSSIBLE) from None
         self._must_be_empty &= len(order) == 0
         symbols = np.zeros(len(indices), dtype=np.int32)
         symbols[order] = values
@@ -166,7 +198,11 @@ class SymbolDecoder:
         Raises:
             DamagedFileError: something is left over.
         """
-        if self._must_be_empty or not self._coder.maybe_exhausted():
+        if self._c is not None:
+            used_up = bool(self._c.used_up(self._coder))
+        else:
+            used_up = not self._must_be_empty and self._coder.maybe_exhausted()
+        if not used_up:
             raise damaged_file("a tile's stream goes on after its last symbol")
 
 
@@ -262,14 +298,7 @@ def _words(data: bytes) -> npt.NDArray[np.uint32]:
 
 def _coded_order(indices: UInt8Array) -> tuple[npt.NDArray[np.intp], list[_Run]]:
     """Return the positions of the coded symbols in coding order, and the runs of equal table index in them."""
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"table indices must be integers, not {indices.dtype}")
-    if indices.ndim != 1:
-        raise ValueError(f"table indices must be one row, not of the shape {indices.shape}")
-    if indices.dtype != np.uint8:
-        if indices.size and not (int(indices.min()) >= 0 and int(indices.max()) <= TABLES):
-            raise ValueError(f"table indices must be in 0..{TABLES}")
-        indices = indices.astype(np.uint8)
+    indices = _checked_indices(indices)
     per_index = np.bincount(indices, minlength=TABLES + 1)
     if len(per_index) > TABLES + 1:
         raise ValueError(f"table indices must be in 0..{TABLES}")
@@ -281,10 +310,21 @@ def _coded_order(indices: UInt8Array) -> tuple[npt.NDArray[np.intp], list[_Run]]
     return order, [_Run(index, start, stop) for index, (start, stop) in spans if stop > start]
 
 
-def _entries(
-    models: SymbolModels, symbols: Int32Array, order: npt.NDArray[np.intp], runs: list[_Run], positions: int
-) -> tuple[Int32Array, list[_Escape]]:
-    """Return the table entries in coding order, int32, and the escapes in the order in which they are met."""
+def _checked_indices(indices: UInt8Array) -> UInt8Array:
+    """Return table indices as bytes in one row; those of a byte each may still be too large."""
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"table indices must be integers, not {indices.dtype}")
+    if indices.ndim != 1:
+        raise ValueError(f"table indices must be one row, not of the shape {indices.shape}")
+    if indices.dtype != np.uint8:
+        if indices.size and not (int(indices.min()) >= 0 and int(indices.max()) <= TABLES):
+            raise ValueError(f"table indices must be in 0..{TABLES}")
+        indices = indices.astype(np.uint8)
+    return np.ascontiguousarray(indices)
+
+
+def _checked_symbols(symbols: Int32Array, positions: int) -> Int32Array:
+    """Return the symbols of a group as int32."""
     if symbols.dtype.kind not in "iu":
         raise TypeError(f"symbols must be integers, not {symbols.dtype}")
     if symbols.shape != (positions,):
@@ -293,10 +333,18 @@ def _entries(
         limit = largest_symbol(MAX_HALF_WIDTH)
         if int(symbols.max()) > limit or int(symbols.min()) < -limit:
             raise ValueError(f"a symbol is beyond ±{limit}, the largest of any table")
+    return np.require(symbols, np.int32, ["C", "A"])
+
+
+def _entries(
+    models: SymbolModels, symbols: Int32Array, order: npt.NDArray[np.intp], runs: list[_Run], positions: int
+) -> tuple[Int32Array, list[_Escape]]:
+    """Return the table entries in coding order, int32, and the escapes in the order in which they are met."""
+    symbols = _checked_symbols(symbols, positions)
     met = symbols[order]
     if np.count_nonzero(met) != np.count_nonzero(symbols):
         raise ValueError("a symbol with table index 0 is not 0")
-    entries = met.astype(np.int32)
+    entries = met.copy()
     escapes: list[_Escape] = []
     for run in runs:
         half_width = models.half_widths[run.table]

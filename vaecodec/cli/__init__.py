@@ -11,7 +11,6 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +72,8 @@ class _Commands(click.Group):
             if Path(name).is_file():
                 meant = f" To compress a picture, type 'vaecodec compress {shown(name)}'"
             else:
+                from difflib import get_close_matches
+
                 found = get_close_matches(name, COMMANDS, n=1)
                 meant = f" Did you mean {found[0]!r}?" if found else ""
             ctx.fail(f"No such command {name!r}.{meant}")
@@ -128,6 +129,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(arguments)
 
 
+def _command_of(error: click.UsageError, arguments: Sequence[str] | None) -> str:
+    """The command that a mistake was made in; click's parser does not always say."""
+    if error.ctx is not None:
+        return error.ctx.command_path
+    typed = sys.argv[1:] if arguments is None else arguments
+    return " ".join(["vaecodec", *typed[:1]]) if typed and typed[0] in COMMANDS else "vaecodec"
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         result: Any = vaecodec.main(
@@ -137,8 +146,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()
         else:
-            command = error.ctx.command_path if error.ctx is not None else "vaecodec"
-            say(f"{error.format_message().rstrip('.')}: see '{command} --help'")
+            say(f"{error.format_message().rstrip('.')}: see '{_command_of(error, arguments)} --help'")
         return error.exit_code
     except click.ClickException as error:
         say(error.format_message())

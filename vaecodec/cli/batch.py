@@ -101,7 +101,7 @@ def _summary(plan: FolderPlan, outcomes: Sequence[Outcome], failed: Sequence[Out
     if plan.finished:
         parts.append(f"{plan.finished} finished before and skipped")
     if plan.others:
-        parts.append(f"{plan.others} other files left alone")
+        parts.append(f"{plan.others} other file{'s' if plan.others > 1 else ''} left alone")
     if failed:
         parts.append(f"{len(failed)} failed:")
     return ", ".join(parts)

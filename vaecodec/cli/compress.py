@@ -61,13 +61,13 @@ def _targets(command: Callable[..., None]) -> Callable[..., None]:
     sections={
         "Where it goes": ("output", "force", "recursive", "jobs", "scheduler"),
         "Quality or size (one of these)": ("quality", *MEASURES, "lossless"),
-        "How": ("effort", "model", "device", "limit"),
+        "How": ("effort", "model", "device", "threads", "limit"),
         "What is kept": ("strip", "first_frame", "to_8_bit", "check"),
         "What is printed": ("measure", "as_json", "quiet"),
     },
     examples="""
 vaecodec compress holiday.jpg                    # makes holiday.vaec
-vaecodec compress holiday.jpg small.vaec -q 50   # two names, as cjxl has it
+vaecodec compress holiday.jpg small.vaec -q 50   # two names, as in cjxl
 vaecodec compress holiday.jpg --size 100kB
 vaecodec compress a.png --lossless
 vaecodec compress photos/*.png -o packed/ -q 70
@@ -80,7 +80,7 @@ cat a.png | vaecodec compress - -o b.vaec
 @options.option(
     "-q",
     "--quality",
-    type=click.FloatRange(0, 100),
+    type=options.Number(0, 100),
     metavar="0..100",
     show_default=", ".join(f"{tune.quality:g} with {name}" for name, tune in TUNES.items()),
     help="0 (smallest) to 100 (best); for eye about the SSIMULACRA2 score.",
@@ -88,13 +88,14 @@ cat a.png | vaecodec compress - -o b.vaec
 @_targets
 @options.option(
     "--effort",
-    type=click.IntRange(0, MAX_EFFORT),
+    type=options.Count(0, MAX_EFFORT),
     default=DEFAULT_EFFORT,
     metavar=f"0..{MAX_EFFORT}",
     help="Higher is slower, and smaller at equal quality; from 2 on needs vaecodec[torch].",
 )
 @options.model
 @options.device
+@options.threads
 @options.option(
     "--lossless", is_flag=True, help="Keep every sample: pictures as JPEG XL, WebP or PNG, arrays by bits-back."
 )
@@ -118,12 +119,14 @@ cat a.png | vaecodec compress - -o b.vaec
 @options.force
 @options.as_json
 @options.quiet
+# click hands in every option by its name; what they ask for goes on as `EncodeOptions`, `Access` and one job.
 def command(
     inputs: tuple[str, ...],
     output: str | None,
     measure: tuple[str, ...],
     model: str | None,
     device: str,
+    threads: int | None,
     recursive: bool,
     jobs: int,
     scheduler: str | None,
@@ -151,7 +154,7 @@ def command(
         *names, last = ("-q", "--lossless", *targets)
         raise UsageError(f"{', '.join(names)} and {last} exclude each other: give one of them")
     asked = EncodeOptions().changed(**request)
-    access = Access(models=() if model is None else (model,), device=device)
+    access = Access(models=() if model is None else (model,), device=device, threads=threads)
     if names_arrays(inputs, folders=asked.lossless and not recursive):
         if asked.target or asked.strip or asked.first_frame or recursive or scheduler is not None:
             raise UsageError(
@@ -162,6 +165,8 @@ def command(
     if not recursive and scheduler is None:
         _check_second(inputs, output)
     if scheduler is not None:
+        if threads is not None:
+            raise UsageError("--scheduler excludes --threads: the cluster's workers have their own")
         from vaecodec.cli.on_cluster import run_on_cluster
         from vaecodec.cluster import Settings
 
@@ -256,7 +261,7 @@ class CompressJob:
 
         lift_pillow_limit(self.options.limit)
         silence_libtiff()
-        self.codec = Codec(self.access.model, device=self.access.device, threads=threads)
+        self.codec = Codec(self.access.model, device=self.access.device, threads=self.access.threads or threads)
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, encodes and writes."""

@@ -40,12 +40,12 @@ def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
     sections={
         "Where it goes": ("output", "format_name", "force", "recursive", "jobs"),
         "What is decoded": ("test", "region", "keep_going"),
-        "How": ("models", "device", "backend", "limit"),
+        "How": ("models", "device", "backend", "threads", "limit"),
         "What is printed": ("as_json", "quiet"),
     },
     examples="""
 vaecodec decompress holiday.vaec                 # makes holiday.png
-vaecodec decompress holiday.vaec again.jpg       # two names, as djxl has it
+vaecodec decompress holiday.vaec again.jpg       # two names, as in djxl
 vaecodec decompress packed/*.vaec -o pictures/
 vaecodec decompress -t packed/ -r                # test, write nothing
 vaecodec decompress big.vaec --region 0,0,640,480
@@ -68,6 +68,7 @@ vaecodec decompress big.vaec --region 0,0,640,480
 @options.models
 @options.device
 @options.backend
+@options.threads
 @options.limit
 @options.recursive
 @options.jobs
@@ -85,6 +86,7 @@ def command(
     models: tuple[str, ...],
     device: str,
     backend: str,
+    threads: int | None,
     limit: int | None,
     recursive: bool,
     jobs: int,
@@ -113,7 +115,7 @@ def command(
         output_format(output, format_name)
     if region is not None and (test or keep_going):
         raise UsageError("--region excludes -t and --keep-going: they are about the whole file")
-    access = Access(models, device, backend)
+    access = Access(models, device, backend, threads)
     if limit is not None:
         access = access.changed(limits=replace(access.limits, max_pixels=limit))
     job = DecompressJob(format_name, region, keep_going, access, limit, force, as_json, quiet)
@@ -126,6 +128,7 @@ def command(
 
 def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str, ...], str | None]:
     """Takes the second of two names for the output where it is a picture's: ``decompress a.vaec b.png``, as djxl has it."""
+    from vaecodec.bitstream.container import EXTENSION
     from vaecodec.cli.arrays import ARRAY_EXTENSION
     from vaecodec.errors import UsageError
     from vaecodec.picture import OUTPUT_FORMATS
@@ -134,10 +137,24 @@ def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str,
         pictures = {extension for written in OUTPUT_FORMATS.values() for extension in written.extensions}
         if Path(inputs[1]).suffix.lower() in pictures | {ARRAY_EXTENSION}:
             return inputs[:1], inputs[1]
+        first, second = map(Path, inputs)
+        if second.suffix.lower() == EXTENSION and first.suffix.lower() in pictures and not _is_file_of_ours(first):
+            raise UsageError(f"{shown(inputs[0])}: is the name of a picture: name the input first, then the output")
         if not Path(inputs[1]).exists() and Path(inputs[0]).exists() and inputs[1] != "-":
             name = shown(str(Path(inputs[1]).with_suffix(".png")))
             raise UsageError(f"{shown(inputs[1])}: no such file: is it the output? Then say -o {name}")
     return inputs, output
+
+
+def _is_file_of_ours(path: Path) -> bool:
+    """Whether a file of ours has a picture's name."""
+    from vaecodec.bitstream.container import MAGIC
+
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def _output_name(path: Path, extension: str) -> str:
@@ -173,7 +190,7 @@ class DecompressJob:
         from vaecodec.cli.files import lift_pillow_limit
 
         lift_pillow_limit(self.limit)
-        self.access = self.access.changed(threads=threads)
+        self.access = self.access.changed(threads=self.access.threads or threads)
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, decodes and writes."""

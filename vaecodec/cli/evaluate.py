@@ -39,7 +39,7 @@ def _qualities(_: click.Context, __: click.Parameter, value: str | None) -> tupl
     cls=Command,
     short_help="Measure rate and quality on a folder, beside JPEG.",
     sections={
-        "What is measured": ("qualities", "model", "device"),
+        "What is measured": ("qualities", "model", "device", "threads"),
         "What is written": ("plot", "csv_file", "force"),
         "What is printed": ("as_json", "quiet"),
     },
@@ -60,6 +60,7 @@ vaecodec evaluate photos/ --plot curves.png --csv rows.csv
 )
 @options.model
 @options.device
+@options.threads_without_jobs
 @options.path_option("--plot", metavar="PNG", help="Draw the curves.")
 @options.path_option("--csv", "csv_file", metavar="FILE", help="Write one row per picture and quality.")
 @options.force
@@ -70,6 +71,7 @@ def command(
     qualities: tuple[float, ...],
     model: str | None,
     device: str,
+    threads: int | None,
     plot: str | None,
     csv_file: str | None,
     force: bool,
@@ -87,7 +89,8 @@ def command(
     for target in (plot, csv_file):
         if target is not None:
             check_target(target, force=force)
-    ours = VaecodecAdapter(Codec(DEFAULT_MODEL if model is None else model, device=device), qualities)
+    codec = Codec(DEFAULT_MODEL if model is None else model, device=device, threads=threads)
+    ours = VaecodecAdapter(codec, qualities)
     rows, codes = _measured(paths, (ours, JPEG), quiet=quiet)
     if not rows[ours.name]:
         raise PictureError(f"{folder}: no picture in it could be read")

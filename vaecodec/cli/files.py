@@ -55,9 +55,7 @@ def plan_outputs(
         else:
             target = str(Path(source).with_name(name_for(Path(source))))
         if target != PIPE and target in plan.values():
-            raise UsageError(
-                f"{shown(target)}: two inputs have this output: compress them apart, or into different folders"
-            )
+            raise UsageError(f"{shown(target)}: two inputs have this output: do one at a time, each with its own -o")
         if PIPE not in (source, target) and _same_file(source, target):
             raise UsageError(f"{shown(source)}: is its own output: name another one with -o")
         plan[source] = target

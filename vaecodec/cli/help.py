@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _NAMES_WIDTH = 24
 _EXAMPLES = "Examples"
@@ -99,4 +101,6 @@ def write_examples(formatter: click.HelpFormatter, examples: str) -> None:
 
 def complete_path(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completes a path: the shell does it."""
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(incomplete, type="file")]

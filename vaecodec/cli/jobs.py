@@ -12,6 +12,7 @@ import copy
 import json
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +21,9 @@ from vaecodec.cli.files import PIPE
 from vaecodec.cli.outcomes import Job, Line, Outcome, Task, Trace, run_job
 from vaecodec.cli.progress import Progress
 from vaecodec.cli.signals import held, let_through
-from vaecodec.cli.workers import Pool
+
+if TYPE_CHECKING:
+    from vaecodec.cli.workers import Pool
 
 __all__ = ["Job", "Line", "Outcome", "Task", "exit_with", "run_all", "run_job", "tell_failure"]
 
@@ -48,7 +51,8 @@ def run_all(
     outcomes: list[Outcome] = []
     workers = min(workers, len(tasks))
     progress.show(0, tasks[0].source if tasks else "")
-    work: Pool | _Here = Pool(tasks, job, workers) if workers > 1 else _Here(tasks, prepared)
+    in_workers = workers > 1
+    work = _pool(tasks, job, workers) if in_workers else _Here(tasks, prepared)
 
     def heard(outcome: Outcome) -> None:
         outcomes.append(outcome)
@@ -59,7 +63,7 @@ def run_all(
             tell_failure(outcome, as_json=job.as_json)
 
     # Workers are processes: what they announce is not heard here, and no thread must run while they are made.
-    with held(), nullcontext() if isinstance(work, Pool) else progress.ticking():
+    with held(), nullcontext() if in_workers else progress.ticking():
         try:
             for outcome in work.outcomes():
                 heard(outcome)
@@ -92,6 +96,13 @@ def exit_with(outcomes: Sequence[Outcome]) -> None:
     codes = [outcome.code for outcome in outcomes if outcome.code]
     if codes:
         raise click.exceptions.Exit(codes[0] if len(outcomes) == 1 else SOME_FAILED)
+
+
+def _pool(tasks: Sequence[Task], job: Job, workers: int) -> Pool:
+    # Python's processes take 10 ms to import: most commands have one file.
+    from vaecodec.cli.workers import Pool
+
+    return Pool(tasks, job, workers)
 
 
 class _Here:

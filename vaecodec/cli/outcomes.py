@@ -56,7 +56,7 @@ class Job(Protocol):
     quiet: bool
 
     def prepare(self, threads: int | None = None) -> None:
-        """Loads what all tasks need, once in each process, to compute with so many threads."""
+        """Loads what all tasks need, once in each process, to compute with so many threads where none were asked for."""
         ...
 
     def __call__(self, task: Task) -> Outcome:

@@ -26,7 +26,7 @@ from vaecodec.codec.rectangle import Rectangle
 from vaecodec.codec.sections import metadata_of
 from vaecodec.errors import FileFormatError, UnknownModelError, UsageError
 from vaecodec.installed import find_weights
-from vaecodec.picture import DEFAULT_MAX_PIXELS, Picture, PictureRows, PictureSource, read_picture, strip_metadata
+from vaecodec.picture import Picture, PictureRows
 from vaecodec.picture.picture import Samples
 from vaecodec.sources import FileSource, bytes_of
 from vaecodec.stopwatch import Stopwatch
@@ -34,6 +34,7 @@ from vaecodec.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from vaecodec.backends.torch_backend import TorchBackend
     from vaecodec.exact.arithmetic import Arithmetic
+    from vaecodec.picture import PictureSource
 
 
 class Codec:
@@ -96,7 +97,7 @@ class Codec:
     def compress(
         self, picture: PictureSource | Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any
     ) -> bytes:
-        """Picture to file.
+        """Compresses a picture.
 
         Args:
             picture: path, bytes or binary file of a picture, Pillow image, or uint8 or uint16 array (H, W[, 1 to 4]).
@@ -141,7 +142,7 @@ class Codec:
         return self.encode(picture, options)
 
     def encode_rows(self, rows: PictureRows, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any) -> EncodedFile:
-        """A picture too large for memory to a file: the same bytes as :meth:`compress` gives of photographs.
+        """Compresses a picture too large for memory: the same bytes as :meth:`compress` gives of photographs.
 
         Tiles that look like screen content may be stored without loss, each for itself. A checksum takes the time of decoding.
 
@@ -186,7 +187,7 @@ class Codec:
     def decompress(
         self, data: FileSource | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS
     ) -> Picture:
-        """File to picture.
+        """Decompresses a file.
 
         Args:
             data: the file.
@@ -213,7 +214,7 @@ class Codec:
     def decode_rows(
         self, data: FileSource | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS
     ) -> PictureRows:
-        """File to a picture that comes in blocks of rows, so that it never lies in memory as a whole.
+        """Decompresses a file into blocks of rows, so that the picture never lies in memory as a whole.
 
         Its blocks are decoded as they are taken, and may raise DamagedFileError, the last of them for the checksum.
 
@@ -243,7 +244,7 @@ class Codec:
     def decompress_region(
         self, data: FileSource | Container, region: tuple[int, int, int, int], *, limits: Limits = DEFAULT_LIMITS
     ) -> Picture:
-        """A part of the picture, the same samples as in the whole, from the tiles that it needs.
+        """Decodes a part of the picture from only the tiles that it needs; the samples are those of the whole.
 
         Args:
             data: the file.
@@ -263,7 +264,7 @@ class Codec:
         return decoder.picture(decoder.samples(r), r)
 
     def salvage(self, data: FileSource | Container, *, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
-        """What can be had of a file with damaged tiles; those are filled with grey and named.
+        """Decodes what it can of a file with damaged tiles; those are filled with grey and named.
 
         Samples next to a damaged tile are synthesised without its latents, and differ a little from the original's.
 
@@ -310,6 +311,9 @@ def read_source(source: PictureSource | Picture, options: EncodeOptions) -> Pict
     Raises:
         PictureError, LimitError: as :func:`vaecodec.read_picture`.
     """
+    # Not for those who only decode.
+    from vaecodec.picture import DEFAULT_MAX_PIXELS, read_picture, strip_metadata
+
     if not isinstance(source, Picture):
         most = DEFAULT_MAX_PIXELS if options.limit is None else options.limit
         source = read_picture(

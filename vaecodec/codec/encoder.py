@@ -349,7 +349,7 @@ class Encoder:
 
     def _measured_cost(self, source: Source, coded: CodedPicture) -> float:
         """The same as its cost, but for the distortion of latents, which lettering may have much more of than photographs."""
-        distortion = self._model.price_at(coded.header.quality16).worth(source.samples, coded.samples)
+        distortion = self._model.price_at(coded.header.quality16).worth(source.parts.reference, coded.samples)
         return 8.0 * coded.size + distortion
 
     def _stored_cost(self, source: Source) -> float:

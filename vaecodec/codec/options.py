@@ -56,7 +56,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """What is asked of a file.
+    """The options of a file.
 
     Attributes:
         quality: 0 (smallest) to 100 (best); None for the model's default, or with a target. Of weights for the eye about the SSIMULACRA2
@@ -112,7 +112,7 @@ class EncodeOptions:
             raise UsageError(f"{' and '.join(given)} exclude each other: give one of them")
 
     def changed(self, **given: Any) -> EncodeOptions:
-        """These options with others in their place: fields of this class, or a target by its name; None leaves one as it is."""
+        """A copy with some options replaced: fields of this class, or a target by its name; None leaves one as it is."""
         given = {name: value for name, value in given.items() if value is not None}
         target = {name: given.pop(name) for name in MEASURES if name in given}
         return replace(self, **given | ({"target": target} if target else {}))

@@ -23,6 +23,7 @@ from vaecodec.bitstream.container import (
     Tile,
 )
 from vaecodec.codec.rectangle import Rectangle, tile_grid
+from vaecodec.metrics.ssimulacra2 import Reference
 from vaecodec.models.distortion import Price
 from vaecodec.picture import LosslessPlanes, decode_lossless, encode_lossless, looks_like_screen_content
 from vaecodec.picture.lossless import Kind, encode_each, encode_smallest
@@ -102,10 +103,10 @@ class ScreenPicture:
     Smaller tiles are exact only: each with colours of its own they look well, and seams between them do not.
     """
 
-    def __init__(self, samples: Samples) -> None:
-        """Takes uint8 [H, W, C]."""
-        self._samples = np.ascontiguousarray(samples)
-        self._pixels = samples.shape[0] * samples.shape[1]
+    def __init__(self, reference: Reference) -> None:
+        """Takes a picture of 8 bits."""
+        self._reference, self._samples = reference, np.ascontiguousarray(reference.samples)
+        self._pixels = self._samples.shape[0] * self._samples.shape[1]
         self._reduced: dict[int, tuple[Tile, float]] = {}
 
     @cached_property
@@ -141,7 +142,7 @@ class ScreenPicture:
     def _in_colours(self, count: int, price: Price) -> StoredTile:
         if count not in self._reduced:
             reduced = self._palettes.reduced(count)
-            self._reduced[count] = _stored(reduced), price.distortion(self._samples, reduced)
+            self._reduced[count] = _stored(reduced), price.distortion(self._reference, reduced)
         tile, distortion = self._reduced[count]
         return StoredTile(tile, bits_of(tile) + price.lam * distortion * self._pixels)
 
@@ -199,12 +200,17 @@ class StoredParts:
         return part
 
     @cached_property
+    def reference(self) -> Reference:
+        """The picture, for comparisons by the eye."""
+        return Reference(self._samples)
+
+    @cached_property
     def whole(self) -> ScreenPicture | None:
         """The picture as one tile, where that may be worth it."""
         # With few screen tiles the whole is not small without loss; and no tile may be larger than readers take.
         pixels = self._frame.width * self._frame.height
         worth_it = 4 * len(self.screen) >= self.count and pixels <= DEFAULT_LIMITS.max_tile_pixels
-        return ScreenPicture(self._samples) if worth_it else None
+        return ScreenPicture(self.reference) if worth_it else None
 
     @cached_property
     def tiles(self) -> Mapping[int, Tile]:

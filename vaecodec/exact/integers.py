@@ -28,7 +28,7 @@ class LinearData:
     """The integers of a linear layer.
 
     Attributes:
-        weight: [groups, out, in]; one group, or four for the positions of a 2×2 cell.
+        weight: [groups, out, in], int16 where that holds it; one group, or four for the positions of a 2×2 cell.
         bias: [groups, out].
         shift: [groups, out], 0..30.
         limit: outputs are within ±limit.
@@ -49,7 +49,7 @@ class DepthwiseData:
     """The integers of a depthwise convolution.
 
     Attributes:
-        weight: [channels, k, k], k odd.
+        weight: [channels, k, k], k odd, int16 where that holds it.
         bias: [channels].
         shift: [channels], 0..30.
         limit: outputs are within ±limit.

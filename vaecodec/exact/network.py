@@ -75,14 +75,14 @@ def self_test(layers: LayerSet) -> bool:
         limit = layer.data.input_limit
         if isinstance(layer, ExactLinear):
             groups, outputs, inputs = layer.data.weight.shape
-            worst = np.sign(layer.data.weight[:, :: max(1, outputs // 8)]) * limit
+            worst = np.sign(layer.data.weight[:, :: max(1, outputs // 8)]).astype(np.int64) * limit
             x = np.concatenate([worst, generator.integers(-limit, limit + 1, (groups, 8, inputs))], axis=1)
             x = x if groups == 4 else x[0]
             reference: ExactLinear | ExactDepthwise = ExactLinear(name, layer.data, Arithmetic.INT64, cpu)
         else:
             C, k, _ = layer.data.weight.shape
             x = generator.integers(-limit, limit + 1, (1, 8, 8, C))
-            x[0, :k, :k] = (np.sign(layer.data.weight) * limit).transpose(1, 2, 0)
+            x[0, :k, :k] = (np.sign(layer.data.weight).astype(np.int64) * limit).transpose(1, 2, 0)
             reference = ExactDepthwise(name, layer.data, Arithmetic.INT64, cpu)
         whole = torch.from_numpy(np.ascontiguousarray(x, dtype=np.int64))
         with exact_guard():

@@ -22,7 +22,11 @@ from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 
 ID_BYTES = 8
 MAX_FILE_BYTES = 256 << 20
+_HEADER_AT = 8
 MAX_LIMIT = 1 << 20
+_LENGTH_BYTES = 8
+# Of tensors, by safetensors' names.
+_TYPES = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
 
 Config = dict[str, Any]
 Tensors = dict[str, npt.NDArray[Any]]
@@ -49,14 +53,17 @@ def clamps_of(layers: Mapping[str, LayerData]) -> dict[str, dict[str, int]]:
 def tensors_of(
     layers: Mapping[str, LayerData], tables: Mapping[str, IntArray], others: Mapping[str, IntArray]
 ) -> dict[str, IntArray]:
-    """All integers of one half by name, as stored: those of layers, tables, and others by their whole names; int32."""
+    """All integers of one half by name: those of layers, tables, and others by their whole names; int16 or int32."""
     tensors: dict[str, IntArray] = {}
     for name, layer in layers.items():
         tensors[f"exact/{name}/weight"] = layer.weight
         tensors[f"exact/{name}/bias"] = layer.bias
         tensors[f"exact/{name}/shift"] = layer.shift
     tensors |= {f"exact/table/{name}": table for name, table in tables.items()} | dict(others)
-    return {name: np.ascontiguousarray(tensor, dtype="<i4") for name, tensor in tensors.items()}
+    return {
+        name: tensor if tensor.dtype == np.int16 else np.ascontiguousarray(tensor, dtype="<i4")
+        for name, tensor in tensors.items()
+    }
 
 
 def model_id_of(config: str, tensors: Mapping[str, IntArray]) -> bytes:
@@ -68,7 +75,7 @@ def model_id_of(config: str, tensors: Mapping[str, IntArray]) -> bytes:
     digest = hashlib.sha256(config.encode() + b"\0")
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode() + b"\0" + "x".join(map(str, tensor.shape)).encode() + b"\0")
-        digest.update(tensor.tobytes())
+        digest.update(np.ascontiguousarray(tensor, dtype="<i4").reshape(-1))
     return digest.digest()[:ID_BYTES]
 
 
@@ -120,13 +127,29 @@ def open_weights_file(path: Path, format_name: str) -> Opened:
         raise WeightsNotFoundError(f"{path}: there is no weights file here; `vaecodec models` lists the installed ones")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise DamagedWeightsError(f"{path}: larger than any weights file; is this the right file?")
+    with path.open("rb") as start:
+        if start.read(_HEADER_AT + 1)[_HEADER_AT:] != b"{":
+            raise DamagedWeightsError(f"{path}: not a weights file: name a .safetensors file, or an installed model")
     with safetensors.safe_open(str(path), framework="numpy") as file:
         metadata = file.metadata() or {}
         if metadata.get("format") != format_name:
             raise DamagedWeightsError(
                 f"{path}: not a weights file of this version of vaecodec, or of another kind of model"
             )
-        return Opened(metadata, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    return Opened(metadata, _tensors(np.fromfile(path, np.uint8)))
+
+
+def _tensors(whole: npt.NDArray[np.uint8]) -> Tensors:
+    """Views of the tensors in a file, by name. safetensors has accepted its header; to copy tensors out of it takes longer than to read it."""
+    start = _LENGTH_BYTES + int.from_bytes(whole[:_LENGTH_BYTES].tobytes(), "little")
+    header = json.loads(whole[_LENGTH_BYTES:start].tobytes())
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        values = whole[start + begin : start + end].view(_TYPES[entry["dtype"]]).reshape(entry["shape"])
+        tensors[name] = values if values.flags.aligned else values.copy()
+    return tensors
 
 
 class Identified(Protocol):
@@ -197,10 +220,15 @@ def metadata_of(path: Path) -> dict[str, str]:
 
 def integers(tensors: Tensors, name: str, shape: tuple[int, ...] | None) -> IntArray:
     """One stored tensor as int32; ``ValueError`` where type or shape is wrong."""
+    return stored_integers(tensors, name, shape).astype(np.int32)
+
+
+def stored_integers(tensors: Tensors, name: str, shape: tuple[int, ...] | None) -> IntArray:
+    """As `integers`, int16 where it is stored so."""
     tensor = tensors[name]
     if tensor.dtype not in (np.int16, np.int32) or (shape is not None and tensor.shape != shape):
         raise ValueError(f"{name} has a wrong type or shape")
-    return tensor.astype(np.int32)
+    return tensor
 
 
 def read_half(
@@ -223,7 +251,7 @@ def read_layers(
         limit, input_limit = int(clamps[name]["limit"]), int(clamps[name]["input_limit"])
         if not (0 < limit < MAX_LIMIT and 0 < input_limit < MAX_LIMIT):
             raise ValueError(f"{name} has clamps out of range")
-        weight = integers(tensors, f"exact/{name}/weight", shape)
+        weight = stored_integers(tensors, f"exact/{name}/weight", shape)
         bias = integers(tensors, f"exact/{name}/bias", None)
         if name.endswith(".depthwise"):
             shift = integers(tensors, f"exact/{name}/shift", shape[:1])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
 from vaecodec.errors import BitDepthError, UnreadablePictureError
 from vaecodec.picture.picture import Samples
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
 
 _BROKEN = "the ICC profile is broken or does not fit the picture"
 # Where a conversion moves nothing by more than that, the profile means sRGB, and rounding is all that it would do.
@@ -35,6 +39,8 @@ def to_srgb(image: Image.Image, icc: bytes, *, precise: bool = False) -> Samples
     Raises:
         UnreadablePictureError: the profile is broken or does not fit the mode.
     """
+    from PIL import ImageCms
+
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         intent = ImageCms.Intent(ImageCms.getDefaultIntent(profile))
@@ -79,6 +85,8 @@ def _colour_space(icc: bytes) -> str:
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     """Whether RGB samples come out as they go in: greys, and a grid of colours."""
+    from PIL import ImageCms
+
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     greys = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1)
@@ -89,6 +97,8 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
 
 
 def _to_srgb_16_bit(samples: Samples, icc: bytes) -> Samples:
+    from PIL import ImageCms
+
     try:
         import imagecodecs
     except ImportError as error:

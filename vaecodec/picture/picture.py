@@ -102,7 +102,7 @@ class Picture:
 
     @property
     def metadata(self) -> Metadata:
-        """All but samples and alpha."""
+        """Everything but samples and alpha."""
         return Metadata(self.icc, self.exif, self.xmp, self.extended_xmp, self.density, self.notes)
 
     @property

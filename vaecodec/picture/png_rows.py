@@ -20,8 +20,15 @@ from vaecodec.picture.picture import Samples
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _PAETH = 4
-# A tenth more bytes than level 6 on photographs, in a third of its time.
-_LEVEL = 3
+PNG_LEVEL = 3
+"""Of zlib, where repetitions are looked for: 3 % more bytes than its default, 6, on decoded photographs, in a third of its time."""
+
+# What `png_strategy` tries both ways: 6 % of a picture of 512 rows.
+_BANDS, _BAND_ROWS = 4, 8
+# Rows that come out smaller than this part of them have flat parts, and may repeat themselves elsewhere.
+_HARDLY_COMPRESSED = 0.25
+# So much larger a file may become for half of the time.
+_LARGER = 1.05
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -57,11 +64,13 @@ def write_png(
         _chunk(file, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
     if metadata.exif is not None:
         _chunk(file, b"eXIf", metadata.exif)
-    deflate = zlib.compressobj(_LEVEL)
+    deflate: Any = None
     pixel = channels * bit_depth // 8
     above = np.zeros(width * pixel, np.uint8)
     for block in blocks:
         lines = np.ascontiguousarray(block, dtype=f">u{bit_depth // 8}").view(np.uint8).reshape(len(block), -1)
+        if deflate is None:
+            deflate = zlib.compressobj(PNG_LEVEL, strategy=_strategy(lines, pixel))
         data = deflate.compress(_filtered(lines, above, pixel).tobytes())
         if data:
             _chunk(file, b"IDAT", data)
@@ -79,6 +88,34 @@ def density_chunk(density: Density) -> bytes | None:
         (x, y), unit = density.per("metre"), 1
     numbers = round(x), round(y)
     return struct.pack(">IIB", *numbers, unit) if all(0 < number < 1 << 31 for number in numbers) else None
+
+
+def png_strategy(samples: Samples) -> int:
+    """Which strategy of zlib suits a picture: ``Z_RLE`` for photographs, ``Z_DEFAULT_STRATEGY`` for all others.
+
+    Filtered rows of photographs hardly repeat themselves, and looking for repetitions costs half of the time. Without it
+    decoded Kodak pictures become 9 % smaller to 7 % larger.
+
+    Args:
+        samples: uint8 or uint16 [H, W, C].
+    """
+    lines = np.ascontiguousarray(samples, samples.dtype.newbyteorder(">")).view(np.uint8).reshape(len(samples), -1)
+    return _strategy(lines, samples.shape[2] * samples.itemsize)
+
+
+def _strategy(lines: Bytes, pixel: int) -> int:
+    tops = np.linspace(0, max(0, len(lines) - _BAND_ROWS), _BANDS).astype(int)
+    bands = [lines[top : top + _BAND_ROWS] for top in dict.fromkeys(tops.tolist())]
+    sample = b"".join(_filtered(band, np.zeros_like(band[0]), pixel).tobytes() for band in bands)
+    runs = _deflated_size(sample, zlib.Z_RLE)
+    if runs <= _HARDLY_COMPRESSED * len(sample):
+        return zlib.Z_DEFAULT_STRATEGY
+    return zlib.Z_RLE if runs <= _LARGER * _deflated_size(sample, zlib.Z_DEFAULT_STRATEGY) else zlib.Z_DEFAULT_STRATEGY
+
+
+def _deflated_size(data: bytes, strategy: int) -> int:
+    deflate = zlib.compressobj(PNG_LEVEL, strategy=strategy)
+    return len(deflate.compress(data)) + len(deflate.flush())
 
 
 def _filtered(lines: Bytes, above: Bytes, pixel: int) -> Bytes:

@@ -26,7 +26,6 @@ from vaecodec.errors import (
 )
 from vaecodec.picture.picture_rows import PictureRows, check_size, plain_blocks
 from vaecodec.picture.png_rows import write_png
-from vaecodec.picture.tiff_read import TIFF_MAGICS, has_tifffile, tiff_rows
 from vaecodec.picture.tiff_write import write_tiff
 from vaecodec.sources import opened
 
@@ -54,6 +53,8 @@ def open_rows(
         PictureNotFoundError, UnreadablePictureError, AnimatedPictureError, LimitError: as `read_picture`.
         MissingExtraError: a TIFF file needs the extra ``formats``.
     """
+    from vaecodec.picture.tiff_read import TIFF_MAGICS, has_tifffile, tiff_rows
+
     path = Path(path)
     if path.exists() and not path.is_file() and not path.is_dir():
         # A pipe can be opened once only, and waits for its writer.

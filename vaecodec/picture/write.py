@@ -20,7 +20,7 @@ from vaecodec.picture.jpeg_segments import extended_xmp_segments
 from vaecodec.picture.metadata import Density
 from vaecodec.picture.picture import Picture
 from vaecodec.picture.picture_rows import PictureRows
-from vaecodec.picture.png_rows import density_chunk, write_png
+from vaecodec.picture.png_rows import PNG_LEVEL, density_chunk, png_strategy, write_png
 from vaecodec.picture.tiff_metadata import exif_says_density, tiff_tags
 from vaecodec.picture.tiff_write import write_tiff
 
@@ -61,16 +61,13 @@ class OutputFormat:
     transparency: bool = False
 
 
-PNG_LEVEL = 3
-"""Of zlib: on decoded photographs 3 % smaller than its default, 6, and in less than half of the time."""
-
-
 def _png_options(picture: Picture) -> dict[str, Any]:
     chunks = PngImagePlugin.PngInfo()
     if picture.xmp is not None:
         # Built by hand: Pillow's own way needs text, and XMP is to come back byte for byte.
         chunks.add(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + picture.xmp)
-    return _given(icc_profile=picture.icc, exif=picture.exif) | {"pnginfo": chunks, "compress_level": PNG_LEVEL}
+    zlib_options = {"compress_level": PNG_LEVEL, "compress_type": png_strategy(picture.samples)}
+    return _given(icc_profile=picture.icc, exif=picture.exif) | {"pnginfo": chunks} | zlib_options
 
 
 def _jpeg_options(picture: Picture) -> dict[str, Any]:

@@ -1,0 +1,555 @@
+/* The Python module vaecodec.bitstream._range_coder: groups of symbols to words and back, as section 4 of docs/format.md says.
+ *
+ *   pack_tables ─► tables      encoder ─► push, push, … ─► finish ─► bytes      decoder(bytes) ─► pop, pop, … ─► used_up
+ *
+ * vaecodec/bitstream/coder.py has the same in Python around constriction's coders, word for word, and takes this where it was
+ * built. Arrays come in through the buffer protocol, contiguous; sizes are checked here, types there. What a stream says is
+ * never trusted: any words decode to entries of their tables, and words past the end are 0. */
+#define PY_SSIZE_T_CLEAN
+#include <patchlevel.h>
+/* The buffer protocol is in the stable ABI from 3.11 on; for 3.10 the extension is built for that version alone. */
+#if PY_VERSION_HEX >= 0x030B0000
+#define Py_LIMITED_API 0x030B0000
+#endif
+#include <Python.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TABLES = 63,
+    MAX_HALF_WIDTH = 4095,
+    PRECISION = 24, /* counts of a table add up to 2^PRECISION */
+    LOOK_BITS = 10, /* of a quantile, to find the entry near to it */
+    NEAR = 8,       /* so many entries are gone through one by one */
+    ESCAPE_LENGTH_BITS = 5,
+    MAX_ESCAPE_LENGTH = 20,
+    IMPOSSIBLE = -1, /* what pop returns for a state that no encoder makes */
+};
+
+static const char TABLES_NAME[] = "vaecodec.tables", ENCODER[] = "vaecodec.encoder", DECODER[] = "vaecodec.decoder";
+
+typedef struct {
+    int32_t half_width, escape;         /* L, and the number of the last entry, 2·L + 1 */
+    uint32_t *left;                     /* [2·L + 3]: sums of the counts before each entry, and of all */
+    uint16_t look[(1 << LOOK_BITS) + 1]; /* the entry of the first quantile of each 2^LOOK_BITS-th part, and the last one */
+} table;
+
+typedef struct {
+    table of[TABLES + 1];
+    uint32_t *left; /* of all */
+} tables;
+
+/* --- Range coding -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t lower, range, point;
+    const unsigned char *data;
+    size_t words, next; /* next may pass words: those are 0 */
+    int busy;
+} decoder;
+
+typedef struct {
+    uint64_t lower, range;
+    uint32_t *words;
+    size_t count, room;
+} encoder;
+
+static uint64_t next_word(decoder *d) {
+    uint64_t word = 0;
+    if (d->next < d->words) {
+        const unsigned char *at = d->data + 4 * d->next;
+        word = (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
+    }
+    d->next++;
+    return word;
+}
+
+/* Range after an entry: its share, and more bits where it gets small. */
+static inline void narrow(decoder *d, uint64_t scale, uint32_t left, uint32_t count) {
+    d->lower += scale * left;
+    d->range = scale * count;
+    if (d->range < (uint64_t)1 << 32) {
+        d->lower <<= 32;
+        d->range <<= 32;
+        d->point = d->point << 32 | next_word(d);
+    }
+}
+
+static inline int entry_at(const table *t, uint32_t quantile) {
+    const uint32_t part = quantile >> (PRECISION - LOOK_BITS);
+    int low = t->look[part], high = t->look[part + 1];
+    while (high - low > NEAR) {
+        const int middle = (low + high + 1) / 2;
+        if (t->left[middle] <= quantile) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    while (t->left[low + 1] <= quantile) {
+        low++;
+    }
+    return low;
+}
+
+/* The number of an entry, or IMPOSSIBLE. */
+static inline int decode(decoder *d, const table *t) {
+    const uint64_t scale = d->range >> PRECISION, quantile = (d->point - d->lower) / scale;
+    if (quantile >> PRECISION) {
+        return IMPOSSIBLE;
+    }
+    const int entry = entry_at(t, (uint32_t)quantile);
+    narrow(d, scale, t->left[entry], t->left[entry + 1] - t->left[entry]);
+    return entry;
+}
+
+/* One of 2^bits entries of equal counts, bits up to MAX_ESCAPE_LENGTH; or IMPOSSIBLE. */
+static int32_t decode_uniform(decoder *d, int bits) {
+    const uint64_t scale = d->range >> PRECISION, quantile = (d->point - d->lower) / scale;
+    if (quantile >> PRECISION) {
+        return IMPOSSIBLE;
+    }
+    const uint32_t entry = (uint32_t)quantile >> (PRECISION - bits), count = (uint32_t)1 << (PRECISION - bits);
+    narrow(d, scale, entry * count, count);
+    return (int32_t)entry;
+}
+
+/* Returns 0 without memory. */
+static int encode(encoder *e, uint32_t left, uint32_t count) {
+    const uint64_t scale = e->range >> PRECISION, before = e->lower;
+    e->lower += scale * left;
+    e->range = scale * count;
+    if (e->lower < before) {
+        for (size_t i = e->count; i-- > 0 && ++e->words[i] == 0;) {
+        }
+    }
+    if (e->range < (uint64_t)1 << 32) {
+        if (e->count == e->room) {
+            const size_t room = e->room ? 2 * e->room : 1024;
+            uint32_t *words = realloc(e->words, room * sizeof *words);
+            if (!words) {
+                return 0;
+            }
+            e->words = words;
+            e->room = room;
+        }
+        e->words[e->count++] = (uint32_t)(e->lower >> 32);
+        e->lower <<= 32;
+        e->range <<= 32;
+    }
+    return 1;
+}
+
+static int encode_uniform(encoder *e, int bits, uint32_t entry) {
+    const uint32_t count = (uint32_t)1 << (PRECISION - bits);
+    return encode(e, entry * count, count);
+}
+
+/* --- Groups ---------------------------------------------------------------------------------------------------------- */
+
+/* Places of the coded symbols in coding order: by table index, and as they come within one. Returns how many there are, −1 for an
+ * index that is too large. order: [n]; ends: where each table's symbols end in it, [TABLES + 1]. */
+static ptrdiff_t coding_order(const uint8_t *indices, ptrdiff_t n, uint32_t *order, ptrdiff_t *ends) {
+    ptrdiff_t counts[256] = {0};
+    for (ptrdiff_t i = 0; i < n; i++) {
+        counts[indices[i]]++;
+    }
+    ptrdiff_t to[TABLES + 1], sum = 0, within = 0;
+    for (int t = 0; t <= TABLES; t++) {
+        within += counts[t];
+        to[t] = sum;
+        sum += t ? counts[t] : 0;
+        ends[t] = sum;
+    }
+    if (within != n) {
+        return -1;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (indices[i]) {
+            order[to[indices[i]]++] = (uint32_t)i;
+        }
+    }
+    return sum;
+}
+
+/* 0, IMPOSSIBLE, or the length of an escape that is too long. symbols: zeros where the index is 0, see pop. */
+static int decode_group(decoder *d, const tables *all, const uint32_t *order, const ptrdiff_t *ends, int32_t *symbols) {
+    ptrdiff_t escapes = 0, i = 0;
+    for (int t = 1; t <= TABLES; t++) {
+        const table *of = &all->of[t];
+        for (; i < ends[t]; i++) {
+            const int entry = decode(d, of);
+            if (entry == IMPOSSIBLE) {
+                return IMPOSSIBLE;
+            }
+            escapes += entry == of->escape;
+            symbols[order[i]] = entry - of->half_width;
+        }
+    }
+    i = 0;
+    for (int t = 1; t <= TABLES && escapes; t++) {
+        const int32_t half_width = all->of[t].half_width;
+        for (; i < ends[t]; i++) {
+            if (symbols[order[i]] != half_width + 1) {
+                continue;
+            }
+            const int length = decode_uniform(d, ESCAPE_LENGTH_BITS);
+            if (length > MAX_ESCAPE_LENGTH || length == IMPOSSIBLE) {
+                return length;
+            }
+            const int32_t low = length ? decode_uniform(d, length) : 0;
+            const int negative = low == IMPOSSIBLE ? IMPOSSIBLE : decode_uniform(d, 1);
+            if (negative == IMPOSSIBLE) {
+                return IMPOSSIBLE;
+            }
+            const int32_t magnitude = half_width + ((int32_t)1 << length) + low;
+            symbols[order[i]] = negative ? -magnitude : magnitude;
+        }
+    }
+    return 0;
+}
+
+static int64_t magnitude_of(int32_t value) {
+    return value < 0 ? -(int64_t)value : value;
+}
+
+/* Returns 0 without memory. Symbols are within their tables' largest. */
+static int encode_group(encoder *e, const tables *all, const uint32_t *order, const ptrdiff_t *ends,
+                        const int32_t *symbols) {
+    ptrdiff_t i = 0, escapes = 0;
+    for (int t = 1; t <= TABLES; t++) {
+        const table *of = &all->of[t];
+        for (; i < ends[t]; i++) {
+            const int64_t entry = (int64_t)symbols[order[i]] + of->half_width;
+            const int64_t k = entry >= 0 && entry < of->escape ? entry : of->escape;
+            escapes += k == of->escape;
+            if (!encode(e, of->left[k], of->left[k + 1] - of->left[k])) {
+                return 0;
+            }
+        }
+    }
+    i = 0;
+    for (int t = 1; t <= TABLES && escapes; t++) {
+        const int64_t half_width = all->of[t].half_width;
+        for (; i < ends[t]; i++) {
+            const int64_t excess = magnitude_of(symbols[order[i]]) - half_width;
+            if (excess <= 0) {
+                continue;
+            }
+            const uint32_t successor = (uint32_t)excess;
+            int length = 0;
+            while (successor >> (length + 1)) {
+                length++;
+            }
+            if (!encode_uniform(e, ESCAPE_LENGTH_BITS, (uint32_t)length) ||
+                (length && !encode_uniform(e, length, successor - ((uint32_t)1 << length))) ||
+                !encode_uniform(e, 1, symbols[order[i]] < 0)) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+/* --- Python ---------------------------------------------------------------------------------------------------------- */
+
+static void free_tables(PyObject *capsule) {
+    tables *all = PyCapsule_GetPointer(capsule, TABLES_NAME);
+    if (all) {
+        free(all->left);
+        free(all);
+    }
+}
+
+static void free_encoder(PyObject *capsule) {
+    encoder *e = PyCapsule_GetPointer(capsule, ENCODER);
+    if (e) {
+        free(e->words);
+        free(e);
+    }
+}
+
+static void free_decoder(PyObject *capsule) {
+    decoder *d = PyCapsule_GetPointer(capsule, DECODER);
+    if (d) {
+        free((void *)d->data);
+        free(d);
+    }
+}
+
+/* 0 with an error set where counts are no tables. */
+static int fill_tables(tables *all, const int32_t *half_widths, const uint32_t *counts) {
+    uint32_t *left = all->left;
+    for (int t = 1; t <= TABLES; t++) {
+        table *of = &all->of[t];
+        *of = (table){.half_width = half_widths[t - 1], .escape = 2 * half_widths[t - 1] + 1, .left = left};
+        uint64_t sum = 0;
+        for (int k = 0; k <= of->escape; k++) {
+            left[k] = (uint32_t)sum;
+            sum += counts[k];
+            if (!counts[k] || sum > (uint64_t)1 << PRECISION) {
+                break;
+            }
+        }
+        if (sum != (uint64_t)1 << PRECISION || !counts[of->escape]) {
+            PyErr_Format(PyExc_ValueError, "the counts of table %d are not all positive with the sum 2^%d", t, PRECISION);
+            return 0;
+        }
+        left[of->escape + 1] = (uint32_t)sum;
+        int entry = 0;
+        for (int part = 0; part < 1 << LOOK_BITS; part++) {
+            while (left[entry + 1] <= (uint32_t)part << (PRECISION - LOOK_BITS)) {
+                entry++;
+            }
+            of->look[part] = (uint16_t)entry;
+        }
+        of->look[1 << LOOK_BITS] = (uint16_t)of->escape;
+        left += of->escape + 2;
+        counts += of->escape + 1;
+    }
+    return 1;
+}
+
+static PyObject *pack_tables(PyObject *self, PyObject *args) {
+    Py_buffer widths, counts;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*y*", &widths, &counts)) {
+        return NULL;
+    }
+    const int32_t *half_widths = widths.buf;
+    PyObject *capsule = NULL;
+    tables *all = NULL;
+    Py_ssize_t entries = 0;
+    int good = widths.len == TABLES * 4 && (uintptr_t)widths.buf % 4 == 0 && (uintptr_t)counts.buf % 4 == 0;
+    for (int t = 0; good && t < TABLES; t++) {
+        good = half_widths[t] >= 0 && half_widths[t] <= MAX_HALF_WIDTH;
+        entries += good ? 2 * (Py_ssize_t)half_widths[t] + 2 : 0;
+    }
+    if (!good || counts.len != 4 * entries) {
+        PyErr_Format(PyExc_ValueError, "%d half-widths L of 0 to %d, and 2 L + 2 counts for each", TABLES, MAX_HALF_WIDTH);
+    } else if (!(all = calloc(1, sizeof *all)) || !(all->left = calloc((size_t)entries + TABLES, sizeof *all->left))) {
+        PyErr_NoMemory();
+    } else if (fill_tables(all, half_widths, counts.buf)) {
+        capsule = PyCapsule_New(all, TABLES_NAME, free_tables);
+    }
+    if (!capsule && all) {
+        free(all->left);
+        free(all);
+    }
+    PyBuffer_Release(&widths);
+    PyBuffer_Release(&counts);
+    return capsule;
+}
+
+static PyObject *new_decoder(PyObject *self, PyObject *args) {
+    Py_buffer data;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*", &data)) {
+        return NULL;
+    }
+    PyObject *capsule = NULL;
+    decoder *d = NULL;
+    unsigned char *copy = NULL;
+    if (data.len % 4) {
+        PyErr_SetString(PyExc_ValueError, "a stream is words of 4 bytes");
+    } else if (!(d = calloc(1, sizeof *d)) || !(copy = malloc(data.len ? (size_t)data.len : 1))) {
+        PyErr_NoMemory();
+    } else {
+        memcpy(copy, data.buf, (size_t)data.len);
+        *d = (decoder){.range = UINT64_MAX, .data = copy, .words = (size_t)data.len / 4};
+        d->point = next_word(d) << 32;
+        d->point |= next_word(d);
+        capsule = PyCapsule_New(d, DECODER, free_decoder);
+    }
+    if (!capsule) {
+        free(copy);
+        free(d);
+    }
+    PyBuffer_Release(&data);
+    return capsule;
+}
+
+static PyObject *new_encoder(PyObject *self, PyObject *args) {
+    (void)self;
+    (void)args;
+    encoder *e = calloc(1, sizeof *e);
+    if (!e) {
+        return PyErr_NoMemory();
+    }
+    e->range = UINT64_MAX;
+    PyObject *capsule = PyCapsule_New(e, ENCODER, free_encoder);
+    if (!capsule) {
+        free(e);
+    }
+    return capsule;
+}
+
+/* The order of a group; NULL with an error set. */
+static uint32_t *order_of(const Py_buffer *indices, const Py_buffer *symbols, ptrdiff_t *ends) {
+    if (symbols->len / 4 != indices->len || symbols->len % 4 || (uintptr_t)symbols->buf % 4 ||
+        (uint64_t)indices->len > UINT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "symbols are int32 and as many as their table indices, which are bytes");
+        return NULL;
+    }
+    uint32_t *order = malloc(indices->len ? sizeof *order * (size_t)indices->len : 1);
+    if (!order) {
+        PyErr_NoMemory();
+    } else if (coding_order(indices->buf, indices->len, order, ends) < 0) {
+        PyErr_Format(PyExc_ValueError, "table indices must be in 0..%d", TABLES);
+        free(order);
+        order = NULL;
+    }
+    return order;
+}
+
+static PyObject *pop(PyObject *self, PyObject *args) {
+    PyObject *from, *with;
+    Py_buffer indices, symbols;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOy*w*", &from, &with, &indices, &symbols)) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    uint32_t *order = NULL;
+    ptrdiff_t ends[TABLES + 1];
+    decoder *d = PyCapsule_GetPointer(from, DECODER);
+    const tables *all = d ? PyCapsule_GetPointer(with, TABLES_NAME) : NULL;
+    if (all && d->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "a decoder is for one thread");
+    } else if (all && (order = order_of(&indices, &symbols, ends))) {
+        int found;
+        d->busy = 1;
+        Py_BEGIN_ALLOW_THREADS
+        memset(symbols.buf, 0, (size_t)symbols.len);
+        found = decode_group(d, all, order, ends, symbols.buf);
+        Py_END_ALLOW_THREADS
+        d->busy = 0;
+        result = PyLong_FromLong(found);
+    }
+    free(order);
+    PyBuffer_Release(&indices);
+    PyBuffer_Release(&symbols);
+    return result;
+}
+
+/* Whether tables have all symbols; an error is set otherwise. */
+static int symbols_are_coded(const tables *all, const int32_t *symbols, const uint8_t *indices, Py_ssize_t n) {
+    for (Py_ssize_t i = 0; i < n; i++) {
+        const int t = indices[i];
+        if (!t && symbols[i]) {
+            PyErr_SetString(PyExc_ValueError, "a symbol with table index 0 is not 0");
+            return 0;
+        }
+        const int32_t largest = all->of[t].half_width + ((int32_t)2 << MAX_ESCAPE_LENGTH) - 1;
+        if (magnitude_of(symbols[i]) > largest) {
+            PyErr_Format(PyExc_ValueError, "symbol %d is beyond %d, the largest of table %d", symbols[i], largest, t);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static PyObject *push(PyObject *self, PyObject *args) {
+    PyObject *to, *with;
+    Py_buffer indices, symbols;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOy*y*", &to, &with, &symbols, &indices)) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    uint32_t *order = NULL;
+    ptrdiff_t ends[TABLES + 1];
+    encoder *e = PyCapsule_GetPointer(to, ENCODER);
+    const tables *all = e ? PyCapsule_GetPointer(with, TABLES_NAME) : NULL;
+    if (all && (order = order_of(&indices, &symbols, ends))) {
+        if (!symbols_are_coded(all, symbols.buf, indices.buf, indices.len)) {
+        } else if (encode_group(e, all, order, ends, symbols.buf)) {
+            result = Py_NewRef(Py_None);
+        } else {
+            PyErr_NoMemory();
+        }
+    }
+    free(order);
+    PyBuffer_Release(&indices);
+    PyBuffer_Release(&symbols);
+    return result;
+}
+
+static PyObject *used_up(PyObject *self, PyObject *args) {
+    PyObject *from;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "O", &from)) {
+        return NULL;
+    }
+    const decoder *d = PyCapsule_GetPointer(from, DECODER);
+    if (!d) {
+        return NULL;
+    }
+    const int untouched = d->range == UINT64_MAX;
+    return PyBool_FromLong(untouched ? d->words == 0
+                                     : d->next >= d->words && d->point - d->lower < ((uint64_t)1 << 33) - 1);
+}
+
+static void append_word(unsigned char **at, uint32_t word) {
+    for (int i = 0; i < 4; i++) {
+        *(*at)++ = (unsigned char)(word >> 8 * i);
+    }
+}
+
+static PyObject *finish(PyObject *self, PyObject *args) {
+    PyObject *from;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "O", &from)) {
+        return NULL;
+    }
+    const encoder *e = PyCapsule_GetPointer(from, ENCODER);
+    if (!e) {
+        return NULL;
+    }
+    if (e->range == UINT64_MAX) {
+        return PyBytes_FromStringAndSize(NULL, 0);
+    }
+    const uint64_t end = e->lower + UINT32_MAX, limit = e->lower + e->range;
+    const int carry = end < e->lower, zero_follows = end >> 32 == limit >> 32;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(4 * (e->count + 1 + (size_t)zero_follows)));
+    if (!bytes) {
+        return NULL;
+    }
+    size_t last = e->count; /* the word that a carry changes, and with it those of all ones behind it */
+    if (carry) {
+        while (last-- > 0 && e->words[last] == UINT32_MAX) {
+        }
+    }
+    unsigned char *at = (unsigned char *)PyBytes_AsString(bytes);
+    for (size_t i = 0; i < e->count; i++) {
+        append_word(&at, carry && i + 1 > last ? e->words[i] + 1 : e->words[i]);
+    }
+    append_word(&at, (uint32_t)(end >> 32));
+    if (zero_follows) {
+        append_word(&at, 0);
+    }
+    return bytes;
+}
+
+static PyMethodDef methods[] = {
+    {"pack_tables", pack_tables, METH_VARARGS, "pack_tables(half_widths, counts) -> tables"},
+    {"encoder", new_encoder, METH_NOARGS, "encoder() -> encoder"},
+    {"push", push, METH_VARARGS, "push(encoder, tables, symbols, indices): appends a group"},
+    {"finish", finish, METH_VARARGS, "finish(encoder) -> bytes"},
+    {"decoder", new_decoder, METH_VARARGS, "decoder(data) -> decoder"},
+    {"pop", pop, METH_VARARGS, "pop(decoder, tables, indices, symbols) -> 0, or what is wrong"},
+    {"used_up", used_up, METH_VARARGS, "used_up(decoder) -> bool"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {{0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_range_coder", "Groups of symbols to words and back.", 0, methods, slots, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__range_coder(void) {
+    return PyModuleDef_Init(&definition);
+}
