@@ -18,6 +18,7 @@ _MAGIC = b"\x89VAEC"
 _MOST_BYTES = 1 << 31
 """Of a file of ours from a pipe or a device; larger ones lie on a disk."""
 _BLOCK = 1 << 20
+_BEGINNING = 1 << 12
 
 
 def bytes_of(source: FileSource) -> bytes:
@@ -87,8 +88,11 @@ def taken_in(
     whole, size = io.BytesIO(), 0
     while block := file.read(min(_BLOCK, most + 1 - size)):
         size += whole.write(block)
-        if is_wanted is not None and size == len(block) and not is_wanted(block):
-            break
+        if is_wanted is not None and size >= _BEGINNING:
+            # Unbuffered files give a few bytes at a time.
+            if not is_wanted(whole.getvalue()):
+                break
+            is_wanted = None
         if size > most:
             raise LimitError(f"{name}: more than {most} bytes, and no end: {why}")
     whole.seek(0)

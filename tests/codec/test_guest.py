@@ -8,6 +8,8 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -240,3 +242,23 @@ def test_what_is_printed_of_files_and_pictures_is_short(codec: Codec, photograph
     for thing in (encoded, picture, codec.decode(encoded.data), codec.open(encoded.data), codec.salvage(encoded.data)):
         assert len(repr(thing)) < 400
     assert repr(picture) == "<Picture: 64 × 64 RGB, 8 bits, icc, exif, xmp>"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of another kind there")
+def test_an_unbuffered_pipe_that_gives_a_few_bytes_at_a_time_is_read(codec: Codec, photograph: np.ndarray) -> None:
+    png, data = io.BytesIO(), codec.compress(photograph[:40, :50])
+    Image.fromarray(photograph[:40, :50]).save(png, "PNG")
+    for content, take in ((png.getvalue(), codec.compress), (data, codec.decompress)):
+        reader, writer = os.pipe()
+
+        def write(writer: int = writer, content: bytes = content) -> None:
+            with os.fdopen(writer, "wb", buffering=0) as file:
+                for at in range(0, len(content), 3):
+                    file.write(content[at : at + 3])
+                    time.sleep(0.001 if at < 60 else 0)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        with os.fdopen(reader, "rb", buffering=0) as file:
+            assert take(file)
+        thread.join()
