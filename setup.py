@@ -27,7 +27,6 @@ class StableAbiWheel(bdist_wheel):
         super().finalize_options()
 
 
-
 def extension(name: str, sources: list[Path], headers: list[Path]) -> Extension:
     """An optional extension of the stable ABI."""
     windows = sys.platform == "win32"

@@ -3,7 +3,7 @@
  *   pack_tables ─► tables      encoder ─► push, push, … ─► finish ─► bytes      decoder(bytes) ─► pop, pop, … ─► used_up
  *
  * vaecodec/bitstream/coder.py has the same in Python around constriction's coders, word for word, and takes this where it was
- * built. Arrays come in through the buffer protocol, contiguous; sizes are checked here, types there. What a stream says is
+ * built; entries is for FrozenTables.bits. Arrays come in through the buffer protocol, contiguous; sizes are checked here, types there. What a stream says is
  * never trusted: any words decode to entries of their tables, and words past the end are 0. */
 #define PY_SSIZE_T_CLEAN
 #include <patchlevel.h>
@@ -533,6 +533,62 @@ static PyObject *finish(PyObject *self, PyObject *args) {
     return bytes;
 }
 
+/* How many symbols are coded and how many are escaped; -1 with an error set. */
+static ptrdiff_t find_entries(const int32_t *half_widths, const int32_t *symbols, const uint8_t *indices, ptrdiff_t n,
+                              int32_t *entries, int32_t *excess, ptrdiff_t *escaped) {
+    ptrdiff_t coded = 0;
+    int64_t starts[TABLES + 1] = {0};
+    for (int t = 1; t < TABLES; t++) {
+        starts[t + 1] = starts[t] + 2 * half_widths[t - 1] + 2;
+    }
+    *escaped = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int t = indices[i];
+        if (t > TABLES) {
+            PyErr_Format(PyExc_ValueError, "a table index is over %d", TABLES);
+            return -1;
+        }
+        if (t) {
+            const int64_t half_width = half_widths[t - 1], beyond = magnitude_of(symbols[i]) - half_width - 1;
+            if (beyond >= 0) {
+                excess[(*escaped)++] = (int32_t)beyond;
+            }
+            entries[coded++] = (int32_t)(starts[t] + (beyond >= 0 ? 2 * half_width + 1 : symbols[i] + half_width));
+        }
+    }
+    return coded;
+}
+
+static PyObject *entries(PyObject *self, PyObject *args) {
+    Py_buffer widths, symbols, indices, found, excess;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*y*y*w*w*", &widths, &symbols, &indices, &found, &excess)) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    const ptrdiff_t n = indices.len;
+    const int32_t *half_widths = widths.buf;
+    int good = widths.len == 4 * TABLES && symbols.len == 4 * n && found.len == 4 * n && excess.len == 4 * n &&
+               !((uintptr_t)widths.buf % 4 || (uintptr_t)symbols.buf % 4 || (uintptr_t)found.buf % 4 ||
+                 (uintptr_t)excess.buf % 4);
+    for (int t = 0; good && t < TABLES; t++) {
+        good = half_widths[t] >= 0 && half_widths[t] <= MAX_HALF_WIDTH;
+    }
+    if (!good) {
+        PyErr_Format(PyExc_ValueError, "%d half-widths, and as many symbols, entries and excesses as indices", TABLES);
+    } else {
+        ptrdiff_t escaped = 0;
+        const ptrdiff_t coded = find_entries(half_widths, symbols.buf, indices.buf, n, found.buf, excess.buf, &escaped);
+        result = coded < 0 ? NULL : Py_BuildValue("nn", coded, escaped);
+    }
+    PyBuffer_Release(&widths);
+    PyBuffer_Release(&symbols);
+    PyBuffer_Release(&indices);
+    PyBuffer_Release(&found);
+    PyBuffer_Release(&excess);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"pack_tables", pack_tables, METH_VARARGS, "pack_tables(half_widths, counts) -> tables"},
     {"encoder", new_encoder, METH_NOARGS, "encoder() -> encoder"},
@@ -541,6 +597,7 @@ static PyMethodDef methods[] = {
     {"decoder", new_decoder, METH_VARARGS, "decoder(data) -> decoder"},
     {"pop", pop, METH_VARARGS, "pop(decoder, tables, indices, symbols) -> 0, or what is wrong"},
     {"used_up", used_up, METH_VARARGS, "used_up(decoder) -> bool"},
+    {"entries", entries, METH_VARARGS, "entries(half_widths, symbols, indices, entries, excess) -> how many, how many escaped"},
     {NULL, NULL, 0, NULL},
 };
 
