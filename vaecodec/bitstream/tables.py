@@ -146,7 +146,9 @@ class FrozenTables:
         symbols = np.require(symbols, np.int32, ["C", "A"])
         coded, escaped = in_c.entries(self._half_widths, symbols, indices, entries, excess)
         # Added in the order of the group, as above: the same sum to the last bit.
-        return float(self._entry_bits[entries[:coded]].sum() + escape_bits(excess[:escaped].astype(np.int64)).sum())
+        return float(
+            self._entry_bits.take(entries[:coded]).sum() + escape_bits(excess[:escaped].astype(np.int64)).sum()
+        )
 
 
 def escape_bits(excess: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
