@@ -9,8 +9,9 @@
 
 A *group* is what one call of push or pop takes. Inside it symbols are coded by ascending table index, order kept
 within one index, so that each table costs one call of the coder below; escaped values follow at the end of the group.
-The range coder is C (``_range_coder.c``), and where that was not built constriction's, as the stack is (Bamler, *Understanding Entropy Coding With Asymmetric Numeral Systems*, 2022): 32-bit
-words, 64-bit states, probabilities of 24 bits. Section 4 of docs/format.md says the same at the level of bits.
+The range coder is C (``range_coding.h``), and where that was not built constriction's, as the stack is (Bamler,
+*Understanding Entropy Coding With Asymmetric Numeral Systems*, 2022): 32-bit words, 64-bit states, probabilities of 24
+bits. Section 4 of docs/format.md says the same at the level of bits.
 """
 
 from __future__ import annotations
