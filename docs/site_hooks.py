@@ -8,6 +8,8 @@ from typing import Any
 
 import griffe
 
+_SHORT_CODE = re.compile(r"<code>([^<\n]{1,24})</code>(?!</pre>)")
+
 REPOSITORY = Path(__file__).parents[1]
 _ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):`~?([^`]+)`")
 # "::" before a drawing, alone on its line or at the end of one.
@@ -19,6 +21,11 @@ def on_config(config: Any) -> Any:
     if (REPOSITORY / "docs" / "viewer" / "dist" / "index.html").exists():
         config.nav.insert(1, {"Open a file here": "viewer/dist/index.html"})
     return config
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Marks names and options in running text, which would break at their hyphens."""
+    return _SHORT_CODE.sub(r'<code class="short">\1</code>', html)
 
 
 class MarkdownDocstrings(griffe.Extension):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ TINY = ImageSettings(
     features=24, latents=16, analysis_blocks16=1, prior_width=16, prior_blocks=1, hyper_latents=4, anchors=3, hidden8=48, hidden16=32,
     kernel8=3, kernel16=3, prior_kernel=3,
 )  # fmt: skip
+FINER = replace(TINY, features4=56, synthesis_blocks4=2, hidden4=24)
+"""The synthesis goes on at 1/4."""
 
 # Processes that tests start take the installed package, with its built core, not the source tree that they are started in.
 os.environ["PYTHONSAFEPATH"] = "1"
@@ -55,11 +58,11 @@ def crops() -> torch.Tensor:
     return smooth_noise(8, 128)
 
 
-@pytest.fixture(scope="session")
-def tiny_model(crops: torch.Tensor) -> ImageModel:
+@pytest.fixture(scope="session", params=[TINY, FINER], ids=["to 1/8", "to 1/4"])
+def tiny_model(crops: torch.Tensor, request: pytest.FixtureRequest) -> ImageModel:
     """A small model whose blocks do something: KLT, then random numbers where zeros were."""
     torch.manual_seed(1)
-    model = ImageModel(TINY)
+    model = ImageModel(request.param)
     initialise_with_klt(model, crops)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

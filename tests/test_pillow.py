@@ -170,7 +170,7 @@ def test_what_is_not_ours_is_unidentified_and_what_is_damaged_says_so(photo: Ima
         with pytest.raises(UnidentifiedImageError):
             Image.open(io.BytesIO(broken))
     with pytest.warns(UserWarning, match="update vaecodec"), pytest.raises(UnidentifiedImageError):
-        Image.open(io.BytesIO(b"\x89VAEC\x02" + data[6:]))
+        Image.open(io.BytesIO(b"\x89VAEC\x03" + data[6:]))
     with pytest.raises(OSError, match="get the whole file"):
         Image.open(io.BytesIO(data[:-8])).load()
     other_model = bytearray(write_container(Container(Header(0, b"unknown!", 4, 4, 3, 8, 0, 0), (Tile(0, b""),))))

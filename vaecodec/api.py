@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from vaecodec.bitstream.container import (
     KIND_PICTURE,
-    VERSION,
     WITHOUT_MODEL,
     Container,
     Limits,
+    file_version,
     read_container,
     read_header,
 )
@@ -140,7 +140,7 @@ def info(data: FileSource, access: Access = DEFAULT_ACCESS, *, latents: bool = F
     header = container.header
     names = {named_id(path): path.stem for path in [*map(find_weights, access.models), *installed_weights()]}
     facts: dict[str, Any] = {
-        "format_version": VERSION,
+        "format_version": file_version(whole),
         "kind": ("picture", "lossless array", "lossy array")[header.kind],
         "model_id": header.model_id.hex(),
         "model": names.get(header.model_id.hex()),

@@ -35,8 +35,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from vaecodec.bitstream.container import (
     EXTENSION,
     KIND_PICTURE,
+    LATEST_VERSION,
     MAGIC,
-    VERSION,
     Container,
     Limits,
     is_vaecodec_file,
@@ -149,7 +149,7 @@ def register() -> None:
 
 
 def _accept(prefix: bytes) -> bool | str:
-    if is_vaecodec_file(prefix) and prefix[len(MAGIC) :][:1] > bytes((VERSION,)):
+    if is_vaecodec_file(prefix) and prefix[len(MAGIC) :][:1] > bytes((LATEST_VERSION,)):
         return "a .vaec file of a newer format version: update vaecodec"
     return is_vaecodec_file(prefix)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from bench.measure.codecs import OURS, PEERS, REFERENCE, display_name
 from bench.show.analysis import (
@@ -65,29 +66,23 @@ def set_label(results: Results, name: str) -> str:
 
 
 def bd_rates_of_sets(results: Results) -> str:
-    """Main / wide / low / high of every codec, all sets side by side, and published codecs marked as such."""
+    """BD-rates in all windows, a table for each set under its name; published codecs are marked as such."""
     lossy = [key for key in results.lossy() if key != REFERENCE]
-    measured = {name: bd_table(table, lossy) for name, table in results.tables.items()}
-
-    def cell(row: dict[str, BDRate | None]) -> str | None:
-        shown = [percent(row[window]) for window in WINDOWS]
-        return None if all(one is None for one in shown) else " / ".join("n/a" if one is None else one for one in shown)
-
-    def rank(key: str) -> float:
-        found = next((measured[name][key]["main"] for name in measured), None)
-        return found.percent if found and found.percent is not None else 0.0
-
-    rows: list[tuple[float, list[str | None]]] = []
-    for key in lossy:
-        name = f"**{display_name(key)}**" if key == OURS else display_name(key)
-        rows.append((rank(key), [name, *(cell(measured[one][key]) for one in measured)]))
-    if PUBLISHED_SET in results.tables:
-        for name, row in published_table(results.tables[PUBLISHED_SET]).items():
-            if name in _PUBLISHED_IN_README and (main := row["main"]) and main.percent is not None:
-                others = ["" for one in measured if one != PUBLISHED_SET]
-                rows.append((main.percent, [f"*{name}, published*", cell(row), *others]))
-    ordered = [row for _, row in sorted(rows, key=lambda one: -one[0])]
-    return markdown_table(["codec", *(set_label(results, name) for name in results.tables)], ordered)
+    parts = []
+    for name, table in results.tables.items():
+        found = {
+            f"**{display_name(key)}**" if key == OURS else display_name(key): row
+            for key, row in bd_table(table, lossy).items()
+        }
+        if name == PUBLISHED_SET:
+            published = published_table(table)
+            found |= {f"*{one}, published*": row for one, row in published.items() if one in _PUBLISHED_IN_README}
+        main = {label: row["main"].percent for label, row in found.items() if row["main"] is not None}
+        ordered = sorted(found, key=lambda label: -(main.get(label) or 0.0))
+        rows = [[label, *(percent(found[label][window]) for window in WINDOWS)] for label in ordered]
+        shown = [row for row in rows if any(cell is not None for cell in row[1:])]
+        parts += [f"**{set_label(results, name)}**", markdown_table(["codec", *WINDOWS], shown)]
+    return "\n\n".join(parts)
 
 
 def eye_rates(results: Results, reference: str = "avif") -> str | None:
@@ -102,7 +97,7 @@ def eye_rates(results: Results, reference: str = "avif") -> str | None:
             rows.append([f"**{display_name(key)}**" if key == OURS else display_name(key), *cells])
     windows = [f"{low:.0f}–{high:.0f}" for low, high in EYE_WINDOWS.values()]
     header = [f"{set_label(results, name)}, {window}" for name in results.tables for window in windows]
-    return markdown_table([f"against {display_name(reference)}", *header], rows) if rows else None
+    return _filled_columns([f"against {display_name(reference)}", *header], rows)
 
 
 def perceptual_rates(results: Results) -> str | None:
@@ -115,12 +110,15 @@ def perceptual_rates(results: Results) -> str | None:
         if any(cell is not None for cell in cells):
             rows.append([f"**{display_name(key)}**" if key == OURS else display_name(key), *cells])
     header = [f"{metric}, {name}" for metric in ("MS-SSIM", "SSIMULACRA2") for name in results.tables]
-    keep = [0] + [column for column in range(1, len(header) + 1) if any(row[column] is not None for row in rows)]
-    if not rows or len(keep) == 1:
+    return _filled_columns(["codec", *header], rows)
+
+
+def _filled_columns(header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> str | None:
+    """A table without the columns that have no figure; None where none has one."""
+    keep = [0, *(column for column in range(1, len(header)) if any(row[column] is not None for row in rows))]
+    if len(keep) == 1:
         return None
-    return markdown_table(
-        ["codec", *(header[column - 1] for column in keep[1:])], [[row[column] for column in keep] for row in rows]
-    )
+    return markdown_table([header[column] for column in keep], [[row[column] for column in keep] for row in rows])
 
 
 def gains_of_pictures(results: Results, reference: str = REFERENCE) -> str | None:
@@ -137,56 +135,64 @@ def gains_of_pictures(results: Results, reference: str = REFERENCE) -> str | Non
             best, worst = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
             smaller = sum(value < 0 for value in found.values())
             rows.append([
-                set_label(results, name), f"{signed(mean)} ± {deviation:.1f}", f"{signed(found[best])} ({best})",
-                f"{signed(found[worst])} ({worst})", f"{smaller} of {len(found)}",
+                set_label(results, name), signed(mean), f"{deviation:.1f}", f"{smaller} of {len(found)}",
+                signed(found[best]), Path(best).stem, signed(found[worst]), Path(worst).stem,
             ])  # fmt: skip
     header = [
-        f"pictures, against {display_name(reference)}",
-        "mean ± standard deviation, %",
-        "best",
-        "worst",
+        f"against {display_name(reference)}, %",
+        "mean",
+        "deviation",
         "smaller on",
+        "best",
+        "picture",
+        "worst",
+        "picture",
     ]
     return markdown_table(header, rows) if rows else None
 
 
 def times(results: Results, set_name: str) -> str | None:
-    """Times of one set: median (fastest–slowest), and the ratio to ours; None where there are none."""
+    """Times of one set, a table for each number of threads: median, range, and the ratio to ours; None where there are none."""
     found = [one for one in summarise_times(results.times) if one.set == set_name]
     decodes = [one for one in found if one.operation == "decode"]
-    if not decodes:
-        return None
-    threads = sorted({one.threads for one in decodes})
+    header = [
+        "codec", "quality", "encode", "fastest–slowest", "decode", "fastest–slowest", "÷ ours", "rounds differ", "MB to decode",
+    ]  # fmt: skip
+    parts = []
+    for count in sorted({one.threads for one in decodes}):
+        encodes = {(one.codec, one.setting): one for one in found if (one.operation, one.threads) == ("encode", count)}
+        here = [one for one in decodes if one.threads == count]
+        ours = next((one.median for one in here if one.codec == OURS), None)
+        rows = []
+        for one in here:
+            name = f"**{one.label}**" if one.codec == OURS else one.label + (f", {one.note}" if one.note else "")
+            quality = "n/a" if one.psnr is None else f"{one.psnr:.1f} dB" if math.isfinite(one.psnr) else "lossless"
+            encode = encodes.get((one.codec, one.setting))
+            ratio = None if ours is None else times_as_long(one.median / ours)
+            memory = f"{one.peak_mb - one.base_mb:.0f}"
+            rows.append(
+                [
+                    name,
+                    quality,
+                    *_time_cells(encode),
+                    *_time_cells(one),
+                    ratio,
+                    f"{100 * one.rounds_differ:.0f} %",
+                    memory,
+                ]
+            )
+        parts += [f"**{'1 thread' if count == 1 else f'{count} threads'}**", markdown_table(header, rows)]
+    return "\n\n".join(parts) or None
 
-    def shown(one: TimeSummary | None) -> str | None:
-        return None if one is None else f"{duration(one.median)} ({duration(one.fastest)}–{duration(one.slowest)})"
 
-    def find(like: TimeSummary, operation: str, count: int) -> TimeSummary | None:
-        same = (
-            one
-            for one in found
-            if (one.codec, one.setting, one.operation, one.threads) == (like.codec, like.setting, operation, count)
-        )
-        return next(same, None)
+def _time_cells(one: TimeSummary | None) -> tuple[str | None, str | None]:
+    """Median, and the fastest and the slowest."""
+    return (None, None) if one is None else (duration(one.median), f"{duration(one.fastest)}–{duration(one.slowest)}")
 
-    ours = {one.threads: one for one in decodes if one.codec == OURS}
-    rows = []
-    for one in (one for one in decodes if one.threads == threads[0]):
-        name = f"**{one.label}**" if one.codec == OURS else one.label + (f", {one.note}" if one.note else "")
-        quality = "n/a" if one.psnr is None else f"{one.psnr:.1f} dB" if math.isfinite(one.psnr) else "lossless"
-        cells: list[str | None] = [name, quality]
-        for count in threads:
-            encode, decode = find(one, "encode", count), find(one, "decode", count)
-            ratio = f"{decode.median / ours[count].median:.2g}" if decode and count in ours else None
-            cells += [shown(encode), shown(decode), ratio]
-        largest = max((other.rounds_differ for count in threads if (other := find(one, "decode", count))), default=0.0)
-        cells += [f"{100 * largest:.0f} %", f"{one.peak_mb - one.base_mb:.0f}"]
-        rows.append(cells)
-    header = ["codec", "quality"]
-    for count in threads:
-        label = "1 thread" if count == 1 else f"{count} threads"
-        header += [f"encode, {label}", f"decode, {label}", "decode ÷ ours"]
-    return markdown_table([*header, "rounds differ", "MB to decode"], rows)
+
+def times_as_long(ratio: float) -> str:
+    """A ratio with two digits, without an exponent."""
+    return f"{float(f'{ratio:.2g}'):g}"
 
 
 def time_ratios(results: Results) -> str | None:
@@ -201,7 +207,7 @@ def time_ratios(results: Results) -> str | None:
                     if (other.codec, other.operation, other.set, other.threads) == (name, "decode", one.set, 1)
                     and setting in (None, other.setting)
                 ]  # fmt: skip
-                cells.append(f"{peers[0].median / one.median:.2g}" if peers else None)
+                cells.append(times_as_long(peers[0].median / one.median) if peers else None)
             rows.append([f"{one.set}, {one.megapixels:.2f} MP", duration(one.median), *cells])
     header = ["picture", "vaecodec decodes in", "mbt2018-mean ÷ ours", "AVIF ÷ ours", "JPEG XL ÷ ours", "JPEG ÷ ours"]
     return markdown_table(header, rows) if rows else None
@@ -238,12 +244,15 @@ def our_curve(results: Results) -> str | None:
         name: {point.setting: point for point in mean_curve(table.rows, OURS, "psnr")}
         for name, table in results.tables.items()
     }
-    settings = sorted({setting for curve in curves.values() for setting in curve})
-    rows = [
-        [f"{setting:g}", *(f"{curve[setting].bpp:.3f} bpp, {curve[setting].quality:.2f} dB" if setting in curve else None for curve in curves.values())]
-        for setting in settings
-    ]  # fmt: skip
-    return markdown_table(["quality", *curves], rows) if rows else None
+    header = ["quality", *(f"{name}, {unit}" for name in curves for unit in ("bpp", "dB"))]
+    rows = []
+    for setting in sorted({setting for curve in curves.values() for setting in curve}):
+        cells: list[str | None] = [f"{setting:g}"]
+        for curve in curves.values():
+            point = curve.get(setting)
+            cells += [None, None] if point is None else [f"{point.bpp:.3f}", f"{point.quality:.2f}"]
+        rows.append(cells)
+    return markdown_table(header, rows) if rows else None
 
 
 def provenance(results: Results) -> str:

@@ -19,8 +19,9 @@ PLOT = Path("docs") / "pictures" / "rate.svg"
 CODECS = ("jpeg", "jxl", "avif", OURS)
 
 _COLOURS = {"jpeg": "#8c6d31", "jxl": "#2c7fb8", "avif": "#6a51a3", OURS: "#d7301f"}
-_WIDTH, _HEIGHT = 720, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 34, 56
+# Narrow, so that its labels can still be read where a phone scales it down.
+_WIDTH, _HEIGHT = 560, 400
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 20, 34, 56
 _FONT = 'font-family="system-ui, sans-serif" font-size="14"'
 _RATES = (0.1, 0.2, 0.5, 1.0, 2.0)
 _SCORES = (30, 40, 50, 60, 70, 80, 90)
@@ -56,7 +57,7 @@ def rate_plot(results: Results) -> str:
         raise UsageError(f"{name}: nothing was measured by SSIMULACRA2")
     count = len({row.picture for row in rows})
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" {_FONT}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" {_FONT}>',
         f"<title>SSIMULACRA2 over bits per pixel: {', '.join(map(display_name, curves))}</title>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
         f'<clipPath id="plot"><path d="M{_LEFT} {_TOP}H{_WIDTH - _RIGHT}V{_HEIGHT - _BOTTOM}H{_LEFT}Z"/></clipPath>',

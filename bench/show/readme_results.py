@@ -112,11 +112,12 @@ def numbers(results: Results) -> str:
         for peer in ("avif", "jpeg")
     ]
     rows.append(["decoding 0.4 megapixels on one thread, as a multiple of AVIF's time", _times_avif(results, name)])
-    models = sorted({one["model"] for one in results.environments() if "model" in one})
+    used = [*results.tables[name].environments, *(row.environment for row in results.times if row.set == name)]
+    models = sorted({one["model"] for one in used if "model" in one})
     low, high = EYE_WINDOWS["eye"]
     note = (
-        f"{markdown.set_label(results, name)} pictures, scores {low:.0f} to {high:.0f}, weights `{'`, `'.join(models)}`; from `bench/results` "
-        "by `python -m bench.show.readme_results`."
+        f"Bytes over {markdown.set_label(results, name)}, scores {low:.0f} to {high:.0f}; time for one of them. Weights `{'`, `'.join(models)}`. "
+        "From `bench/results` by `python -m bench.show.readme_results`."
     )
     return f"{markdown.markdown_table(['vaecodec', ''], rows)}\n\n{note}"
 
@@ -143,9 +144,8 @@ def _times_avif(results: Results, name: str) -> str | None:
 def section(results: Results) -> str:
     """All tables."""
     introduction = (
-        "BD-rate against JPEG 4:2:0 in per cent of bytes, **main** / wide / low / high window of PSNR (27.5–36.5, 27.5–39.5, 25–32, "
-        "32–40 dB); negative is better; \\* the curve does not cover the whole window. *Published* curves are by others and were not "
-        "measured again."
+        "BD-rate against JPEG 4:2:0 in per cent of bytes. Negative is better. The windows of PSNR are main 27.5–36.5 dB, wide 27.5–39.5, "
+        "low 25–32 and high 32–40; \\* the curve does not cover the whole window. *Published* curves are by others and were not measured again."
     )
     parts = []
     if text := markdown.eye_rates(results):
@@ -177,7 +177,7 @@ def section(results: Results) -> str:
     name = PUBLISHED_SET if PUBLISHED_SET in results.tables else next(iter(results.tables))
     if text := markdown.times(results, name):
         parts += [
-            "<details><summary>All times</summary>",
+            '<details markdown="1"><summary>All times</summary>',
             f"One picture of {name}. {markdown.times_note(results)}",
             text,
             "</details>",

@@ -34,8 +34,9 @@ from bench.show.analysis import (
     published_table,
     summarise_times,
 )
+from vaecodec.api import DEFAULT_MODEL
 from vaecodec.errors import VaecodecError
-from vaecodec.evaluation import WINDOWS, BDRate, find_pictures
+from vaecodec.evaluation import EYE_WINDOWS, WINDOWS, BDRate, find_pictures
 from vaecodec.version import __version__
 
 PAGE_FOLDER = Path(__file__).parent / "page"
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "-o", "--output", type=Path, help="the page [RESULTS/index.html]; tables lie beside it as Markdown"
     )
     parser.add_argument("--pictures", type=Path, nargs="*", default=[], metavar="DIR", help="folders, for the viewer")
-    parser.add_argument("--model", default="psnr", help="name or weights file, for the viewer [%(default)s]")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name or weights file, for the viewer [%(default)s]")
     options = parser.parse_args(arguments)
     page = options.output or options.results / "index.html"
     written = write_report(options.results, page, options.pictures, OurSettings(options.model))
@@ -212,18 +213,11 @@ def cards(results: Results) -> list[dict[str, str]]:
     """The figures at the top of the page."""
     found = []
     if OURS in results.codecs():
-        for reference in (REFERENCE, "avif"):
-            shown, names = [], []
-            for name, table in results.tables.items():
-                one = compare(
-                    mean_curve(table.rows, reference, "psnr"), mean_curve(table.rows, OURS, "psnr"), WINDOWS["main"]
-                )
-                if one is not None and one.percent is not None:
-                    shown.append(markdown.signed(one.percent, 0) + "\N{NO-BREAK SPACE}%")
-                    names.append(name)
-            if shown:
-                text = f"bytes against {display_name(reference)} at equal PSNR on {', '.join(names)}"
-                found.append({"figure": " · ".join(shown), "text": text})
+        found += [
+            card
+            for metric, reference in (("ssimulacra2", "avif"), ("psnr", REFERENCE), ("psnr", "avif"))
+            if (card := _saving(results, metric, reference))
+        ]
     times = [one for one in summarise_times(results.times) if one.operation == "decode" and one.threads == 1]
     for ours in [one for one in times if one.codec == OURS][:1]:
         text = f"to decode {ours.megapixels:.2f} megapixels at {ours.psnr:.0f} dB on one thread"
@@ -242,6 +236,22 @@ def cards(results: Results) -> list[dict[str, str]]:
         figure = f"{cost['synthesis'] + cost['prior']:.1f} kMAC"
         found.append({"figure": figure, "text": f"multiply–accumulates per pixel to decode, in thousands{compared}"})
     return found
+
+
+def _saving(results: Results, metric: str, reference: str) -> dict[str, str] | None:
+    """Bytes against a peer at equal quality: the first set's figure, those of the others in the text; None where not measured."""
+    window = EYE_WINDOWS["eye"] if metric == "ssimulacra2" else WINDOWS["main"]
+    shown = {}
+    for name, table in results.tables.items():
+        one = compare(mean_curve(table.rows, reference, metric), mean_curve(table.rows, OURS, metric), window)
+        if one is not None and one.percent is not None:
+            shown[name] = markdown.signed(one.percent, 0) + "\N{NO-BREAK SPACE}%"
+    if not shown:
+        return None
+    (first, figure), *others = shown.items()
+    label = "SSIMULACRA2" if metric == "ssimulacra2" else "PSNR"
+    text = f"bytes against {display_name(reference)} at equal {label} on {first}"
+    return {"figure": figure, "text": "; ".join([text, *(f"{value} on {name}" for name, value in others)])}
 
 
 def matrix(curves: dict[str, Any], window: str) -> dict[str, dict[str, float | None]]:
@@ -349,7 +359,7 @@ def markdown_text(results: Results) -> str:
     parts = [
         "# vaecodec, measured",
         lead(results),
-        "## BD-rate against JPEG 4:2:0, in per cent: main / wide / low / high window",
+        "## BD-rate against JPEG 4:2:0, in per cent, in four windows",
     ]
     parts += [markdown.bd_rates_of_sets(results), "Negative is better. \\* the curve does not cover the whole window."]
     sections: list[tuple[str, str | None]] = [
@@ -376,19 +386,18 @@ def size_table(results: Results) -> str | None:
     found = {(one["codec"], one["what"]): one for one in sizes(results.sizes)}
     rows = []
     for key in dict.fromkeys(codec for codec, _ in found):
-        cells: list[str | None] = [display_name(key)]
-        for what in ("encode", "decode", "encode_mb", "decode_mb"):
+        for what, words in (
+            ("encode", "time to encode"),
+            ("decode", "time to decode"),
+            ("encode_mb", "memory to encode"),
+            ("decode_mb", "memory to decode"),
+        ):
             one = found[key, what]
             pixels, value = one["points"][-1]
             shown = f"{value:.0f} MB" if what.endswith("_mb") else markdown.duration(value)
-            exponent = "n/a" if one["exponent"] is None else f"{one['exponent']:.2f}"
-            cells.append(f"{shown} at {pixels:.3g} MP, exponent {exponent}")
-        rows.append(cells)
-    return (
-        markdown.markdown_table(["codec", "encode", "decode", "memory to encode", "memory to decode"], rows)
-        if rows
-        else None
-    )
+            exponent = None if one["exponent"] is None else f"{one['exponent']:.2f}"
+            rows.append([f"{display_name(key)}, {words}", f"{pixels:.3g} MP", shown, exponent])
+    return markdown.markdown_table(["", "largest picture", "takes", "exponent"], rows) if rows else None
 
 
 if __name__ == "__main__":

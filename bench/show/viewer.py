@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from tqdm import tqdm
 
 from bench.measure.codecs import OURS, PEERS, OurSettings, build_codec, display_name
 from bench.measure.rate import rgb_samples
@@ -65,30 +66,39 @@ def build_crops(folders: Sequence[Path], ours: OurSettings) -> list[dict[str, An
     """
     codec = build_codec(OURS, ours)
     others = [key for key in OTHERS if PEERS[key].missing() is None]
+    searched = {folder: _spread(find_pictures(folder)) for folder in folders}
     crops = []
-    for folder in folders:
-        paths = find_pictures(folder)
-        step = max(1, len(paths) // SEARCHED)
-        candidates = [
-            found
-            for path in paths[::step][:SEARCHED]
-            for found in _candidates(folder.resolve().name, path, codec, others, ours.qualities)
-        ]
-        nearer = sorted(candidates, key=lambda one: one.difference)
-        chosen = [nearer[-1], nearer[0]] if len(nearer) > 1 else nearer
-        crops += [_describe(one, index) for index, one in enumerate(chosen[:SHOWN])]
+    with tqdm(total=(1 + len(others)) * sum(map(len, searched.values())), desc="crops", unit="file") as bar:
+        for folder, paths in searched.items():
+            candidates = [
+                found
+                for path in paths
+                for found in _candidates(folder.resolve().name, path, codec, others, ours.qualities, bar)
+            ]
+            nearer = sorted(candidates, key=lambda one: one.difference)
+            chosen = [nearer[-1], nearer[0]] if len(nearer) > 1 else nearer
+            crops += [_describe(one, index) for index, one in enumerate(chosen[:SHOWN])]
     return crops
 
 
+def _spread(paths: Sequence[Path]) -> Sequence[Path]:
+    """A few of the pictures, from all over the folder."""
+    return paths[:: max(1, len(paths) // SEARCHED)][:SEARCHED]
+
+
 def _candidates(
-    folder: str, path: Path, codec: CodecAdapter, others: Sequence[str], qualities: Sequence[float]
+    folder: str, path: Path, codec: CodecAdapter, others: Sequence[str], qualities: Sequence[float], bar: tqdm[Any]
 ) -> list[Candidate]:
     original = rgb_samples(path)
+    bar.set_postfix_str(f"{path.name}, {display_name(OURS)}")
     coded = _near_psnr(codec, original, qualities)
+    bar.update()
     files = {OURS: (coded, codec.decode(coded))}
     for key in others:
+        bar.set_postfix_str(f"{path.name}, {display_name(key)}")
         peer = cast(PillowCodec, build_codec(key, OurSettings("")))
         found = SizeSearch(replace(peer), original).best_within(len(coded))
+        bar.update()
         if found is None:
             return []
         files[key] = (found[1], peer.decode(found[1]))

@@ -1,9 +1,10 @@
 """What exactness costs: the exact decoding half against the float model that it was made from.
 
-    python bench/studies/exactness.py mine.best mine.safetensors pictures/ -q 0,50,90
+    python bench/studies/exactness.py mine.best mine.safetensors DATA pictures/ -q 0,50,90
 
 Prior: the same latents v coded under the float prior (ideal Gaussian code lengths, real rounding) and under the exact one with its
-frozen tables; the difference in bits. Synthesis: the same ŷ through both; the difference in PSNR, both rounded to 8 bit.
+frozen tables; the difference in bits. DATA are the pictures trained on: by them the export makes steps coarser that latents could
+not hold, and so does the float model here. Synthesis: the same ŷ through both; the difference in PSNR, both rounded to 8 bit.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from vaecodec.models.analysis import hyper_symbols, in_256ths
 from vaecodec.models.coding import encode_tile
 from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.exact_image import ExactPrior, ExactSynthesis, build_layers
+from vaecodec.models.export import RANGE_CROPS, cap_gains
 from vaecodec.models.image import ImageModel
 from vaecodec.models.settings import ImageSettings
 from vaecodec.models.weights import load_weights
 from vaecodec.picture import read_picture
 from vaecodec.picture_files import find_plain_pictures
 from vaecodec.training.checkpoints import read_checkpoint
+from vaecodec.training.pictures import calibration_crops
 
 
 @torch.inference_mode()
@@ -69,14 +72,15 @@ def _rounded(x: Tensor) -> IntArray:
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("weights", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("-q", "--qualities", default="0,25,50,75,90,100")
-def main(checkpoint: Path, weights: Path, folder: Path, qualities: str) -> None:
+def main(checkpoint: Path, weights: Path, data: Path, folder: Path, qualities: str) -> None:
     """Prints one JSON line for each quality: overhead of the prior in per cent, loss of the synthesis in dB."""
     state = read_checkpoint(checkpoint, torch.device("cpu"))
     model = ImageModel(ImageSettings.from_dict(state["sizes"]))
     model.load_state_dict(state["average"])
-    model.eval()
+    cap_gains(model, calibration_crops(data)[:RANGE_CROPS])
     stored = load_weights(weights)
     layers = build_layers(stored.data, torch.device("cpu"))
     tables = FrozenTables.from_arrays(stored.half_widths, stored.counts)

@@ -129,7 +129,9 @@ def test_page_and_tables_of_rows_alone_need_no_pictures(results: Path, tmp_path:
     assert "vaecodec" in (tmp_path / "page.html").read_text(encoding="utf-8")
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
     assert text == markdown_text(load_results(results))
-    assert "| **vaecodec** | −50.0 / −50.0 / −50.0 / −50.0 | −50.0 / −50.0 / −50.0 / −50.0 |" in text
+    # A column for each window in the tables of two sets; the third is the table of other metrics.
+    assert all(f"**{name}**\n\n| codec | main | wide | low | high |" in text for name in ("Kodak (6)", "val (6)"))
+    assert text.count("| **vaecodec** | −50.0 | −50.0 | −50.0 | −50.0 |") == 3
 
 
 def test_the_tables_mark_what_is_published_and_what_ran_with_random_weights(results: Path) -> None:
@@ -147,7 +149,9 @@ def test_fitted_exponents_stand_on_the_page(results: Path) -> None:
     assert {one["what"]: one["exponent"] for one in sizes}["decode"] == pytest.approx(1, abs=1e-3)
 
 
-def test_crops_are_of_files_with_no_more_bytes_than_ours(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crops_are_of_files_with_no_more_bytes_than_ours_and_say_how_far_they_are(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     if missing := PEERS["avif"].missing():
         pytest.skip(f"needs {missing}")
     # JPEG stands for our codec, so that no weights are needed.
@@ -160,6 +164,9 @@ def test_crops_are_of_files_with_no_more_bytes_than_ours(pictures: Path, monkeyp
         assert set(crop["others"]) == {"avif", "jpeg", "original"}
         assert all(crop["others"][key]["bytes"] <= crop["ours"]["bytes"] for key in ("avif", "jpeg"))
         assert crop["ours"]["image"].startswith("data:image/webp;base64,")
+    # A line from the start, and one codec of one of two pictures at a time.
+    shown = capsys.readouterr().err
+    assert "crops:   0%" in shown and "6/6" in shown and "AVIF" in shown
 
 
 def test_places_are_where_the_mean_difference_is_largest_and_smallest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,8 +163,8 @@ def test_another_format_is_none_of_ours() -> None:
 
 
 def test_a_newer_version_says_what_to_do() -> None:
-    with pytest.raises(NewerVersionError, match=r"version 2.*update"):
-        c.read_container(raw_file(HEAD, TILE, version=2))
+    with pytest.raises(NewerVersionError, match=r"version 3.*update"):
+        c.read_container(raw_file(HEAD, TILE, version=3))
 
 
 def test_version_0_is_damage() -> None:
@@ -423,8 +423,9 @@ LATER = [
         SMALL, header=dataclasses.replace(HEADER, model_id=c.WITHOUT_MODEL), tiles=tuple(c.Tile(2, b"w") for _ in TILES)
     ),
     dataclasses.replace(SMALL, alpha=(5, b"jxl")),
+    c.Container(dataclasses.replace(HEADER, tile_exponent=0), (c.Tile(2, b"w"),), alpha=(6, b"")),
 ]
-FEATURES = [frozenset[int](), frozenset({1}), frozenset({2}), frozenset({2, 3}), frozenset({4}), frozenset({5})]
+FEATURES = [frozenset(numbers) for numbers in ((), (1,), (2,), (2, 3), (4,), (5,), (6,))]
 
 
 @pytest.mark.parametrize(("container", "features"), list(zip(LATER, FEATURES, strict=True)))
@@ -444,7 +445,7 @@ def test_a_file_that_does_not_say_what_it_needs_is_damaged(container: c.Containe
         c.read_container(without)
 
 
-@pytest.mark.parametrize("payload", [b"\x06", b"\x01\x06", b"\xff"])
+@pytest.mark.parametrize("payload", [b"\x07", b"\x01\x07", b"\xff"])
 def test_unknown_features_are_refused_as_newer_before_anything_else_is_said(payload: bytes) -> None:
     with pytest.raises(UnknownSectionError, match=r"feature \d+, which this vaecodec does not know: update it"):
         c.read_container(raw_file(HEAD, section(0x89, payload), section(0x82, tile_entry(b"tile", 99))))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -152,3 +155,17 @@ def photograph(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     read_picture(samples).to_pil().save(path)
     return path
+
+
+@pytest.fixture
+def never_blocks() -> Iterator[Callable[[Path], None]]:
+    """Makes of a named pipe one that nobody waits at for more than a few seconds: who opens it then finds it empty."""
+    done = threading.Event()
+
+    def release(pipe: Path) -> None:
+        while not done.wait(5):
+            with suppress(OSError):
+                os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+
+    yield lambda pipe: threading.Thread(target=release, args=(pipe,), daemon=True).start()
+    done.set()

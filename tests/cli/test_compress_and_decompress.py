@@ -4,14 +4,14 @@ import io
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from vaecodec.cli import main
 from vaecodec.codec.options import DEFAULT_MODEL
@@ -353,38 +353,54 @@ def test_targets_exclude_each_other_and_are_numbers(run: Any, photograph: Path, 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG"])
-def test_a_named_pipe_is_opened_once(run: Any, photograph: Path, tmp_path: Path, format: str) -> None:
-    pipe = tmp_path / "pipe.tif"
-    os.mkfifo(pipe)
+def test_a_named_pipe_is_opened_once(
+    run: Any, photograph: Path, tmp_path: Path, format: str, never_blocks: Callable[[Path], None]
+) -> None:
+    pipe, packed = tmp_path / "pipe.tif", tmp_path / "pipe.vaec.fifo"
+
+    def feed(path: Path, content: bytes) -> threading.Thread:
+        writer = threading.Thread(target=path.write_bytes, args=(content,), daemon=True)
+        writer.start()
+        return writer
+
+    for path in (pipe, packed):
+        os.mkfifo(path)
+        never_blocks(path)
     file = io.BytesIO()
     Image.open(photograph).save(file, format)
-
-    def write() -> None:
-        pipe.write_bytes(file.getvalue())
-
     for output in (["-o", tmp_path / "a.vaec"], []):
-        writer = threading.Thread(target=write, daemon=True)
-        writer.start()
+        writer = feed(pipe, file.getvalue())
         assert run("compress", pipe, *output, "-f").code == 0
         writer.join(10)
         assert not writer.is_alive()
     assert read_picture(photograph).samples.shape == (16, 24, 3)
-    packed = (tmp_path / "a.vaec").read_bytes()
-    os.mkfifo(tmp_path / "pipe.vaec.fifo")
-    writer = threading.Thread(target=(tmp_path / "pipe.vaec.fifo").write_bytes, args=(packed,), daemon=True)
-    writer.start()
-    assert run("decompress", tmp_path / "pipe.vaec.fifo", "-o", tmp_path / "out").code == 0
+    writer = feed(packed, (tmp_path / "a.vaec").read_bytes())
+    assert run("decompress", packed, "-o", tmp_path / "out").code == 0
     writer.join(10)
     assert not writer.is_alive()
 
 
-def test_what_is_not_kept_is_said_in_one_line(run: Any, tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", comment=b"hello", dpi=(300, 300))
-    result = run("compress", tmp_path / "a.jpg")
-    assert (result.code, result.err) == (0, f"vaecodec: warning: {tmp_path / 'a.jpg'}: a comment is not kept\n")
-    assert run("compress", tmp_path / "a.jpg", "-f", "--quiet").err == ""
-    report = json.loads(run("compress", tmp_path / "a.jpg", "-f", "--json").out)
-    assert report["warnings"] == ["a comment is not kept"]
+@pytest.mark.parametrize(
+    ("name", "options", "note"),
+    [
+        ("a.jpg", {"comment": b"hello", "dpi": (300, 300)}, "a comment is not kept"),
+        ("a.png", {"pnginfo": "Author"}, "text is not kept (Author)"),
+        ("a.jpg", {"extra": b"\xff\xed\0\x20Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\4\x1c\2\0\0"}, "IPTC is not kept"),
+    ],
+)
+def test_what_is_not_kept_is_said_in_one_line(
+    run: Any, tmp_path: Path, name: str, options: dict[str, Any], note: str
+) -> None:
+    path, options = tmp_path / name, dict(options)
+    if "pnginfo" in options:
+        text, options["pnginfo"] = options["pnginfo"], PngImagePlugin.PngInfo()
+        options["pnginfo"].add_text(text, "somebody")
+    Image.new("RGB", (8, 8)).save(path, **options)
+    result = run("compress", path)
+    assert (result.code, result.err) == (0, f"vaecodec: warning: {path}: {note}\n")
+    assert run("compress", path, "-f", "--quiet").err == ""
+    report = json.loads(run("compress", path, "-f", "--json").out)
+    assert report["warnings"] == [note]
 
 
 def test_an_error_that_nobody_expected_ends_no_batch(

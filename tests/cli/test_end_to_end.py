@@ -66,6 +66,16 @@ def test_png_is_not_advised_for_what_it_loses_too(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr.decode()) == (0, f"vaecodec: warning: {name}: {said}{os.linesep}")
 
 
+@pytest.mark.parametrize("output", ["back.jpg", "back.png", "back.tif"])
+def test_density_comes_through_both_commands(photo: Path, tmp_path: Path, output: str) -> None:
+    with Image.open(photo) as image:
+        image.save(tmp_path / "scan.jpg", dpi=(300, 150))
+    for arguments in (("compress", "scan.jpg"), ("decompress", "scan.vaec", "-o", output)):
+        assert run(*arguments, cwd=tmp_path).returncode == 0
+    with Image.open(tmp_path / output) as back:
+        assert back.info["dpi"] == pytest.approx((300, 150), abs=0.02)
+
+
 def test_pipes_carry_files_and_nothing_else(photo: Path, tmp_path: Path) -> None:
     packed = run("compress", "-", "-o", "-", "--quiet", cwd=tmp_path, data=photo.read_bytes())
     assert packed.returncode == 0, packed.stderr

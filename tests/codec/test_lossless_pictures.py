@@ -13,7 +13,7 @@ import pytest
 
 import vaecodec
 from vaecodec.api import Codec, EncodeOptions, Limits, find_codec_for, info
-from vaecodec.bitstream.container import WITHOUT_MODEL, read_container
+from vaecodec.bitstream.container import ALPHA_IN_TILE, WITHOUT_MODEL, read_container
 from vaecodec.errors import DamagedFileError, UsageError
 from vaecodec.picture import Density, Picture, PictureRows, read_picture
 
@@ -75,6 +75,50 @@ def test_with_transparency_it_is_no_larger_than_one_library_makes_of_all_channel
     assert len(data) < 1.005 * len(imagecodecs.jpegxl_encode(np.asarray(picture), lossless=True, effort=7))
 
 
+def test_small_pictures_are_no_larger_than_one_library_makes_them(codec: Codec) -> None:
+    """13 bytes about the picture, less what the library's file repeats of them."""
+    imagecodecs = pytest.importorskip("imagecodecs")
+    names = ("basn4a16", "basi0g16", "tbwn0g16", "tbbn3p08", "tm3n3p02", "tp1n3p08", "basn6a08", "g10n0g16", "s09n3p02")
+    with zipfile.ZipFile(PNG_SUITE) as archive:
+        pictures = [read_picture(archive.read(f"{name}.png")) for name in names]
+    for bare in [Picture(picture.samples, alpha=picture.alpha) for picture in pictures]:
+        planes = np.asarray(bare)
+        planes = planes.squeeze(2) if planes.shape[2] == 1 else planes
+        least = min(
+            len(imagecodecs.jpegxl_encode(planes, lossless=True, effort=7)),
+            len(imagecodecs.png_encode(planes, level=9)),
+        )
+        if bare.bit_depth == 8:
+            least = min(least, len(imagecodecs.webp_encode(planes, lossless=True, level=100, method=5)))
+        data = codec.compress(bare, lossless=True)
+        same(codec.decompress(data), bare)
+        assert len(data) <= least
+
+
+@pytest.mark.parametrize("without_jpeg_xl", [False, True])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_alpha_that_follows_the_samples_lies_in_their_tile(
+    codec: Codec, photograph: np.ndarray, depth: int, without_jpeg_xl: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if without_jpeg_xl:
+        monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    samples = photograph[:270, 100:400]
+    samples = samples.astype(np.uint16) * 257 - (samples > 3) * np.uint16(77) if depth == 16 else samples
+    alpha = samples[:, :, 1].copy()
+    alpha[40:60] = 0
+    picture = Picture(samples, icc=b"profile", alpha=alpha)
+    data = codec.compress(picture, lossless=True, check=True)
+    container = read_container(data)
+    assert container.alpha == (ALPHA_IN_TILE, b"")
+    assert 6 in container.features
+    same(codec.decompress(data), picture)
+    np.testing.assert_array_equal(codec.decompress_region(data, (10, 20, 30, 25)).alpha, alpha[20:45, 10:40])
+    damaged = codec.salvage(data[:-5] + bytes((data[-5] ^ 1,)) + data[-4:])
+    assert list(damaged.damaged) == [0]
+    assert damaged.picture.alpha is None
+    assert (damaged.picture.samples == (128 if depth == 8 else 128 * 257)).all()
+
+
 def test_the_suite_of_png_comes_back(codec: Codec) -> None:
     with zipfile.ZipFile(PNG_SUITE) as archive:
         names = [name for name in archive.namelist() if name.endswith(".png") and not name.startswith("x")]
@@ -107,10 +151,11 @@ def test_it_excludes_a_quality_and_targets() -> None:
 
 
 def test_damage_is_found(codec: Codec, photograph: np.ndarray) -> None:
-    data = bytearray(codec.compress(Picture(photograph[:64, :64]), lossless=True))
-    data[-5] ^= 1
-    with pytest.raises(DamagedFileError):
-        codec.decompress(bytes(data))
+    for picture in (Picture(photograph[:64, :64]), Picture(photograph[:64, :64], xmp=b"<x/>")):
+        data = bytearray(codec.compress(picture, lossless=True))
+        data[-5] ^= 1
+        with pytest.raises(DamagedFileError):
+            codec.decompress(bytes(data))
     assert codec.salvage(bytes(data)).damaged
 
 

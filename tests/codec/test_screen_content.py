@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from vaecodec.bitstream.container import TILE_LATENTS, read_container
 from vaecodec.codec.rectangle import Rectangle
 from vaecodec.codec.stored import ScreenPicture, read_stored_tile
 from vaecodec.evaluation import psnr
+from vaecodec.metrics.ssimulacra2 import Reference
 from vaecodec.models.distortion import Price
 from vaecodec.models.tunes import TUNES
 from vaecodec.picture import Picture, looks_like_screen_content
@@ -82,6 +84,24 @@ def test_photographs_are_latents_in_one_tile(codec: Codec, photograph: np.ndarra
         assert modes(codec.compress(samples)) == [TILE_LATENTS]
 
 
+def seconds(codec: Codec, samples: np.ndarray) -> float:
+    """Processor time of encoding, the least of three."""
+    taken = []
+    for _ in range(3):
+        start = time.process_time()
+        codec.compress(samples)
+        taken.append(time.process_time() - start)
+    return min(taken)
+
+
+def test_flat_pictures_take_no_longer_than_photographs(codec: Codec, photograph: np.ndarray) -> None:
+    """About 1.3 and 0.01 times; the bounds leave room for a busy machine."""
+    photo = seconds(codec, np.ascontiguousarray(np.tile(photograph, (2, 3, 1))[:720, :1280]))
+    assert seconds(codec, screenshot(1280, 720)) < 2.5 * photo
+    for shape in ((1, 20_000, 3), (20_000, 1, 3)):
+        assert seconds(codec, np.full(shape, 200, np.uint8)) < 0.3 * photo
+
+
 def test_screen_content_is_told_from_photographs(photograph: np.ndarray) -> None:
     assert looks_like_screen_content(screenshot(256, 256))
     assert looks_like_screen_content(screenshot(256, 256)[:, :, :1])
@@ -96,7 +116,7 @@ def test_screen_content_is_told_from_photographs(photograph: np.ndarray) -> None
 
 def test_what_costs_less_is_chosen_for_screen_content() -> None:
     samples = screenshot(256, 256)
-    screen = ScreenPicture(samples)
+    screen = ScreenPicture(Reference(samples))
     exact = 8.0 * len(screen.exact.payload)
     costs = []
     for lam in (0.0005, 0.002, 0.01, 0.1, 1.0):
@@ -104,7 +124,7 @@ def test_what_costs_less_is_chosen_for_screen_content() -> None:
         assert len(tile.payload) <= len(screen.exact.payload) and cost <= exact
         changed = read_stored_tile(tile, Rectangle(0, 0, 256, 256), 3, 8)
         price = Price(TUNES["eye"].distortion, lam)
-        worth = price.lam * price.distortion(samples, changed) * 256 * 256
+        worth = price.lam * price.distortion(Reference(samples), changed) * 256 * 256
         assert cost == pytest.approx(8.0 * len(tile.payload) + worth)
         costs.append(cost)
     assert costs == sorted(costs) and costs[0] < exact == costs[-1]

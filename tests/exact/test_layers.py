@@ -135,6 +135,17 @@ def test_rounding_stays_close_to_the_float_layer() -> None:
         assert np.abs(rounded - exact).max() < 0.02
 
 
+def test_a_layer_of_few_large_weights_keeps_them_in_16_bits() -> None:
+    scale = np.full(48, 64.0)
+    data = round_linear(
+        np.eye(48)[None], np.zeros((1, 48)), input_scale=scale * 90, output_scale=scale, input_limit=16383, limit=1023,
+        digits=True,
+    )  # fmt: skip
+    assert (1 << 14) <= int(data.weight.max()) <= (1 << 15) - 1
+    x = rng.integers(-16383, 16384, (1, 200, 48))
+    assert np.abs(by_definition(data, x) - x / 90).max() <= 0.51
+
+
 def test_a_sum_that_could_reach_the_bound_is_refused() -> None:
     data = LINEAR["one digit"]
     heavy = data.weight.copy()

@@ -1,7 +1,7 @@
 """Writes the golden files with the shipped weights: run it when the weights or the bytes that an encoder writes change.
 
     python tests/golden/make.py [PREFIX]      # those whose names begin so; files that were there are kept, to show that they stay readable
-    python tests/golden/make.py added         # those in that folder, which readers of before the section FEATURES refuse
+    python tests/golden/make.py added         # those in that folder that are missing: readers of before the section FEATURES refuse them
 
 What changed belongs into CHANGELOG.md.
 """
@@ -74,7 +74,10 @@ def main(prefix: str = "") -> None:
 
 
 def added(codec: Codec) -> None:
-    """Files that need the section FEATURES: tiles in JPEG XL or of 16 bits, alpha of 16 bits, no model."""
+    """Files that need the section FEATURES, and short ones; those whose encoding has changed since are kept as they are.
+
+    Tiles in JPEG XL or of 16 bits, alpha of 16 bits or in the tile, no model.
+    """
     photograph = pictures_of_skimage.astronaut()[100:170, 200:300]
     ramp = np.tile(np.linspace(0, 255, 100).astype(np.uint8), (70, 1))
     deep = (photograph.astype(np.uint16) * 257 - (photograph > 3) * np.uint16(77)).astype(np.uint16)
@@ -90,9 +93,26 @@ def added(codec: Codec) -> None:
         "png-deep-grey": Picture(deep[:, :, :1], alpha=deep_alpha),
         "webp": Picture(photograph, icc=b"profile", exif=b"II*\0"),
     }
+    # A check keeps a file from being short.
     files = {name: codec.compress(picture, lossless=True, check=True) for name, picture in with_jpeg_xl.items()}
+    files["together-jpeg-xl"] = codec.compress(Picture(deep, alpha=deep[:, :, 1]), lossless=True, check=True)
+    files["short-jpeg-xl"] = codec.compress(Picture(photograph[:20, :30]), lossless=True)
+    wide = np.add.outer(np.arange(40) * 900, np.arange(50) * 300).astype(np.uint16)[:, :, np.newaxis]
+    files["short-jpeg-xl-alpha"] = codec.compress(
+        Picture(wide + wide % 777, alpha=65535 - wide[:, :, 0]), lossless=True
+    )
     with mock.patch.dict(sys.modules, {"imagecodecs": None}):
         files |= {name: codec.compress(picture, lossless=True, check=True) for name, picture in without_jpeg_xl.items()}
+        files["together-webp"] = codec.compress(
+            Picture(photograph, alpha=photograph[:, :, 1]), lossless=True, check=True
+        )
+        files["together-png-deep"] = codec.compress(Picture(deep, alpha=deep[:, :, 1]), lossless=True, check=True)
+        files["short-webp"] = codec.compress(Picture(photograph[:20, :30]), lossless=True)
+        files["short-webp-alpha"] = codec.compress(
+            Picture(photograph[:20, :31] // 64 * 64, alpha=photograph[:20, :31, 1] // 64 * 64), lossless=True
+        )
+        files["short-png"] = codec.compress(Picture(ramp[:8, :, np.newaxis]), lossless=True)
+        files["short-png-alpha"] = codec.compress(Picture(deep[:20, :30], alpha=deep[:20, :30, 1]), lossless=True)
         with mock.patch.multiple(
             "vaecodec.codec.encoder", DEFAULT_LIMITS=Limits(max_tile_pixels=5000), _LOSSLESS_TILE_EXPONENT=6
         ):
@@ -101,8 +121,9 @@ def added(codec: Codec) -> None:
     folder = FOLDER / "added"
     folder.mkdir(exist_ok=True)
     for name, data in files.items():
-        (folder / f"{name}.vaec").write_bytes(data)
-    expected = {name: facts_about(codec, data) for name, data in files.items()}
+        if not (folder / f"{name}.vaec").exists():
+            (folder / f"{name}.vaec").write_bytes(data)
+    expected = {name: facts_about(codec, (folder / f"{name}.vaec").read_bytes()) for name in files}
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 

@@ -21,11 +21,13 @@ from vaecodec.bitstream.coder import SymbolDecoder
 from vaecodec.bitstream.container import (
     ALPHA_JPEG_XL,
     ALPHA_PNG_16_BIT,
+    SHORT_VERSION,
     TILE_JPEG_XL,
     TILE_LATENTS,
     TILE_PNG,
     TILE_WEBP,
     WITHOUT_MODEL,
+    file_version,
     read_container,
     read_header,
 )
@@ -128,7 +130,14 @@ def test_every_golden_file_of_what_was_added_later_is_there() -> None:
         for mode, depth in ((TILE_JPEG_XL, 8), (TILE_JPEG_XL, 16), (TILE_PNG, 16))
         for channels in (1, 3)
     } | {(TILE_WEBP, 8, 3), (TILE_LATENTS, 16, 3)}
-    assert {feature for c in containers for feature in c.features} == {1, 2, 3, 4, 5}
+    assert {feature for c in containers for feature in c.features} == {1, 2, 3, 4, 5, 6}
+    short = [name for name in EXPECTED_ADDED if file_version((ADDED / f"{name}.vaec").read_bytes()) == SHORT_VERSION]
+    kinds = {
+        (c.tiles[0].mode, c.alpha is not None)
+        for name, c in zip(EXPECTED_ADDED, containers, strict=True)
+        if name in short
+    }
+    assert kinds == {(mode, alpha) for mode in (TILE_PNG, TILE_WEBP, TILE_JPEG_XL) for alpha in (False, True)}
     assert {(c.alpha[0], c.header.model_id == WITHOUT_MODEL) for c in containers if c.alpha is not None} >= {
         (ALPHA_PNG_16_BIT, True), (ALPHA_PNG_16_BIT, False), (ALPHA_JPEG_XL, True),
     }  # fmt: skip

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from skimage import data
 
 from vaecodec.metrics import ssimulacra2
+from vaecodec.metrics.ssimulacra2 import Reference
 from vaecodec.models.perceptual import Distortion, score
 
 PICTURES = {"astronaut": data.astronaut(), "coffee": data.coffee(), "cat": data.chelsea()}
@@ -52,6 +54,16 @@ def test_grey_is_three_equal_channels() -> None:
     original = PICTURES["cat"][:, :, :1]
     decoded = jpeg(original[:, :, 0], 30)[:, :, None]
     assert ssimulacra2(original, decoded) == ssimulacra2(original.repeat(3, 2), decoded.repeat(3, 2))
+
+
+def test_a_reference_that_is_kept_gives_the_same_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    original, decoded = PICTURES["cat"], [jpeg(PICTURES["cat"], quality) for quality in (20, 80)]
+    kept = Reference(original)
+    errors = [kept.weighted_error(samples) for samples in decoded]
+    assert errors == [Reference(original).weighted_error(samples) for samples in decoded] and errors[0] > errors[1]
+    monkeypatch.setattr(sys.modules[Reference.__module__], "KEPT_PIXELS", 0)
+    anew = Reference(original)
+    assert errors == [anew.weighted_error(samples) for samples in decoded]
 
 
 def test_pictures_below_eight_samples_have_no_score() -> None:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from vaecodec.backends.native_backend import NativeBackend
 from vaecodec.errors import DamagedWeightsError, ExactArithmeticError
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import LinearData
+from vaecodec.exact.kernels import available_kernels, find_kernels
 from vaecodec.exact.layers import ExactLinear
 from vaecodec.models import rounding
 from vaecodec.models.analysis import hyper_symbols, in_256ths
@@ -66,6 +68,18 @@ def test_every_arithmetic_gives_the_same_integers_and_samples(
         assert np.array_equal(a.y16, b.y16)
         y16 = torch.from_numpy(a.y16)
         assert torch.equal(ExactSynthesis(one)(y16, quality16), ExactSynthesis(other)(y16, quality16))
+
+
+@pytest.mark.parametrize("kernels", available_kernels())
+def test_all_kernels_give_the_samples_of_torch(
+    tiny_model: ImageModel, tiny_weights: Weights, crops: torch.Tensor, kernels: str
+) -> None:
+    layers = build_layers(tiny_weights.data, CPU)
+    latents, _ = encode(tiny_model, ExactPrior(layers), crops[2], 1200)
+    native = NativeBackend(tiny_weights.data, threads=1, kernels=find_kernels(kernels))
+    synthesis, y16 = ExactSynthesis(layers), torch.from_numpy(latents.y16)
+    assert np.array_equal(native.synthesise(latents.y16, 1200), synthesis(y16, 1200).numpy())
+    assert np.array_equal(native.synthesise_16_bit(latents.y16, 1200), synthesis.samples_16_bit(y16, 1200).numpy())
 
 
 def test_the_exact_synthesis_is_close_to_the_float_one(

@@ -156,12 +156,18 @@ def synthesise(weights: Weights, y: Array, q: int, depth: int) -> Array:
     for i in range(weights.count("g_s.blocks16")):
         f = block(weights, f"g_s.blocks16.{i}", f)
     f = unfold(linear(weights, "g_s.pairs", f), 2)
-    limit = weights.layer("g_s.patches")[3]["input_limit"]
+    finer = weights.count("g_s.blocks4")
+    limit = weights.layer("g_s.quads" if finer else "g_s.patches")[3]["input_limit"]
     f = np.clip((f * weights.table("feature_factor", q) + 2**13) >> 14, -limit, limit)
     for i in range(weights.count("g_s.blocks8")):
         f = block(weights, f"g_s.blocks8.{i}", f)
+    if finer:
+        f = unfold(linear(weights, "g_s.quads", f), 2)
+    for i in range(finer):
+        f = block(weights, f"g_s.blocks4.{i}", f)
+    side = 4 if finer else 8
     if depth == 8:
-        return np.clip(unfold(linear(weights, "g_s.patches", f), 8) + 128, 0, 255)
+        return np.clip(unfold(linear(weights, "g_s.patches", f), side) + 128, 0, 255)
     weight, bias, shift, clamps = weights.layer("g_s.patches")
     sums = f @ weight[0].T + bias[0]
     t = np.clip(
@@ -169,7 +175,7 @@ def synthesise(weights: Weights, y: Array, q: int, depth: int) -> Array:
         -256 * clamps["limit"],
         256 * clamps["limit"],
     )
-    return (np.clip(unfold(t, 8) + 128 * 256, 0, 255 * 256) * 257 + 128) >> 8
+    return (np.clip(unfold(t, side) + 128 * 256, 0, 255 * 256) * 257 + 128) >> 8
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -183,14 +189,41 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
+def short_tile(data: bytes) -> tuple[bytes, int, int, int, int, int, bool]:
+    """Section 10: tile, mode, height, width, channels, depth, and whether the tile has alpha."""
+    assert zlib.crc32(data[6:-4]) == int.from_bytes(data[-4:], "little")
+    kind = data[6]
+    assert kind < 32
+    width, at = varint(data, 7)
+    height, at = varint(data, at)
+    mode, channels, depth, alpha = kind & 3, 3 if kind & 4 else 1, 16 if kind & 8 else 8, bool(kind & 16)
+    bare = data[at:-4]
+    if mode == 3:
+        return b"\xff\x0a" + bare, mode, height, width, channels, depth, alpha
+    if mode == 2:
+        sizes = [(n + len(bare) + len(bare) % 2).to_bytes(4, "little") for n in (12, 0)]
+        tile = b"RIFF" + sizes[0] + b"WEBPVP8L" + len(bare).to_bytes(4, "little") + bare + bytes(len(bare) % 2)
+        return tile, mode, height, width, channels, depth, alpha
+    rows = height * (channels + alpha) if depth == 16 else height
+    colour = 0 if depth == 16 else {(1, False): 0, (3, False): 2, (1, True): 4, (3, True): 6}[channels, alpha]
+    size = width.to_bytes(4, "big") + rows.to_bytes(4, "big")
+    chunks = [(b"IHDR", size + bytes([depth, colour, 0, 0, 0])), (b"IDAT", bare), (b"IEND", b"")]
+    tile = b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(c).to_bytes(4, "big") + kind + c + zlib.crc32(kind + c).to_bytes(4, "big") for kind, c in chunks
+    )
+    return tile, mode, height, width, channels, depth, alpha
+
+
 def stored_tile(payload: bytes, mode: int, h: int, w: int, channels: int, depth: int) -> Array:
-    """Section 3, modes 1 to 3: samples [h, w, channels]."""
+    """Section 3, modes 1 to 3: samples [h, w, channels], alpha counted."""
     if mode == 3:
         import imagecodecs
 
         return np.asarray(imagecodecs.jpegxl_decode(payload)).reshape(h, w, channels)
     assert mode == 1 or depth == 8
     image = Image.open(io.BytesIO(payload), formats=["PNG" if mode == 1 else "WEBP"])
+    if depth == 8 and channels in (2, 4):
+        return np.asarray(image.convert("RGBA"))[:, :, [0, 3] if channels == 2 else [0, 1, 2, 3]]
     if depth == 8:
         return np.asarray(image.convert("RGB"))[:, :, :channels]
     assert image.size == (w, channels * h)
@@ -218,6 +251,10 @@ def read(data: bytes, weights: Weights | None, range_decoder: Any) -> tuple[Arra
 
     Weights may be None for a file without a model.
     """
+    if data[:6] == b"\x89VAEC\x02":
+        tile, mode, height, width, channels, depth, has_alpha = short_tile(data)
+        planes = stored_tile(tile, mode, height, width, channels + has_alpha, depth)
+        return planes[:, :, :channels], planes[:, :, -1] if has_alpha else None, hashlib.sha256().hexdigest()
     assert data[:6] == b"\x89VAEC\x01"
     at, sections = 6, {}
     while data[at] != 0x80:
@@ -244,6 +281,8 @@ def read(data: bytes, weights: Weights | None, range_decoder: Any) -> tuple[Arra
         needed.add(3)
     if 0x86 in sections and sections[0x86][0] == 5:
         needed.add(5)
+    in_tile = 0x86 in sections and sections[0x86] == b"\x06"
+    needed |= {6} if in_tile else set()
 
     latents = 0 if weights is None else len(weights.tensors["exact/table/latent_shift"])
     y = np.zeros((latents, -(-height // 16), -(-width // 16)), np.int64)
@@ -277,6 +316,7 @@ def read(data: bytes, weights: Weights | None, range_decoder: Any) -> tuple[Arra
         samples = rgb if channels == 3 else (rgb.sum(axis=2, keepdims=True) + 1) // 3
     for top, left, payload, mode in stored:
         h, w = min(side, height - top), min(side, width - left)
-        samples[top : top + h, left : left + w] = stored_tile(payload, mode, h, w, channels, depth)
-    alpha = read_alpha(sections.get(0x86), width, height, depth)
+        planes = stored_tile(payload, mode, h, w, channels + in_tile, depth)
+        samples[top : top + h, left : left + w] = planes[:, :, :channels]
+    alpha = planes[:, :, -1] if in_tile else read_alpha(sections.get(0x86), width, height, depth)
     return samples.astype(np.uint8 if depth == 8 else "<u2"), alpha, digest.hexdigest()

@@ -21,12 +21,13 @@ SIZES = ImageSettings(
     features=16, latents=16, analysis_blocks8=1, analysis_blocks16=1, hidden8=24, hidden16=32, prior_width=16, prior_blocks=1,
     hyper_latents=8, anchors=6,
 )  # fmt: skip
+FINER = dataclasses.replace(SIZES, features4=64, synthesis_blocks4=1, hidden4=32)
 
 
-@pytest.fixture(scope="module")
-def model_and_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageModel, Path]:
+@pytest.fixture(scope="module", params=[SIZES, FINER], ids=["to 1/8", "to 1/4"])
+def model_and_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageModel, Path]:
     torch.manual_seed(5)
-    model = ImageModel(SIZES)
+    model = ImageModel(request.param)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))

@@ -274,13 +274,14 @@ def test_a_run_for_one_quality_sees_that_quality_alone(
         train(settings(photographs, out, quality=101))
 
 
+@pytest.mark.parametrize("finer", [{}, {"features4": 56, "synthesis_blocks4": 2, "hidden4": 24}], ids=["1/8", "1/4"])
 def test_a_larger_model_starts_where_a_smaller_one_stands(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finer: dict[str, int], photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = tmp_path / "small.safetensors"
     train(settings(photographs, small, steps=6, lr=1e-2))
     before = read_checkpoint(small.with_suffix(".checkpoint"), torch.device("cpu"))
-    larger = replace(TINY, latents=24, hidden16=40, analysis_blocks8=2)
+    larger = replace(TINY, latents=24, hidden16=40, analysis_blocks8=2, **finer)
     average = before["average"]
     model = ImageModel(larger).eval()
     assert grow(model, average) == 8

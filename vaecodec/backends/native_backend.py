@@ -38,7 +38,7 @@ from vaecodec.models.encoder_data import (
     analysis_halo,
 )
 from vaecodec.models.rectangle import Rectangle
-from vaecodec.models.settings import LARGEST_EXACT_EFFORT, PATCH, STEPS, Z_STRIDE
+from vaecodec.models.settings import LARGEST_EXACT_EFFORT, STEPS, Z_STRIDE
 from vaecodec.models.steps import coded_group
 
 HYPER_KERNEL = 3
@@ -128,11 +128,13 @@ class NativeSynthesis:
         self.blocks16 = layers.blocks("g_s.blocks16", s.synthesis_blocks16)
         self.pairs = layers.linear("g_s.pairs")
         self.blocks8 = layers.blocks("g_s.blocks8", s.synthesis_blocks8)
+        self.quads = layers.linear("g_s.quads") if s.features4 else None
+        self.blocks4 = layers.blocks("g_s.blocks4", s.synthesis_blocks4)
         self.patches = layers.linear("g_s.patches")
         self.quality = QualityTables(data.tables)
         self.shift = np.ascontiguousarray(data.tables["latent_shift"], np.int32)
         self.limit16 = layers.linear_data("g_s.pairs").input_limit
-        self.limit8 = layers.linear_data("g_s.patches").input_limit
+        self.limit8 = layers.linear_data(s.leaving8).input_limit
 
     @cached_property
     def patches_16_bit(self) -> Layer | None:
@@ -164,15 +166,15 @@ class NativeSynthesis:
         return x
 
     def _samples(self, layer: Layer, f: Grid, dtype: type[np.uint8 | np.int32]) -> IntArray:
-        rows, columns = f.size
-        out = np.empty((PATCH * rows, PATCH * columns, 3), dtype)
+        (rows, columns), side = f.size, self.settings.last_side
+        out = np.empty((side * rows, side * columns, 3), dtype)
         self.layers.kernels.functions.samples(
-            layer, f.values, f.border, out, PATCH, dtype is np.int32, self.layers.threads
+            layer, f.values, f.border, out, side, dtype is np.int32, self.layers.threads
         )
         return out
 
     def _features(self, y16: IntArray, quality16: int) -> Grid:
-        """int32 [h, w, M] -> what the last layer takes, 2h × 2w cells of C1 channels."""
+        """int32 [h, w, M] -> what the last layer takes: 2h × 2w cells of C1 channels, or 4h × 4w of those at 1/4."""
         s, (rows, columns, latents) = self.settings, y16.shape
         f = empty_grid(rows, columns, latents, s.kernel16 // 2)
         self.layers.kernels.functions.scale_latents(
@@ -183,7 +185,12 @@ class NativeSynthesis:
         grid = empty_grid(2 * rows, 2 * columns, s.features, s.kernel8 // 2)
         factor = self.quality.at("feature_factor", quality16)
         f = self.layers.unfold(self.pairs, f, grid, self.limit8, factor=factor, shift=FEATURE_SHIFT)
-        return self.layers.run(self.blocks8, f)
+        f = self.layers.run(self.blocks8, f)
+        if self.quads is None:
+            return f
+        grid = empty_grid(4 * rows, 4 * columns, s.features4, s.kernel8 // 2)
+        f = self.layers.unfold(self.quads, f, grid, self.layers.linear_data("g_s.quads").limit)
+        return self.layers.run(self.blocks4, f)
 
 
 class NativeBackend:

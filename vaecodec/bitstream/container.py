@@ -2,8 +2,9 @@
 
 ::
 
-    89 56 41 45 43 | version | HEADER | TILES, ICC, EXIF, XMP, ALPHA, CHECK, ARRAY | DATA: tile payloads to the end
-                               └── section = tag, length, payload, crc ────────────┘
+    89 56 41 45 43 | 01 | HEADER | TILES, ICC, EXIF, XMP, ALPHA, CHECK, ARRAY | DATA: tile payloads to the end
+                          └── section = tag, length, payload, crc ────────────┘
+    89 56 41 45 43 | 02 | the short form of small pictures without loss (short.py)
 
 Everything that a file declares is checked against the limits and against the bytes that are there before anything of
 that size is allocated.
@@ -13,11 +14,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
 from vaecodec.bitstream.features import (
     ALPHA_16_BIT,
+    ALPHA_WITH_SAMPLES,
     JPEG_XL_ALPHA,
     JPEG_XL_TILES,
     LOSSLESS_TILES_16_BIT,
@@ -45,6 +47,8 @@ from vaecodec.bitstream.header import (
     parse_header,
     tile_count,
 )
+from vaecodec.bitstream.packed import check_metadata_size, pack, unpack
+from vaecodec.bitstream.short import SHORT_VERSION, ShortFront, read_short_file, read_short_front, short_file
 from vaecodec.bitstream.tile_table import (
     CRC_BYTES,
     TILE_JPEG_XL,
@@ -59,7 +63,6 @@ from vaecodec.bitstream.tile_table import (
 from vaecodec.bitstream.varint import MAX_BYTES, read_varint, write_varint
 from vaecodec.errors import (
     FileFormatError,
-    LimitError,
     NewerVersionError,
     NotVaecodecFileError,
     TruncatedFileError,
@@ -68,15 +71,16 @@ from vaecodec.errors import (
 )
 
 __all__ = [
-    "ALPHA_CONSTANT", "ALPHA_JPEG_XL", "ALPHA_PNG", "ALPHA_PNG_16_BIT", "ALPHA_WEBP", "DEFAULT_LIMITS",
-    "EXTENSION", "KIND_LOSSLESS_ARRAY", "KIND_LOSSY_ARRAY", "KIND_PICTURE", "MAGIC", "MAX_QUALITY16",
-    "MAX_TILE_EXPONENT", "MIN_TILE_EXPONENT", "MODEL_ID_BYTES", "TILE_JPEG_XL", "TILE_LATENTS", "TILE_PNG",
-    "TILE_WEBP", "VERSION", "WITHOUT_MODEL", "Container", "Front", "Header", "Limits", "Tile",
+    "ALPHA_CONSTANT", "ALPHA_IN_TILE", "ALPHA_JPEG_XL", "ALPHA_PNG", "ALPHA_PNG_16_BIT", "ALPHA_WEBP", "DEFAULT_LIMITS",
+    "EXTENSION", "KIND_LOSSLESS_ARRAY", "KIND_LOSSY_ARRAY", "KIND_PICTURE", "LATEST_VERSION", "MAGIC", "MAX_QUALITY16",
+    "MAX_TILE_EXPONENT", "MIN_TILE_EXPONENT", "MODEL_ID_BYTES", "SHORT_VERSION", "TILE_JPEG_XL", "TILE_LATENTS", "TILE_PNG",
+    "TILE_WEBP", "VERSION", "WITHOUT_MODEL", "Container", "Front", "Header", "Limits", "Tile", "file_version",
     "is_vaecodec_file", "read_container", "read_front", "read_header", "tile_count", "write_container",
 ]  # fmt: skip
 
 MAGIC: Final = b"\x89VAEC"
 VERSION: Final = 1
+LATEST_VERSION: Final = SHORT_VERSION
 EXTENSION: Final = ".vaec"
 
 TAG_ICC: Final = 0x03
@@ -98,7 +102,9 @@ ALPHA_WEBP: Final = 2
 ALPHA_CONSTANT: Final = 3
 ALPHA_PNG_16_BIT: Final = 4
 ALPHA_JPEG_XL: Final = 5
+ALPHA_IN_TILE: Final = 6
 
+_START: Final = len(MAGIC) + 1
 # A section may declare 32 GiB: so much is asked for at a time.
 _READ_BYTES: Final = 1 << 16
 
@@ -128,7 +134,8 @@ class Container:
         icc: colour profile, inflated.
         exif: EXIF block from the TIFF header on, inflated.
         xmp: XMP packet, inflated.
-        alpha: (``ALPHA_PNG`` | ``ALPHA_WEBP`` | ``ALPHA_CONSTANT`` | ``ALPHA_PNG_16_BIT`` | ``ALPHA_JPEG_XL``, bytes); a constant is one byte.
+        alpha: (``ALPHA_PNG`` | ``ALPHA_WEBP`` | ``ALPHA_CONSTANT`` | ``ALPHA_PNG_16_BIT`` | ``ALPHA_JPEG_XL`` | ``ALPHA_IN_TILE``, bytes); a
+            constant is one byte, and of a tile that has it there are none here.
         check: CRC-32 of the decoded samples.
         array: what arrays need to know about themselves; None for pictures.
         density: pixels per unit.
@@ -154,10 +161,24 @@ class Container:
             JPEG_XL_TILES: TILE_JPEG_XL in modes,
             LOSSLESS_TILES_16_BIT: is_16_bit and bool(modes - {TILE_LATENTS}),
         }
-        alpha_mode = None if self.alpha is None else self.alpha[0]
-        found |= {ALPHA_16_BIT: alpha_mode == ALPHA_PNG_16_BIT, JPEG_XL_ALPHA: alpha_mode == ALPHA_JPEG_XL}
+        mode = None if self.alpha is None else self.alpha[0]
+        found |= {ALPHA_16_BIT: mode == ALPHA_PNG_16_BIT, JPEG_XL_ALPHA: mode == ALPHA_JPEG_XL}
+        found |= {ALPHA_WITH_SAMPLES: mode == ALPHA_IN_TILE}
         found |= {NO_MODEL: self.header.kind == KIND_PICTURE and self.header.model_id == WITHOUT_MODEL}
         return frozenset(feature for feature, needed in found.items() if needed)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the short form says it all: a tile without loss and, in it, alpha."""
+        bare = Container(self.header, self.tiles, alpha=self.alpha)
+        form = Header(KIND_PICTURE, WITHOUT_MODEL, quality16=MAX_QUALITY16)
+        fits = form == replace(self.header, width=0, height=0, channels=0, bit_depth=0) and len(self.tiles) == 1
+        return (
+            fits
+            and self.tiles[0].mode in (TILE_PNG, TILE_WEBP, TILE_JPEG_XL)
+            and self == bare
+            and (self.alpha is None or self.alpha[0] == ALPHA_IN_TILE)
+        )
 
 
 @dataclass(frozen=True)
@@ -186,11 +207,16 @@ def is_vaecodec_file(prefix: bytes) -> bool:
     return prefix[: len(MAGIC)] == MAGIC
 
 
+def file_version(prefix: bytes) -> int:
+    """The version that the first six bytes name."""
+    return prefix[len(MAGIC)]
+
+
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
 def write_container(container: Container, *, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """Return the bytes of a file. Metadata are stored or deflated, whichever is smaller.
+    """Return the bytes of a file, in the short form where that holds it. Metadata are stored or deflated, whichever is smaller.
 
     Raises:
         ValueError: the container contradicts itself or the format.
@@ -200,9 +226,15 @@ def write_container(container: Container, *, limits: Limits = DEFAULT_LIMITS) ->
     check_header(header, ValueError, ValueError)
     check_pixels(header, limits)
     _check_consistency(header, container.alpha, container.array, ValueError)
+    _check_alpha_in_tile(container, ValueError)
     expected = tile_count(header.width, header.height, header.tile_exponent)
     if len(container.tiles) != expected:
         raise ValueError(f"{len(container.tiles)} tiles given where the grid has {expected}")
+    if container.is_short:
+        front = ShortFront(header, container.tiles[0].mode, container.alpha is not None)
+        short = short_file(front, container.tiles[0].payload)
+        if short is not None:
+            return MAGIC + bytes((SHORT_VERSION,)) + short
 
     sections = [(TAG_HEADER, header_payload(header))]
     if container.array is not None:
@@ -212,8 +244,8 @@ def write_container(container: Container, *, limits: Limits = DEFAULT_LIMITS) ->
     packed = ((TAG_ICC, container.icc), (TAG_EXIF, container.exif), (TAG_XMP, container.xmp))
     for tag, metadata in (*packed, (TAG_EXTENDED_XMP, container.extended_xmp)):
         if metadata is not None:
-            _check_metadata_size(tag, len(metadata), limits)
-            sections.append((tag, _metadata_payload(metadata)))
+            check_metadata_size(_name(tag), len(metadata), limits)
+            sections.append((tag, pack(metadata)))
     if container.density is not None:
         sections.append((TAG_DENSITY, density_payload(container.density)))
     if container.alpha is not None:
@@ -241,11 +273,6 @@ def _section(tag: int, payload: bytes) -> bytes:
     return covered + zlib.crc32(covered).to_bytes(CRC_BYTES, "little")
 
 
-def _metadata_payload(metadata: bytes) -> bytes:
-    deflated = zlib.compress(metadata, 9)
-    return b"\x01" + deflated if len(deflated) < len(metadata) else b"\x00" + metadata
-
-
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
@@ -257,24 +284,28 @@ def read_header(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Header:
         LimitError: the declared size is over the limit.
     """
     view = memoryview(data)
-    return _read_header_section(view, _read_magic(view), limits)[0]
+    if _read_magic(view) == SHORT_VERSION:
+        return read_short_front(view[_START:], limits)[0].header
+    return _read_header_section(view, _START, limits)[0]
 
 
 def read_front(file: BinaryIO, *, limits: Limits = DEFAULT_LIMITS) -> Front:
     """Read what lies before the tiles, and no further; the tiles need not be there.
 
     Args:
-        file: an open file at the start of a .vaec file; left behind the DATA tag.
+        file: an open file at the start of a .vaec file; left behind the DATA tag, or somewhere in a short file.
         limits: declared sizes over these are refused.
 
     Raises:
         FileFormatError, LimitError: as ``read_container``, as far as the front goes.
     """
-    front = bytearray(file.read(len(MAGIC) + 1))
-    position = _read_magic(memoryview(bytes(front)))
+    front = bytearray(file.read(_START))
+    if _read_magic(memoryview(bytes(front))) == SHORT_VERSION:
+        short, _ = read_short_front(memoryview(file.read(1 + 2 * MAX_BYTES)), limits)
+        return Front(short.header, None, None, None, short.alpha)
     _copy_section(file, front)
     # A file that is not to be read is refused before its other sections are copied.
-    header, position = _read_header_section(memoryview(bytes(front)), position, limits)
+    header, position = _read_header_section(memoryview(bytes(front)), _START, limits)
     while _copy_section(file, front):
         pass
     sections, _ = _read_sections(memoryview(bytes(front)), position)
@@ -313,7 +344,7 @@ def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged
 
     Raises:
         NotVaecodecFileError: the first bytes are others.
-        NewerVersionError: a version byte over 1.
+        NewerVersionError: a version byte over 2.
         UnknownSectionError: a critical section that this reader does not know.
         TruncatedFileError: the file ends too early.
         DamagedFileError: a wrong checksum or an impossible value.
@@ -321,7 +352,10 @@ def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged
         LimitError: a declared size is over the limit.
     """
     view = memoryview(data)
-    header, position = _read_header_section(view, _read_magic(view), limits)
+    if _read_magic(view) == SHORT_VERSION:
+        short, tile = read_short_file(view[_START:], limits)
+        return Container(short.header, (Tile(short.mode, tile),), alpha=(ALPHA_IN_TILE, b"") if short.alpha else None)
+    header, position = _read_header_section(view, _START, limits)
     sections, position = _read_sections(view, position)
     declared = check_features(sections.get(TAG_FEATURES), damaged_file)
     if TAG_TILES not in sections:
@@ -341,6 +375,7 @@ def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged
         density=read_density(sections[TAG_DENSITY], damaged_file) if TAG_DENSITY in sections else None,
         extended_xmp=_read_metadata(TAG_EXTENDED_XMP, sections, limits),
     )
+    _check_alpha_in_tile(container, damaged_file)
     if container.features != declared:
         raise damaged_file("the FEATURES section does not say what the file needs")
     return container
@@ -351,7 +386,7 @@ def _name(tag: int) -> str:
 
 
 def _read_magic(view: memoryview) -> int:
-    """Check magic and version; return the position after them."""
+    """Check magic and version; return the version."""
     start = bytes(view[: len(MAGIC)])
     if start != MAGIC:
         if start and MAGIC.startswith(start):
@@ -360,11 +395,13 @@ def _read_magic(view: memoryview) -> int:
     if len(view) <= len(MAGIC):
         raise TruncatedFileError(f"the file ends after {len(MAGIC)} bytes: get the whole file")
     version = view[len(MAGIC)]
-    if version > VERSION:
-        raise NewerVersionError(f"the file has format version {version}, this vaecodec reads {VERSION}: update it")
-    if version != VERSION:
+    if version > LATEST_VERSION:
+        raise NewerVersionError(
+            f"the file has format version {version}, this vaecodec reads {LATEST_VERSION}: update it"
+        )
+    if version < VERSION:
         raise damaged_file(f"the file has format version {version}, no such version exists")
-    return len(MAGIC) + 1
+    return version
 
 
 def _read_section(view: memoryview, position: int) -> tuple[int, memoryview, int]:
@@ -415,24 +452,7 @@ def _read_sections(view: memoryview, position: int) -> tuple[dict[int, memoryvie
 
 
 def _read_metadata(tag: int, sections: dict[int, memoryview], limits: Limits) -> bytes | None:
-    if tag not in sections:
-        return None
-    payload = sections[tag]
-    if len(payload) == 0 or payload[0] > 1:
-        raise damaged_file(f"the {_name(tag)} is neither stored nor deflated")
-    body = payload[1:]
-    if payload[0] == 0:
-        _check_metadata_size(tag, len(body), limits)
-        return bytes(body)
-    inflater = zlib.decompressobj()
-    try:
-        metadata = inflater.decompress(body, limits.max_metadata + 1)
-    except zlib.error:
-        raise damaged_file(f"the {_name(tag)} cannot be inflated") from None
-    _check_metadata_size(tag, len(metadata), limits)
-    if not inflater.eof or inflater.unused_data:
-        raise damaged_file(f"the {_name(tag)} is not exactly one zlib stream")
-    return metadata
+    return unpack(sections[tag], _name(tag), limits) if tag in sections else None
 
 
 def _read_alpha(payload: memoryview) -> tuple[int, bytes]:
@@ -450,13 +470,6 @@ def _read_check(payload: memoryview) -> int:
 # --- what holds for writers and readers ------------------------------------------------------------------------------
 
 
-def _check_metadata_size(tag: int, size: int, limits: Limits) -> None:
-    if size > limits.max_metadata:
-        raise LimitError(
-            f"the {_name(tag)} is over the limit of {limits.max_metadata} bytes: raise the limit if you trust the file"
-        )
-
-
 def _check_consistency(
     header: Header, alpha: tuple[int, bytes] | None, array: bytes | None, wrong: Callable[[str], Exception]
 ) -> None:
@@ -467,9 +480,15 @@ def _check_consistency(
     mode, content = alpha
     if header.kind != KIND_PICTURE:
         raise wrong("arrays have no ALPHA section")
-    if mode not in (ALPHA_PNG, ALPHA_WEBP, ALPHA_CONSTANT, ALPHA_PNG_16_BIT, ALPHA_JPEG_XL):
+    if not ALPHA_PNG <= mode <= ALPHA_IN_TILE:
         raise wrong(f"the ALPHA section has the unknown mode {mode}")
     if mode == ALPHA_PNG_16_BIT and header.bit_depth == 8:
         raise wrong("the ALPHA section has 16 bits, the samples 8")
-    if not content or (mode == ALPHA_CONSTANT and len(content) != 1):
+    if bool(content) == (mode == ALPHA_IN_TILE) or (mode == ALPHA_CONSTANT and len(content) != 1):
         raise wrong(f"the ALPHA section has {len(content)} bytes after its mode")
+
+
+def _check_alpha_in_tile(container: Container, wrong: Callable[[str], Exception]) -> None:
+    in_tile = container.alpha is not None and container.alpha[0] == ALPHA_IN_TILE
+    if in_tile and (len(container.tiles) != 1 or container.tiles[0].mode == TILE_LATENTS):
+        raise wrong("the ALPHA section says that one tile without loss has it, and there is no such tile")

@@ -13,6 +13,7 @@ import itertools
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from vaecodec.bitstream.digest import LatentDigest
 from vaecodec.codec.model import LoadedModel
 from vaecodec.codec.rectangle import Grid, Rectangle
 from vaecodec.codec.sections import metadata_of
-from vaecodec.codec.stored import read_alpha, read_stored_tile
+from vaecodec.codec.stored import alpha_is_in_tile, read_alpha, read_stored_tile
 from vaecodec.errors import DamagedFileError
 from vaecodec.models.decoder_data import LATENT_CLAMP
 from vaecodec.picture import SCALE_8_TO_16, Picture
@@ -32,7 +33,7 @@ from vaecodec.picture.picture import Samples
 from vaecodec.stopwatch import Stopwatch
 
 _GREY = 128
-"""What a damaged tile is filled with (of 16 bits: 257 times that)."""
+"""Of 8 bits."""
 _TILE_GREY = -1
 """In place of the mode of a damaged tile; never in a file."""
 
@@ -98,6 +99,10 @@ class Decoder:
         No more latents are kept than those of a row of tiles and of what its halo touches.
         """
         region = region or self.grid.frame
+        if alpha_is_in_tile(self.container):
+            with self._watch.time("synthesis"):
+                yield self._planes[region.within(self.grid.frame)][:, :, : self.header.channels]
+            return
         known: dict[int, npt.NDArray[np.int16]] = {}
         for number in self.grid.rows:
             part = region.meets(self.grid.band(number))
@@ -120,10 +125,26 @@ class Decoder:
 
     def picture(self, samples: Samples, region: Rectangle | None = None) -> Picture:
         """Samples of a region, with alpha and metadata."""
-        alpha = read_alpha(self.container)
+        alpha = self._planes[:, :, -1] if alpha_is_in_tile(self.container) else read_alpha(self.container)
         if alpha is not None and region is not None:
             alpha = alpha[region.within(self.grid.frame)]
         return Picture.of(samples, metadata_of(self.container), alpha)
+
+    @cached_property
+    def _planes(self) -> Samples:
+        """uint8 or uint16 [H, W, C + 1] of the one tile that has alpha; grey and opaque if it is damaged and that is allowed."""
+        header, r = self.header, self.grid.frame
+        try:
+            if self._tiles[0].damaged:
+                raise DamagedFileError("tile 0 has a wrong checksum")
+            return read_stored_tile(self._tiles[0], r, header.channels + 1, header.bit_depth)
+        except DamagedFileError:
+            if not self._keep_going:
+                raise
+            self.damaged.add(0)
+            planes = np.full((r.height, r.width, header.channels + 1), grey_of(header), sample_type(header))
+            planes[:, :, -1] = np.iinfo(planes.dtype).max
+            return planes
 
     def verify(self, checksum: int) -> None:
         """Compares with the checksum of the samples where the file has one.
@@ -220,10 +241,15 @@ def reconstruct(
                 return np.ascontiguousarray(rgb, samples.dtype)
             samples[here] = rgb if header.channels == 3 else (rgb.sum(axis=2, dtype=np.int32, keepdims=True) + 1) // 3
         elif tile.mode == _TILE_GREY:
-            samples[here] = _GREY * (SCALE_8_TO_16 if samples.dtype == np.uint16 else 1)
+            samples[here] = grey_of(header)
         else:
             samples[here] = read_stored_tile(tile, r, header.channels, header.bit_depth)[part.within(r)]
     return samples
+
+
+def grey_of(header: Header) -> int:
+    """What a damaged tile is filled with."""
+    return _GREY * (SCALE_8_TO_16 if header.bit_depth == 16 else 1)
 
 
 def sample_type(header: Header) -> np.dtype[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from vaecodec.bitstream.container import (
     ALPHA_CONSTANT,
+    ALPHA_IN_TILE,
     ALPHA_JPEG_XL,
     ALPHA_PNG,
     ALPHA_PNG_16_BIT,
@@ -22,9 +23,10 @@ from vaecodec.bitstream.container import (
     Tile,
 )
 from vaecodec.codec.rectangle import Rectangle, tile_grid
+from vaecodec.metrics.ssimulacra2 import Reference
 from vaecodec.models.distortion import Price
 from vaecodec.picture import LosslessPlanes, decode_lossless, encode_lossless, looks_like_screen_content
-from vaecodec.picture.lossless import Kind, encode_smallest
+from vaecodec.picture.lossless import Kind, encode_each, encode_smallest
 from vaecodec.picture.palette import Palettes
 from vaecodec.picture.picture import Samples
 
@@ -65,8 +67,8 @@ def stored_alpha(alpha: Samples, *, bit_depth: int = 8, effort: int | None = Non
 
 
 def read_alpha(container: Container) -> Samples | None:
-    """The ALPHA section -> uint8 [H, W], or uint16 where it has 16 bits."""
-    if container.alpha is None:
+    """The ALPHA section -> uint8 [H, W], or uint16 where it has 16 bits; None without one, or where the tile has it."""
+    if container.alpha is None or alpha_is_in_tile(container):
         return None
     mode, data = container.alpha
     width, height = container.header.width, container.header.height
@@ -76,6 +78,11 @@ def read_alpha(container: Container) -> Samples | None:
     if mode == ALPHA_JPEG_XL:
         depth = container.header.bit_depth
     return decode_lossless(planes, width, height, 1, "the alpha plane", bit_depth=depth)[:, :, 0]
+
+
+def alpha_is_in_tile(container: Container) -> bool:
+    """Whether the one tile has alpha after its channels."""
+    return container.alpha is not None and container.alpha[0] == ALPHA_IN_TILE
 
 
 class StoredTile(NamedTuple):
@@ -96,10 +103,10 @@ class ScreenPicture:
     Smaller tiles are exact only: each with colours of its own they look well, and seams between them do not.
     """
 
-    def __init__(self, samples: Samples) -> None:
-        """Takes uint8 [H, W, C]."""
-        self._samples = np.ascontiguousarray(samples)
-        self._pixels = samples.shape[0] * samples.shape[1]
+    def __init__(self, reference: Reference) -> None:
+        """Takes a picture of 8 bits."""
+        self._reference, self._samples = reference, np.ascontiguousarray(reference.samples)
+        self._pixels = self._samples.shape[0] * self._samples.shape[1]
         self._reduced: dict[int, tuple[Tile, float]] = {}
 
     @cached_property
@@ -135,7 +142,7 @@ class ScreenPicture:
     def _in_colours(self, count: int, price: Price) -> StoredTile:
         if count not in self._reduced:
             reduced = self._palettes.reduced(count)
-            self._reduced[count] = _stored(reduced), price.distortion(self._samples, reduced)
+            self._reduced[count] = _stored(reduced), price.distortion(self._reference, reduced)
         tile, distortion = self._reduced[count]
         return StoredTile(tile, bits_of(tile) + price.lam * distortion * self._pixels)
 
@@ -161,10 +168,10 @@ def exact_if_screen(samples: Samples) -> Tile | None:
     return _stored(np.ascontiguousarray(samples))
 
 
-def smallest_tile(samples: Samples, effort: int) -> Tile:
-    """uint8 or uint16 [H, W, C] -> a tile without loss, as small as the libraries here make it."""
-    planes = encode_smallest(np.ascontiguousarray(samples), effort=effort)
-    return Tile(_TILE_MODES[planes.kind], planes.data)
+def tiles_by_library(samples: Samples, effort: int) -> list[Tile]:
+    """uint8 or uint16 [H, W, C] -> a tile without loss, or with alpha as its last channel, as small as each library here makes it."""
+    each = encode_each(np.ascontiguousarray(samples), effort=effort)
+    return [Tile(_TILE_MODES[planes.kind], planes.data) for planes in each]
 
 
 class StoredParts:
@@ -193,12 +200,17 @@ class StoredParts:
         return part
 
     @cached_property
+    def reference(self) -> Reference:
+        """The picture, for comparisons by the eye."""
+        return Reference(self._samples)
+
+    @cached_property
     def whole(self) -> ScreenPicture | None:
         """The picture as one tile, where that may be worth it."""
         # With few screen tiles the whole is not small without loss; and no tile may be larger than readers take.
         pixels = self._frame.width * self._frame.height
         worth_it = 4 * len(self.screen) >= self.count and pixels <= DEFAULT_LIMITS.max_tile_pixels
-        return ScreenPicture(self._samples) if worth_it else None
+        return ScreenPicture(self.reference) if worth_it else None
 
     @cached_property
     def tiles(self) -> Mapping[int, Tile]:
@@ -207,7 +219,7 @@ class StoredParts:
 
 
 def read_stored_tile(tile: Tile, r: Rectangle, channels: int, bit_depth: int) -> Samples:
-    """A tile without loss -> uint8 or uint16 [h, w, C].
+    """A tile without loss -> uint8 or uint16 [h, w, C], alpha counted where it has one.
 
     Raises:
         DamagedFileError: it is not what its mode says, or has another size.

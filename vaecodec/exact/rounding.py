@@ -10,6 +10,7 @@ from vaecodec.exact.integers import BOUND, DIGIT_SHIFT, DepthwiseData, IntArray,
 FloatArray = npt.NDArray[np.float64]
 
 MAX_SHIFT = 24
+WEIGHT_LIMIT = 32767
 HEADROOM = 0.97
 """Part of the bound that rounding of weights may not eat up."""
 
@@ -27,9 +28,13 @@ class ScaleTooFineError(ValueError):
 
 
 def _largest_shift(weight: FloatArray, bias: FloatArray, input_limit: int, lowest: int = 0) -> IntArray:
-    """[out, in] and [out], in output units per input unit -> the largest s per row with Σ|W|·limit + |b| below the bound."""
+    """[out, in] and [out], in output units per input unit -> the largest s per row with Σ|W|·limit + |b| below the bound.
+
+    Weights stay within 16 bits as well: the native kernels are fast for those.
+    """
     sums = np.abs(weight).sum(axis=1) * input_limit + np.abs(bias) + 1.0
-    shift = np.floor(np.log2(HEADROOM * BOUND / sums))
+    largest = np.maximum(np.abs(weight).max(axis=1), 1e-12)
+    shift = np.floor(np.log2(np.minimum(HEADROOM * BOUND / sums, WEIGHT_LIMIT / largest)))
     if shift.min() < lowest:
         raise ScaleTooFineError(shift < lowest)
     capped: IntArray = np.minimum(shift, MAX_SHIFT).astype(np.int64)

@@ -11,8 +11,9 @@ Source: J. Sneyers, SSIMULACRA 2.1, 2023, as the Python package ssimulacra2 0.3 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +81,9 @@ WEIGHTS = np.array(
 POLYNOMIAL = (2.326765642916932, -0.020884521182843837, 6.248496625763138e-05)
 EXPONENT = 0.6276336467831387
 
+KEPT_PIXELS = 1 << 22
+"""A reference of more pixels keeps nothing: it would take 32 bytes for each of them."""
+
 BLOCK = 64
 """Columns of a picture that one product with a banded matrix blurs."""
 
@@ -99,7 +103,7 @@ def ssimulacra2(reference: Samples, decoded: Samples) -> float | None:
     Raises:
         ValueError: another dtype, or shapes that differ.
     """
-    error = weighted_error(reference, decoded)
+    error = Reference(reference).weighted_error(decoded)
     if error is None:
         return None
     first, second, third = POLYNOMIAL
@@ -107,22 +111,65 @@ def ssimulacra2(reference: Samples, decoded: Samples) -> float | None:
     return 100.0 - 10.0 * error**EXPONENT if error > 0 else 100.0
 
 
-def weighted_error(reference: Samples, decoded: Samples) -> float | None:
-    """The metric before its last polynomial: 0 for equal pictures, and the larger the worse. Arguments as for :func:`ssimulacra2`."""
-    if reference.dtype != decoded.dtype or reference.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"metrics are for uint8 or uint16 samples, not {reference.dtype} and {decoded.dtype}")
-    if reference.shape != decoded.shape or reference.ndim != 3:
-        raise ValueError(f"pictures of different shapes cannot be compared: {reference.shape} and {decoded.shape}")
-    if min(reference.shape[:2]) < SHORTEST_SIDE:
-        return None
-    a, b = _linear_light(reference), _linear_light(decoded)
-    errors = [_errors(a, b)]
-    while len(errors) < SCALES and min(a.shape[1:]) >= 2 * SHORTEST_SIDE - 1:
-        a, b = _halve(a), _halve(b)
-        errors.append(_errors(a, b))
-    # Where scales are missing the reference hands its weights out in their order, without gaps; so do we.
-    weights = WEIGHTS.reshape(-1)[: 18 * len(errors)].reshape(3, len(errors), 2, 3)
-    return TOTAL_WEIGHT * float((np.stack(errors, 1) * weights).sum())
+class Reference:
+    """A picture that others are compared with; up to KEPT_PIXELS what the metric needs of it is computed once.
+
+    Attributes:
+        samples: uint8 or uint16 [H, W, 1 or 3], sRGB.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        """Raises ``ValueError`` for another dtype or number of dimensions."""
+        if samples.dtype not in (np.uint8, np.uint16) or samples.ndim != 3:
+            raise ValueError(f"metrics are for uint8 or uint16 [H, W, C], not {samples.dtype} {samples.shape}")
+        self.samples = samples
+        self._kept: list[_Scale] | None = None
+
+    def weighted_error(self, decoded: Samples) -> float | None:
+        """The metric before its last polynomial: 0 for equal pictures, and the larger the worse. Arguments as for :func:`ssimulacra2`."""
+        if self.samples.dtype != decoded.dtype:
+            raise ValueError(
+                f"pictures of different dtypes cannot be compared: {self.samples.dtype} and {decoded.dtype}"
+            )
+        if self.samples.shape != decoded.shape:
+            raise ValueError(
+                f"pictures of different shapes cannot be compared: {self.samples.shape} and {decoded.shape}"
+            )
+        height, width = decoded.shape[:2]
+        if min(height, width) < SHORTEST_SIDE:
+            return None
+        if self._kept is None and height * width <= KEPT_PIXELS:
+            self._kept = list(_scales(self.samples))
+        errors = []
+        for linear, scale in zip(_halvings(decoded), self._kept or _scales(self.samples), strict=True):
+            errors.append(_errors(scale, _xyb(linear)))
+        # Where scales are missing the metric's own code hands the weights out in their order, without gaps; so do we.
+        weights = WEIGHTS.reshape(-1)[: 18 * len(errors)].reshape(3, len(errors), 2, 3)
+        return TOTAL_WEIGHT * float((np.stack(errors, 1) * weights).sum())
+
+
+class _Scale(NamedTuple):
+    """Of the reference at one scale: XYB, and its local means, both [3, H, W]."""
+
+    xyb: Plane
+    means: Plane
+
+
+def _scales(samples: Samples) -> Iterator[_Scale]:
+    for linear in _halvings(samples):
+        xyb = _xyb(linear)
+        yield _Scale(xyb, _blur(xyb))
+
+
+def _halvings(samples: Samples) -> Iterator[Plane]:
+    """Linear light at every scale that the metric looks at, the finest first."""
+    linear = _linear_light(samples)
+    yield linear
+    for _ in range(SCALES - 1):
+        if min(linear.shape[1:]) < 2 * SHORTEST_SIDE - 1:
+            return
+        linear = _halve(linear)
+        yield linear
 
 
 def _linear_light(samples: Samples) -> Plane:
@@ -201,10 +248,10 @@ def _norms(error: Plane) -> npt.NDArray[np.float64]:
     return np.stack([flat.mean(1, dtype=np.float64), np.asarray(fourth, np.float64) ** 0.25], 1)
 
 
-def _errors(a: Plane, b: Plane) -> npt.NDArray[np.float64]:
-    """Linear RGB [3, H, W] of both -> [channel 3, norm 2, (structure, artefact, lost detail)]."""
-    p, q = _xyb(a), _xyb(b)
-    mean_p, mean_q, squares, product = np.split(_blur(np.concatenate([p, q, p * p + q * q, p * q])), 4)
+def _errors(reference: _Scale, q: Plane) -> npt.NDArray[np.float64]:
+    """The reference, and XYB of the other, [3, H, W] -> [channel 3, norm 2, (structure, artefact, lost detail)]."""
+    p, mean_p = reference
+    mean_q, squares, product = np.split(_blur(np.concatenate([q, p * p + q * q, p * q])), 3)
     means = mean_p * mean_q
     d_square = np.square(mean_p - mean_q)
     covariance = 2 * (product - means) + np.float32(C2)

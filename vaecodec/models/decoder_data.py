@@ -15,7 +15,7 @@ from vaecodec.bitstream.tables import TABLES
 from vaecodec.errors import DamagedWeightsError, UnsupportedPictureError
 from vaecodec.exact.integers import DIGIT_SHIFT, DepthwiseData, IntArray, LinearData
 from vaecodec.models.layer_list import check_integers, layer_shapes
-from vaecodec.models.settings import Z_STRIDE, ImageSettings
+from vaecodec.models.settings import PATCH, QUAD, STRIDE, Z_STRIDE, ImageSettings
 
 QUALITY_UNITS = 16
 """Quality in files is the integer 16·q."""
@@ -152,12 +152,13 @@ def check_data(data: ExactData) -> None:
         DamagedWeightsError: something is missing or wrong.
     """
     check_integers(data.layers, layer_shapes(data.settings), data.tables, table_shapes(data.settings))
-    pairs, patches = data.layers["g_s.pairs"], data.layers["g_s.patches"]
-    if max(pairs.input_limit, patches.input_limit, pairs.limit) > STREAM_LIMIT:
+    pairs = data.layers["g_s.pairs"]
+    leaving = [data.layers[name] for name in {data.settings.leaving8, "g_s.patches"}]
+    if max(pairs.input_limit, pairs.limit, *(layer.input_limit for layer in leaving)) > STREAM_LIMIT:
         raise DamagedWeightsError("the streams of the synthesis are wider than its factors allow")
 
 
 def synthesis_halo(s: ImageSettings) -> int:
     """Latents around a tile that its samples depend on."""
-    at8 = s.synthesis_blocks8 * (s.kernel8 // 2)
-    return s.synthesis_blocks16 * (s.kernel16 // 2) + -(-at8 // 2)
+    pixels = (s.kernel8 // 2) * (PATCH * s.synthesis_blocks8 + QUAD * s.synthesis_blocks4)
+    return s.synthesis_blocks16 * (s.kernel16 // 2) + -(-pixels // STRIDE)

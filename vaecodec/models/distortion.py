@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vaecodec.metrics.ssimulacra2 import Samples, weighted_error
+from vaecodec.metrics.ssimulacra2 import Reference, Samples
 from vaecodec.models.tunes import DistortionWeights
 
 MSE_OF_ERROR = 4.74
@@ -54,18 +54,19 @@ class Price:
         """Bits per pixel that the distortion of latents is worth, as photographs have it at this λ."""
         return float(self.lam * typical_mse(self.lam))
 
-    def worth(self, samples: Samples, changed: Samples) -> float:
+    def worth(self, reference: Reference, changed: Samples) -> float:
         """Bits that the distortion of a picture or a part of one is worth, as :meth:`distortion` takes them."""
-        height, width = samples.shape[:2]
-        return self.lam * self.distortion(samples, changed) * int(height) * int(width)
+        height, width = changed.shape[:2]
+        return self.lam * self.distortion(reference, changed) * int(height) * int(width)
 
-    def distortion(self, samples: Samples, changed: Samples) -> float:
-        """uint8 [H, W, C], twice -> what training took for distortion, in units of squared error."""
+    def distortion(self, reference: Reference, changed: Samples) -> float:
+        """A picture and uint8 [H, W, C] -> what training took for distortion, in units of squared error."""
+        samples = reference.samples
         if np.array_equal(samples, changed):
             return 0.0
         difference = samples.astype(np.int32) - changed
         mse = float(np.square(difference).mean())
-        error = None if self.squared_only else weighted_error(samples, changed)
+        error = None if self.squared_only else reference.weighted_error(changed)
         if error is None:  # or too small for the metric
             return mse
         squared, power = self.weights.squared, self.weights.power

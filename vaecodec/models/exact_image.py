@@ -41,7 +41,7 @@ from vaecodec.models.decoder_data import (
 )
 from vaecodec.models.layer_list import layer_shapes
 from vaecodec.models.layers import depth_to_space, join_cells, split_cells
-from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE
+from vaecodec.models.settings import STEPS, Z_STRIDE
 from vaecodec.models.steps import coded_group
 
 
@@ -168,6 +168,8 @@ class ExactSynthesis:
         self.blocks16 = layers.blocks("g_s.blocks16", s.synthesis_blocks16)
         self.pairs = layers.linear("g_s.pairs")
         self.blocks8 = layers.blocks("g_s.blocks8", s.synthesis_blocks8)
+        self.quads = layers.linear("g_s.quads") if s.features4 else None
+        self.blocks4 = layers.blocks("g_s.blocks4", s.synthesis_blocks4)
         self.patches = layers.linear("g_s.patches")
         layer = with_16_bit_samples(self.patches.data)
         self.patches_16_bit = (
@@ -177,7 +179,7 @@ class ExactSynthesis:
         self.shift = torch.from_numpy(np.asarray(layers.data.tables["latent_shift"], np.int32)).to(self.device)
         self.half = (torch.ones_like(self.shift) << self.shift) >> 1
         self.limit16 = self.pairs.data.input_limit
-        self.limit8 = self.patches.data.input_limit
+        self.limit8 = (self.quads or self.patches).data.input_limit
 
     @property
     def halo(self) -> int:
@@ -188,7 +190,7 @@ class ExactSynthesis:
         """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
         with exact_guard():
             x = self.patches(self._features(y16, quality16)).add_(128).clamp_(0, 255).to(torch.uint8)
-            return depth_to_space(x, PATCH)[0]
+            return depth_to_space(x, self.settings.last_side)[0]
 
     def samples_16_bit(self, y16: Tensor, quality16: int) -> Tensor:
         """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
@@ -201,12 +203,13 @@ class ExactSynthesis:
         if self.patches_16_bit is None:
             raise no_16_bit_samples()
         with exact_guard():
-            x = depth_to_space(self.patches_16_bit(self._features(y16, quality16)), PATCH)[0].to(torch.int32)
+            x = self.patches_16_bit(self._features(y16, quality16))
+            x = depth_to_space(x, self.settings.last_side)[0].to(torch.int32)
             x = (x + (128 << SHIFT_16_BIT)).clamp_(0, 255 << SHIFT_16_BIT)
             return (x * 257 + (1 << (SHIFT_16_BIT - 1))) >> SHIFT_16_BIT
 
     def _features(self, y16: Tensor, quality16: int) -> Tensor:
-        """int32 [h, w, M] -> what the last layer takes, [1, 2h, 2w, C1]."""
+        """int32 [h, w, M] -> what the last layer takes, [1, 2h, 2w, C1] or [1, 4h, 4w, channels at 1/4]."""
         if y16.dtype is not torch.int32:
             raise TypeError(f"latents are int32 sixteenths of a step, not {y16.dtype}")
         dtype = self.arithmetic.dtype
@@ -220,6 +223,10 @@ class ExactSynthesis:
         # Beyond 2^24: in 32-bit integers, whatever carries the rest.
         f = scaled_down(f.to(torch.int32).mul_(factor), FEATURE_SHIFT).clamp_(-self.limit8, self.limit8).to(dtype)
         for block in self.blocks8:
+            f = block(f)
+        if self.quads is not None:
+            f = depth_to_space(self.quads(f), 2)
+        for block in self.blocks4:
             f = block(f)
         return f
 

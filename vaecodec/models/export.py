@@ -128,13 +128,23 @@ def _round_layers(model: ImageModel, maxima: ChannelMaxima, r: Ranges) -> Rounde
     blocks8 = [f"g_s.blocks8.{i}" for i in range(s.synthesis_blocks8)]
     wide, inner = r.synthesis_stream, r.synthesis_inner
     at16 = Stream(maxima.scale(wide, "g_s.pairs.input", *(f"{name}.stream" for name in blocks16)), wide)
-    at8 = Stream(maxima.scale(wide, "g_s.patches.input", *(f"{name}.stream" for name in blocks8)), wide)
+    at8 = Stream(maxima.scale(wide, f"{s.leaving8}.input", *(f"{name}.stream" for name in blocks8)), wide)
     before = np.max(maxima.largest["g_s.pairs"].reshape(4, -1), axis=0)
     before8 = Stream(wide / np.maximum(before, 1e-3), wide, "g_s.pairs")
     rounder.blocks(blocks16, at16, inner=inner)
     rounder.linear("g_s.pairs", at16, before8, digits=True)
     rounder.blocks(blocks8, at8, inner=inner)
-    rounder.linear("g_s.patches", at8, Stream(np.array([SAMPLE_SCALE]), SAMPLE_LIMIT), digits=True)
+    last = at8
+    if s.features4:
+        blocks4 = [f"g_s.blocks4.{i}" for i in range(s.synthesis_blocks4)]
+        last = Stream(
+            maxima.scale(wide, "g_s.patches.input", *(f"{name}.stream" for name in blocks4)),
+            wide,
+            f"{blocks4[0]}.stream",
+        )
+        rounder.linear("g_s.quads", at8, last, digits=True)
+        rounder.blocks(blocks4, last, inner=inner)
+    rounder.linear("g_s.patches", last, Stream(np.array([SAMPLE_SCALE]), SAMPLE_LIMIT), digits=True)
     return RoundedLayers(rounder.layers, rounder.scales, prior, at16, at8, before8)
 
 
@@ -155,7 +165,7 @@ def round_model(model: ImageModel, crops: Tensor, ranges: Ranges | None = None) 
     model.eval()
     maxima = calibrate(
         model, crops, lambda x, q: model(x, q, quantise=True), MARGINS,
-        parts=("g_s", "h_s", "context"), inputs=("g_s.pairs", "g_s.patches"), outputs=("g_s.pairs",),
+        parts=("g_s", "h_s", "context"), inputs=("g_s.pairs", s.leaving8, "g_s.patches"), outputs=("g_s.pairs",),
     )  # fmt: skip
     rounded = until_wide_enough(maxima, lambda: _round_layers(model, maxima, r))
 

@@ -29,7 +29,7 @@ from vaecodec.models.layers import (
     space_to_depth,
     split_cells,
 )
-from vaecodec.models.settings import PATCH, STEPS, STRIDE, ImageSettings, log_lambdas
+from vaecodec.models.settings import PATCH, QUAD, STEPS, STRIDE, ImageSettings, log_lambdas
 from vaecodec.models.steps import coded_group, coding_step
 
 SAMPLE_MIDDLE = 128.0
@@ -81,14 +81,49 @@ class Synthesis(nn.Module):
         self.blocks8 = nn.Sequential(
             *(ResidualBlock(s.features, s.synthesis_hidden8(i), s.kernel8) for i in range(s.synthesis_blocks8))
         )
-        self.patches = nn.Linear(s.features, 3 * PATCH * PATCH)
+        if s.features4:
+            self.quads = nn.Linear(s.features, 4 * s.features4)
+            self.blocks4 = nn.Sequential(
+                *(ResidualBlock(s.features4, s.hidden4, s.kernel8) for _ in range(s.synthesis_blocks4))
+            )
+        self.side = s.last_side
+        self.patches = nn.Linear(s.features4 or s.features, 3 * self.side**2)
 
     def forward(self, y: Tensor, vector: Tensor) -> Tensor:
         """``vector``: [B, C1], multiplies the features at 1/8 (quality)."""
         f = self.blocks16(y * (self.log_scale.exp() / SAMPLE_SCALE))
         f = depth_to_space(self.pairs(f), 2)
         f = self.blocks8(f * vector[:, None, None])
-        return depth_to_space(self.patches(f).float(), PATCH)
+        if self.side == QUAD:
+            f = self.blocks4(depth_to_space(self.quads(f), 2))
+        return depth_to_space(self.patches(f).float(), self.side)
+
+    @property
+    def leaving8(self) -> nn.Linear:
+        """The layer that takes the features at 1/8 to larger sides."""
+        return self.quads if self.side == QUAD else self.patches
+
+    @torch.no_grad()
+    def patch_matrix(self) -> Tensor:
+        """What a linear layer that draws 8×8 patches would have as its weight, blocks at 1/4 left out: [192, C1]."""
+        if self.side == PATCH:
+            return self.patches.weight
+        cells = self.patches.weight @ self.quads.weight.reshape(4, self.patches.in_features, -1)
+        return cells.reshape(2, 2, QUAD, 3 * QUAD, -1).transpose(1, 2).reshape(3 * PATCH**2, -1)
+
+    @torch.no_grad()
+    def draw_patches(self, weight: Tensor, bias: Tensor) -> None:
+        """Makes what follows the features at 1/8 a linear layer that draws 8×8 patches: [192, C1] and [192]."""
+        if self.side == PATCH:
+            self.patches.weight.copy_(weight)
+            self.patches.bias.copy_(bias)
+            return
+        samples = 3 * QUAD**2
+        self.patches.weight.copy_(torch.eye(samples, self.patches.in_features))
+        self.patches.bias.zero_()
+        for target, rows in ((self.quads.weight, weight), (self.quads.bias, bias[:, None])):
+            cells = rows.reshape(2, QUAD, 2, 3 * QUAD, -1).transpose(1, 2).reshape(4, samples, -1)
+            target.view(4, -1, cells.shape[-1])[:, :samples] = cells
 
 
 class HyperAnalysis(nn.Module):

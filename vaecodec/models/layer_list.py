@@ -24,7 +24,7 @@ import numpy as np
 
 from vaecodec.errors import DamagedWeightsError
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
-from vaecodec.models.settings import PATCH, STEPS, STRIDE, ImageSettings
+from vaecodec.models.settings import PATCH, QUAD, STEPS, STRIDE, ImageSettings
 
 LayerData = LinearData | DepthwiseData
 Shape = tuple[int, ...]
@@ -102,7 +102,13 @@ def decoding_layers(s: ImageSettings) -> Iterator[ImageLayer]:
     yield ImageLayer("g_s.pairs", (1, 4 * s.features, s.latents), STRIDE)
     for i in range(s.synthesis_blocks8):
         yield from _block(f"g_s.blocks8.{i}", s.features, s.synthesis_hidden8(i), s.kernel8, PATCH)
-    yield ImageLayer("g_s.patches", (1, 3 * PATCH * PATCH, s.features), PATCH)
+    if not s.features4:
+        yield ImageLayer("g_s.patches", (1, 3 * PATCH * PATCH, s.features), PATCH)
+        return
+    yield ImageLayer("g_s.quads", (1, 4 * s.features4, s.features), PATCH)
+    for i in range(s.synthesis_blocks4):
+        yield from _block(f"g_s.blocks4.{i}", s.features4, s.hidden4, s.kernel8, QUAD)
+    yield ImageLayer("g_s.patches", (1, 3 * QUAD * QUAD, s.features4), QUAD)
 
 
 def layer_shapes(s: ImageSettings) -> dict[str, Shape]:

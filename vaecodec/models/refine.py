@@ -46,7 +46,7 @@ from vaecodec.models.image import bound_below, gaussian_bits
 from vaecodec.models.layers import LEAK, depth_to_space, join_cells, split_cells
 from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
 from vaecodec.models.precision import has_fast_bfloat16
-from vaecodec.models.settings import PATCH, STEPS, Z_STRIDE
+from vaecodec.models.settings import STEPS, Z_STRIDE
 from vaecodec.models.steps import coded_group, coding_step
 
 
@@ -169,7 +169,11 @@ class RelaxedDecoder:
         f = f * (self.row("feature_factor", quality16) * 2.0**-FEATURE_SHIFT)
         for i in range(self.settings.synthesis_blocks8):
             f = self.block(f"g_s.blocks8.{i}", f)
-        x = depth_to_space(self.layers["g_s.patches"](f).float(), PATCH)
+        if self.settings.features4:
+            f = depth_to_space(self.layers["g_s.quads"](f), 2)
+        for i in range(self.settings.synthesis_blocks4):
+            f = self.block(f"g_s.blocks4.{i}", f)
+        x = depth_to_space(self.layers["g_s.patches"](f).float(), self.settings.last_side)
         return (x + 128).clamp(0, 255)
 
     def energies(self, quality16: int) -> Tensor:

@@ -15,6 +15,10 @@ Z_STRIDE = 4
 """Latent cells per cell of the hyper-latent."""
 STEPS = 4
 """Passes of the context model, and groups of latent channels."""
+QUAD = 4
+"""Side of the patches that the last layer draws where the synthesis ends at 1/4 (pixels)."""
+_LATER = {"last_hidden8", "features4", "synthesis_blocks4", "hidden4"}
+"""Sizes that came after the first weights: 0 where those have nothing there."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class ImageSettings:
         synthesis_blocks8: residual blocks of g_s at 1/8; ``synthesis_blocks16`` at 1/16.
         hidden8: hidden width of the blocks at 1/8; ``hidden16`` at 1/16.
         last_hidden8: hidden width of the last block of g_s at 1/8; 0: as the others.
+        features4: channels of g_s at 1/4, before its last layer; 0: it ends at 1/8.
+        synthesis_blocks4: residual blocks of g_s at 1/4, with kernels of ``kernel8``; ``hidden4`` their hidden width.
         kernel8: side of the depthwise kernels at 1/8; ``kernel16`` at 1/16.
         prior_width: channels of the prior's feature stream at 1/16.
         prior_blocks: residual blocks in each of the four steps.
@@ -56,12 +62,15 @@ class ImageSettings:
     lambda_max: float = 0.6
     anchors: int = 6
     last_hidden8: int = 0
+    features4: int = 0
+    synthesis_blocks4: int = 0
+    hidden4: int = 0
 
     def check(self) -> None:
         """Raises ``ValueError`` for sizes that no model has: settings come from files too."""
         bounds = {
             "features": (4, 768), "latents": (4, 1024), "prior_width": (4, 512), "hyper_latents": (1, 256),
-            "kernel8": (1, 9), "kernel16": (1, 9), "prior_kernel": (1, 9), "anchors": (2, 101), "hidden8": (4, 3072), "last_hidden8": (0, 3072), "hidden16": (4, 4096),
+            "kernel8": (1, 9), "kernel16": (1, 9), "prior_kernel": (1, 9), "anchors": (2, 101), "hidden8": (4, 3072), "last_hidden8": (0, 3072), "features4": (0, 768), "hidden4": (0, 3072), "hidden16": (4, 4096),
             "lambda_min": (1e-6, 1e3), "lambda_max": (1e-6, 1e3),
         }  # fmt: skip
         for name, value in self.to_dict().items():
@@ -75,11 +84,23 @@ class ImageSettings:
                 raise ValueError(f"{name} = {value!r} is out of range")
         if self.latents % STEPS or not all(k % 2 for k in (self.kernel8, self.kernel16, self.prior_kernel)):
             raise ValueError("latents must be a multiple of 4, kernels odd")
+        if bool(self.features4) != bool(self.synthesis_blocks4) or bool(self.features4) != bool(self.hidden4):
+            raise ValueError("features4, synthesis_blocks4 and hidden4 are all 0 or none is")
 
     def to_dict(self) -> dict[str, int | float]:
         """All fields, for JSON; without those that came later where they say nothing, so that older weights keep their id."""
         values = asdict(self)
-        return {name: value for name, value in values.items() if name != "last_hidden8" or value}
+        return {name: value for name, value in values.items() if name not in _LATER or value}
+
+    @property
+    def last_side(self) -> int:
+        """Side of the patches that the last layer of g_s draws (pixels)."""
+        return QUAD if self.features4 else PATCH
+
+    @property
+    def leaving8(self) -> str:
+        """The layer that takes the features of g_s at 1/8 further."""
+        return "g_s.quads" if self.features4 else "g_s.patches"
 
     def synthesis_hidden8(self, block: int) -> int:
         """Hidden width of block ``block`` of g_s at 1/8."""
@@ -89,7 +110,7 @@ class ImageSettings:
     def from_dict(cls, values: dict[str, int | float]) -> ImageSettings:
         """The inverse of :meth:`to_dict`; unknown or missing names are a ``ValueError``."""
         names = {field.name for field in fields(cls)}
-        if wrong := (set(values) | {"last_hidden8"}) ^ names:
+        if wrong := (set(values) | _LATER) ^ names:
             raise ValueError(f"settings {sorted(wrong)} are unknown or missing")
         return cls(**values)  # type: ignore[arg-type]
 
@@ -114,7 +135,18 @@ LARGE = ImageSettings(
 )
 """At most 25 kMAC per pixel to decode."""
 
-EYE = replace(FAST, synthesis_blocks8=2, last_hidden8=288, lambda_min=0.0008, lambda_max=3.0, anchors=8)
-"""Trained for how pictures look: a second block before the last layer, and qualities up to what cannot be told apart."""
+EYE = replace(
+    FAST,
+    latents=448,
+    synthesis_blocks8=2,
+    last_hidden8=288,
+    features4=64,
+    synthesis_blocks4=2,
+    hidden4=192,
+    lambda_min=0.0008,
+    lambda_max=3.0,
+    anchors=8,
+)
+"""Trained for how pictures look: more latents, a synthesis that goes on at 1/4, and qualities up to what cannot be told apart."""
 
 PRESETS = {"fast": FAST, "large": LARGE, "eye": EYE}

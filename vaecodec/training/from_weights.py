@@ -99,7 +99,9 @@ def _quality_tables(weights: Weights) -> dict[str, FloatArray]:
         "log_gain": np.log(np.maximum(gain, 1e-12)) - scales["g_a.log_scale"],
         "log_inverse_gain": np.log(np.maximum(latent, 1e-12)) - scales["g_s.log_scale"],
         "analysis_vector": vector("analysis_factor", f"g_a.patches.{TARGET}", f"g_a.pairs.{SOURCE}"),
-        "synthesis_vector": vector("feature_factor", f"g_s.pairs.{TARGET}", f"g_s.patches.{SOURCE}"),
+        "synthesis_vector": vector(
+            "feature_factor", f"g_s.pairs.{TARGET}", f"{weights.data.settings.leaving8}.{SOURCE}"
+        ),
         "prior_vector": tables["prior_vector"] / scales[f"h_s.up16.{TARGET}"],
         "log_sigma_z": tables["hyper_index"] / INDEX_UNITS_PER_NAT + math.log(SIGMA_MIN),
     }

@@ -44,8 +44,13 @@ def grow(model: ImageModel, small: Mapping[str, Tensor]) -> int:
     Raises:
         UsageError: the smaller model is not smaller in some part, or differs where it must not.
     """
-    state = model.state_dict()
     small = {name: value for name, value in small.items() if name != "log_lambda"}
+    if model.settings.features4 and "g_s.quads.weight" not in small:
+        # The smaller model draws patches at 1/8: what does so here is set, and then kept.
+        model.g_s.draw_patches(small.pop("g_s.patches.weight"), small.pop("g_s.patches.bias"))
+        state = model.state_dict()
+        small |= {name: state[name] for name in state if re.match(r"g_s\.(quads|patches)\.", name)}
+    state = model.state_dict()
     missing = [
         name
         for name in state
@@ -149,7 +154,7 @@ def fit_new_latents(model: ImageModel, crops: Tensor, new: int) -> None:
     solution = torch.linalg.solve(_ridge(design.T @ design), design.T @ (errors @ basis))
     half = (design @ solution).std(0).clamp_min(1e-6).sqrt()
     # Synthesis: features whose patches are the basis, through the last layer's inverse; small in units of what features are.
-    last = model.g_s.patches.weight.double()
+    last = model.g_s.patch_matrix().double()
     known = last * inner.square().mean(0)
     inverse = known.T @ torch.linalg.inv(_ridge(known @ last.T))
     patches = basis.T.reshape(new, 4, -1) @ inverse.T  # [new, 4 positions, features]
@@ -173,7 +178,7 @@ def _errors(model: ImageModel, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         synthesis's last layer, [4·N, C1].
     """
     features, errors, inner = [], [], []
-    seen = model.g_s.patches.register_forward_pre_hook(lambda _, inputs: inner.append(inputs[0].flatten(0, 2)))
+    seen = model.g_s.leaving8.register_forward_pre_hook(lambda _, inputs: inner.append(inputs[0].flatten(0, 2)))
     for quality in QUALITIES:
         for x in torch.split(crops, 8):
             q = torch.full((len(x),), quality)

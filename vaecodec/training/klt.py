@@ -49,8 +49,8 @@ def initialise_with_klt(model: ImageModel, crops: Tensor) -> dict[str, float]:
     model.g_a.log_scale.copy_(half16.log())
     model.g_s.log_scale.copy_(-half16.log())
     model.g_s.pairs.weight.copy_((second / half_cells).T * half16)
-    model.g_s.patches.weight.copy_(first.T * half8)
-    for layer in (model.g_a.patches, model.g_a.pairs, model.g_s.pairs, model.g_s.patches):
+    model.g_s.draw_patches(first.T * half8, torch.zeros(len(first.T)))
+    for layer in (model.g_a.patches, model.g_a.pairs, model.g_s.pairs):
         layer.bias.zero_()
     model.channel_std.copy_(std16 * SAMPLE_SCALE)
     return {"discarded": discarded}
@@ -58,5 +58,7 @@ def initialise_with_klt(model: ImageModel, crops: Tensor) -> dict[str, float]:
 
 def linear_path(model: ImageModel) -> list[torch.nn.Parameter]:
     """The parameters that start out right and learn ten times more slowly than the rest."""
-    layers = (model.g_a.patches, model.g_a.pairs, model.g_s.pairs, model.g_s.patches)
+    layers = [model.g_a.patches, model.g_a.pairs, model.g_s.pairs, model.g_s.patches]
+    if model.g_s.leaving8 is not model.g_s.patches:
+        layers.append(model.g_s.leaving8)
     return [p for layer in layers for p in layer.parameters()] + [model.g_a.log_scale, model.g_s.log_scale]

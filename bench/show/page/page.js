@@ -71,12 +71,22 @@
     for (let tick = Math.ceil(low / step) * step; tick <= high + step * 1e-6; tick += step) ticks.push(+tick.toPrecision(12));
     return ticks;
   };
+  // Words in lines of at most so many characters.
+  const lines = (text, most) => text.split(" ").reduce((found, word) => {
+    const last = found[found.length - 1];
+    if (last !== undefined && last.length + 1 + word.length <= most) found[found.length - 1] = `${last} ${word}`;
+    else found.push(word);
+    return found;
+  }, []);
   const chart = (node, describe) => {
+    const keys = element("p", { class: "keys" });
+    node.after(keys);
     const draw = () => {
       const { x, y, series = [], bars = [], rule } = describe();
       const width = Math.max(280, node.clientWidth), height = node.clientHeight;
       const narrow = width < 560;
-      const frame = { left: 58, right: narrow ? 10 : 18, top: 12, bottom: 46 };
+      const below = lines(x.label, (width - 70) / 7);
+      const frame = { left: 58, right: narrow ? 10 : 18, top: 12, bottom: 30 + 16 * below.length };
       const inner = { width: width - frame.left - frame.right, height: height - frame.top - frame.bottom };
       const scale = (axis, value) => axis.log ? Math.log(value / axis.low) / Math.log(axis.high / axis.low) : (value - axis.low) / (axis.high - axis.low);
       const px = (value) => frame.left + scale(x, value) * inner.width;
@@ -96,7 +106,7 @@
         if (at - lastX > 40) { svg.append(shape("text", { x: at, y: height - frame.bottom + 18, "text-anchor": "middle" }, x.format(tick))); lastX = at; }
       }
       svg.append(shape("line", { class: "axis", x1: frame.left, x2: width - frame.right, y1: height - frame.bottom, y2: height - frame.bottom }));
-      svg.append(shape("text", { class: "label", x: frame.left + inner.width / 2, y: height - 8, "text-anchor": "middle" }, x.label));
+      below.forEach((line, index) => svg.append(shape("text", { class: "label", x: frame.left + inner.width / 2, y: height - 8 - 16 * (below.length - 1 - index), "text-anchor": "middle" }, line)));
       const side = shape("text", { class: "label", "text-anchor": "middle", transform: `translate(13 ${frame.top + inner.height / 2}) rotate(-90)` }, y.label);
       svg.append(side);
       const clip = `clip-${node.id}`;
@@ -128,21 +138,33 @@
         }
         if (one.label) labels.push({ x: points[0].x, y: points[0].y, one });
       }
-      // Labels keep out of each other's way: each goes to the right of its point or, where that is taken, elsewhere near it.
+      // Labels keep out of each other's way: each goes to the right of its point or, where that is taken, elsewhere near it. One that
+      // fits nowhere is a number, explained below the chart.
       const taken = labels.map(({ x, y }) => ({ left: x - 8, right: x + 8, top: y - 8, bottom: y + 8 }));
-      for (const { x: at, y: level, one } of labels) {
-        const wide = one.label.length * 6.9;
+      const numbered = [];
+      const place = (text, at, level) => {
+        const wide = text.length * 6.9;
         const spots = [[11, 4, "start"], [-11, 4, "end"], [0, -13, "middle"], [0, 22, "middle"], [11, -10, "start"], [11, 19, "start"], [-11, -10, "end"], [-11, 19, "end"], [0, -28, "middle"], [0, 38, "middle"]];
-        const boxes = spots.map(([dx, dy, anchor]) => {
+        for (const [dx, dy, anchor] of spots) {
           const left = at + dx - (anchor === "end" ? wide : anchor === "middle" ? wide / 2 : 0);
-          return { left, right: left + wide, top: level + dy - 12, bottom: level + dy + 3 };
-        });
-        const free = (box) => box.left > frame.left && box.right < width - 2 && box.top > 0 && box.bottom < height - frame.bottom + 4 &&
-          !taken.some((other) => box.left < other.right && box.right > other.left && box.top < other.bottom && box.bottom > other.top && !(other.left === at - 8 && other.top === level - 8));
-        const index = Math.max(0, boxes.findIndex(free));
-        taken.push(boxes[index]);
-        svg.append(shape("text", { class: "label halo", x: at + spots[index][0], y: level + spots[index][1], "text-anchor": spots[index][2], "font-weight": one.strong ? 650 : 400 }, one.label));
+          const box = { left, right: left + wide, top: level + dy - 12, bottom: level + dy + 3 };
+          const free = box.left > frame.left && box.right < width - 2 && box.top > 0 && box.bottom < height - frame.bottom + 4 &&
+            !taken.some((other) => box.left < other.right && box.right > other.left && box.top < other.bottom && box.bottom > other.top && !(other.left === at - 8 && other.top === level - 8));
+          if (free) return { box, x: at + dx, y: level + dy, anchor };
+        }
+        return null;
+      };
+      for (const { x: at, y: level, one } of labels) {
+        let text = one.label, spot = place(text, at, level);
+        if (!spot) {
+          numbered.push(text);
+          text = String(numbered.length);
+          spot = place(text, at, level) ?? { box: { left: 0, right: 0, top: 0, bottom: 0 }, x: at, y: level + 4, anchor: "middle" };
+        }
+        taken.push(spot.box);
+        svg.append(shape("text", { class: "label halo", x: spot.x, y: spot.y, "text-anchor": spot.anchor, "font-weight": one.strong ? 650 : 400 }, text));
       }
+      keys.textContent = numbered.map((text, index) => `${index + 1}\u00a0${text}`).join(", ");
       const tip = element("div", { class: "tip" });
       node.replaceChildren(svg, tip);
       const show = (event) => {

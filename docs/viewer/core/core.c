@@ -171,16 +171,17 @@ void PUBLIC(scale)(const int32_t *y16, const int32_t *factor, const int32_t *shi
     vk_scale_latents(y16, factor, shift, limit, x, channels);
 }
 
-int PUBLIC(samples)(const vk_linear *layer, const vk_grid *x, uint8_t *to) {
-    return vk_samples(layer, x, to, NULL, PATCH, 1);
+/* A cell of x is a square of side × side samples. */
+int PUBLIC(samples)(const vk_linear *layer, const vk_grid *x, int side, uint8_t *to) {
+    return vk_samples(layer, x, to, NULL, side, 1);
 }
 
 /* Samples of 16 bits, 0..65535. */
-int PUBLIC(deep_samples)(const vk_linear *layer, const vk_grid *x, int32_t *to) {
-    if (!vk_samples(layer, x, NULL, to, PATCH, 1)) {
+int PUBLIC(deep_samples)(const vk_linear *layer, const vk_grid *x, int side, int32_t *to) {
+    if (!vk_samples(layer, x, NULL, to, side, 1)) {
         return 0;
     }
-    const ptrdiff_t count = (ptrdiff_t)PATCH * PATCH * CHANNELS * x->rows * x->columns;
+    const ptrdiff_t count = (ptrdiff_t)side * side * CHANNELS * x->rows * x->columns;
     for (ptrdiff_t n = 0; n < count; n++) {
         int32_t t = to[n] + (MIDDLE << DEEP_SHIFT);
         t = t < 0 ? 0 : t > 255 << DEEP_SHIFT ? 255 << DEEP_SHIFT : t;

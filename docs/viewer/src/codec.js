@@ -7,6 +7,8 @@
 import { damaged, FileError } from "./errors.js";
 
 export const STRIDE = 16;
+/** Sides of the squares of samples that the last layer draws, without and with a part at 1/4. */
+const [PATCH, QUAD] = [8, 4];
 const STEPS = 4;
 const STEP_ORDER = [0, 3, 1, 2];
 const Z_STRIDE = 4;
@@ -35,8 +37,8 @@ export function settingsOf(metadata) {
 }
 
 /** Latents around a window that its samples depend on. @param {Record<string, number>} settings */
-export const synthesisHalo = ({ kernel8, kernel16, synthesis_blocks8, synthesis_blocks16 }) =>
-  synthesis_blocks16 * (kernel16 >> 1) + Math.ceil((synthesis_blocks8 * (kernel8 >> 1)) / 2);
+export const synthesisHalo = ({ kernel8, kernel16, synthesis_blocks4 = 0, synthesis_blocks8, synthesis_blocks16 }) =>
+  synthesis_blocks16 * (kernel16 >> 1) + Math.ceil(((kernel8 >> 1) * (2 * synthesis_blocks8 + synthesis_blocks4)) / 4);
 
 /** Cells of 16 × 16 pixels around a tile that its latents depend on. @param {Record<string, number>} settings */
 export const analysisHalo = ({ kernel8, kernel16, analysis_blocks8, analysis_blocks16 }) =>
@@ -233,11 +235,16 @@ export class Model {
       f = this.#blocks(numbered("g_s.blocks16", s.synthesis_blocks16), f);
       const grid = core.grid(2 * height, 2 * width, s.features, s.kernel8 >> 1);
       const options = { factor: this.at("feature_factor", quality16) };
-      f = this.#unfold("g_s.pairs", f, grid, this.layers["g_s.patches"].inputLimit, options);
+      const leaving8 = this.layers[s.features4 ? "g_s.quads" : "g_s.patches"];
+      f = this.#unfold("g_s.pairs", f, grid, leaving8.inputLimit, options);
       f = this.#blocks(numbered("g_s.blocks8", s.synthesis_blocks8), f);
+      if (s.features4) {
+        f = this.#unfold("g_s.quads", f, core.grid(4 * height, 4 * width, s.features4, s.kernel8 >> 1), leaving8.limit);
+        f = this.#blocks(numbered("g_s.blocks4", s.synthesis_blocks4), f);
+      }
       const count = STRIDE * height * STRIDE * width * 3;
       const to = core.room(bitDepth === 16 ? 4 * count : count);
-      core.run(bitDepth === 16 ? "deep_samples" : "samples", last.at, f.at, to);
+      core.run(bitDepth === 16 ? "deep_samples" : "samples", last.at, f.at, s.features4 ? QUAD : PATCH, to);
       return core.read(bitDepth === 16 ? Int32Array : Uint8Array, to, count);
     });
   }

@@ -6,6 +6,8 @@ import { readVarint, writeVarint } from "./varint.js";
 
 const MAGIC = [0x89, 0x56, 0x41, 0x45, 0x43];
 const VERSION = 1;
+/** The short form of small pictures without loss. */
+const SHORT = 2;
 const DATA = 0x80;
 const HEADER = 0x81;
 const TILES = 0x82;
@@ -17,7 +19,7 @@ const CHECK = 0x08;
 const ARRAY = 0x87;
 const FEATURES = 0x89;
 /** What was added to the format later and this page has not got, by the number in the section FEATURES. */
-const ADDED = { 1: "JPEG XL tiles", 2: "pixels of 16 bits without loss", 3: "transparency of 16 bits", 4: "pixels without loss", 5: "JPEG XL transparency" };
+const ADDED = { 1: "JPEG XL tiles", 2: "pixels of 16 bits without loss", 3: "transparency of 16 bits", 4: "pixels without loss", 5: "JPEG XL transparency", 6: "transparency beside pixels without loss" };
 const KNOWN = new Set([HEADER, TILES, ICC, EXIF, XMP, ALPHA, CHECK, ARRAY]);
 
 export const LATENTS = 0;
@@ -49,7 +51,8 @@ const tagName = (tag) => tag.toString(16).padStart(2, "0");
 export function readContainer(bytes) {
   if (MAGIC.some((byte, i) => bytes[i] !== byte)) throw new FileError("This is neither a .vaec file nor a PNG or JPEG.");
   if (bytes.length < 6) throw damaged("it ends after its first bytes");
-  if (bytes[5] > VERSION) throw new FileError(`This file is of version ${bytes[5]}; this page reads version ${VERSION}. Get a newer page.`);
+  if (bytes[5] === SHORT) throw new FileError(cannotShow("pixels without loss"));
+  if (bytes[5] > SHORT) throw new FileError(`This file is of version ${bytes[5]}; this page reads up to ${SHORT}. Get a newer page.`);
   if (bytes[5] === 0) throw damaged("there is no version 0");
 
   /** @type {Map<number, Uint8Array>} */
@@ -95,8 +98,11 @@ function needs(features) {
   if (features.length === 0) throw damaged("its list of features is empty");
   if (unknown !== undefined) return `This file needs something that this page does not know (feature ${unknown}). Get a newer page.`;
   const what = [...features].map((number) => ADDED[number]).join(", ");
-  return `This file has ${what}, which this page cannot show: turn it into a PNG with "vaecodec decompress".`;
+  return cannotShow(what);
 }
+
+/** @param {string} what @returns {string} */
+const cannotShow = (what) => `This file has ${what}, which this page cannot show: turn it into a PNG with "vaecodec decompress".`;
 
 /** @param {Uint8Array} payload @returns {Header} */
 function readHeader(payload) {

@@ -76,7 +76,8 @@ test("what was added later is refused with what it is and what to do", () => {
   const folder = new URL("added/", GOLDEN);
   const names = readdirSync(folder).filter((name) => name.endsWith(".vaec"));
   assert.ok(names.length >= 9);
-  const parts = { "jpeg-xl": /JPEG XL/, "png-deep": /16 bits without loss/, webp: /has pixels without loss,/, latents: /has transparency of 16 bits,/ };
+  const parts = { "jpeg-xl": /JPEG XL/, "png-deep": /16 bits without loss/, webp: /has pixels without loss,/, latents: /has transparency of 16 bits,/,
+    short: /has pixels without loss,/, together: /transparency beside pixels without loss/ };
   for (const name of names) {
     const bytes = new Uint8Array(readFileSync(new URL(name, folder)));
     const [, words] = Object.entries(parts).find(([start]) => name.startsWith(start));
@@ -89,7 +90,7 @@ test("what was added later is refused with what it is and what to do", () => {
 test("what the format forbids is refused", () => {
   assert.equal(readContainer(file()).tiles[0].payload.length, 4);
   refused(file({ magic: [1, 2, 3, 4, 5, 6] }), /neither a \.vaec/);
-  refused(file({ magic: [...MAGIC.slice(0, 5), 2] }), /version 2/);
+  refused(file({ magic: [...MAGIC.slice(0, 5), 3] }), /version 3/);
   refused(file({ magic: [...MAGIC.slice(0, 5), 0] }), /version 0/);
   refused(file({ head: section(0x82, [0]) }), /header/);
   refused(file({ head: header({ kind: 1 }) }), /array/);

@@ -113,6 +113,12 @@ typedef struct {
 } linear_job;
 
 static void store_after(const int16_t *from, int16_t *to, int channels, const vk_after *after) {
+    if (!after->factor && !after->offset) {
+        for (int c = 0; c < channels; c++) {
+            to[c] = (int16_t)clamp(from[c], after->limit);
+        }
+        return;
+    }
     const int32_t half = (int32_t)1 << (after->shift - 1);
     for (int c = 0; c < channels; c++) {
         int64_t t = from[c];

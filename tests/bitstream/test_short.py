@@ -1,0 +1,138 @@
+"""The short form: 13 bytes about a small picture without loss, and the tile without what its format repeats."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import zlib
+
+import pytest
+from PIL import Image
+
+from vaecodec.bitstream import container as c
+from vaecodec.bitstream.features import DensityFields
+from vaecodec.errors import DamagedFileError, FileFormatError, LimitError, TruncatedFileError, VaecodecError
+
+JXL = b"\xff\x0a codestream"
+
+
+def saved(mode: str, size: tuple[int, int], kind: str, **options: bool) -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise(size, 90).convert(mode).save(file, kind, **options)
+    return file.getvalue()
+
+
+def container(
+    mode: int, tile: bytes, *, channels: int = 3, depth: int = 8, alpha: bool = False, size: tuple[int, int] = (9, 7)
+) -> c.Container:
+    header = c.Header(c.KIND_PICTURE, c.WITHOUT_MODEL, *size, channels, depth, 1600, 0)
+    return c.Container(header, (c.Tile(mode, tile),), alpha=(c.ALPHA_IN_TILE, b"") if alpha else None)
+
+
+WEBP = container(2, saved("RGB", (9, 7), "WEBP", lossless=True))
+SHORT = {
+    "WebP": WEBP,
+    "WebP of an odd length": container(2, b"RIFF\x14\0\0\0WEBPVP8L\x07\0\0\0\x2fabcdef\0"),
+    "WebP with alpha": container(2, saved("RGBA", (9, 7), "WEBP", lossless=True), alpha=True),
+    "grey PNG": container(1, saved("L", (9, 7), "PNG"), channels=1),
+    "grey PNG with alpha": container(1, saved("LA", (9, 7), "PNG"), channels=1, alpha=True),
+    "RGB PNG": container(1, saved("RGB", (9, 7), "PNG")),
+    "RGB PNG with alpha": container(1, saved("RGBA", (9, 7), "PNG"), alpha=True),
+    "16-bit PNG": container(1, saved("I;16", (9, 21), "PNG"), depth=16),
+    "16-bit PNG with alpha": container(1, saved("I;16", (9, 14), "PNG"), channels=1, depth=16, alpha=True),
+    "JPEG XL": container(3, JXL),
+    "16-bit JPEG XL": container(3, JXL, depth=16, alpha=True),
+    "large": container(3, JXL, size=(300, 20_000)),
+}
+REPEATED = {1: 57, 2: 20, 3: 2}
+
+
+def test_the_bytes_are_those_of_the_specification() -> None:
+    covered = bytes((3 | 4 | 8 | 16, 0xAC, 0x02, 7)) + b" codestream"
+    data = b"\x89VAEC\x02" + covered + zlib.crc32(covered).to_bytes(4, "little")
+    assert c.write_container(container(3, JXL, depth=16, alpha=True, size=(300, 7))) == data
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_it_comes_back_and_takes_13_bytes_beside_what_its_library_does_not_repeat(name: str) -> None:
+    whole = SHORT[name]
+    data = c.write_container(whole)
+    assert data[5] == c.file_version(data) == c.SHORT_VERSION
+    assert c.read_container(data) == whole
+    tile = whole.tiles[0]
+    padding = tile.payload[16] % 2 if tile.mode == 2 else 0
+    longer_sizes = 3 if name == "large" else 0
+    assert len(data) == len(tile.payload) + 13 - REPEATED[tile.mode] - padding + longer_sizes
+    assert c.read_header(data[:64]) == whole.header
+    front = c.read_front(io.BytesIO(data))
+    assert (front.header, front.has_alpha, front.icc) == (whole.header, whole.alpha is not None, None)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dataclasses.replace(WEBP, icc=b"profile"),
+        dataclasses.replace(WEBP, check=7),
+        dataclasses.replace(WEBP, density=DensityFields(1, (72, 1), (72, 1))),
+        dataclasses.replace(WEBP, alpha=(c.ALPHA_CONSTANT, b"\x80")),
+        dataclasses.replace(WEBP, header=dataclasses.replace(WEBP.header, model_id=b"a model.")),
+        dataclasses.replace(WEBP, header=dataclasses.replace(WEBP.header, quality16=800)),
+        container(3, JXL + bytes(70_000)),
+        container(2, b"RIFF\0\0\0\0WEBPVP8X"),
+        container(1, saved("P", (9, 7), "PNG")),
+        container(1, b"no PNG"),
+        container(3, b"no JPEG XL"),
+    ],
+)
+def test_what_it_cannot_say_takes_the_other_form(other: c.Container) -> None:
+    data = c.write_container(other)
+    assert data[5] == c.VERSION
+    assert c.read_container(data) == other
+
+
+@pytest.mark.parametrize("name", ["WebP", "16-bit PNG with alpha", "JPEG XL"])
+def test_every_flipped_bit_and_every_cut_is_refused(name: str) -> None:
+    data = c.write_container(SHORT[name])
+    for at in range(len(data)):
+        with pytest.raises(FileFormatError):
+            c.read_container(data[:at])
+        for bit in range(8):
+            with pytest.raises(VaecodecError):
+                c.read_container(data[:at] + bytes((data[at] ^ 1 << bit,)) + data[at + 1 :])
+
+
+def short(kind: int, *sizes: int, tile: bytes = b"tile") -> bytes:
+    covered = bytes((kind, *sizes)) + tile
+    return b"\x89VAEC\x02" + covered + zlib.crc32(covered).to_bytes(4, "little")
+
+
+def test_what_is_not_known_is_refused_as_newer() -> None:
+    for kind in (0x23, 0x43, 0x83):
+        with pytest.raises(FileFormatError, match="update it") as caught:
+            c.read_container(short(kind, 1, 1))
+        assert not isinstance(caught.value, DamagedFileError)
+
+
+def test_impossible_values_are_damage() -> None:
+    for data in (short(0, 1, 1), short(3, 0, 1), short(3, 1, 0), short(3, 0x81, 0, 1)):
+        with pytest.raises(DamagedFileError):
+            c.read_container(data)
+
+
+def test_a_declared_size_is_checked_first() -> None:
+    for read in (c.read_container, c.read_header, lambda data: c.read_front(io.BytesIO(data))):
+        with pytest.raises(LimitError):
+            read(short(1, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F))
+        with pytest.raises(TruncatedFileError):
+            read(short(1, 0xFF)[:8])
+
+
+def test_alpha_in_the_tile_needs_one_tile_without_loss() -> None:
+    model = dataclasses.replace(WEBP.header, model_id=b"a model.")
+    for wrong in (
+        c.Container(model, (c.Tile(0, b"tile"),), alpha=(c.ALPHA_IN_TILE, b"")),
+        c.Container(dataclasses.replace(model, width=65, tile_exponent=6), (c.Tile(2, b"w"),) * 2, alpha=(6, b"")),
+        dataclasses.replace(WEBP, alpha=(c.ALPHA_IN_TILE, b"more")),
+    ):
+        with pytest.raises(ValueError, match="ALPHA"):
+            c.write_container(wrong)
