@@ -65,14 +65,10 @@ def no_permission(patch: Patch) -> None:
 
 
 def unreadable(patch: Patch) -> None:
-    whole = Path.read_bytes
+    def read(_: object, name: str) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", name)
 
-    def read(path: Path) -> bytes:
-        if path.name == "photo.vaec":
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return whole(path)
-
-    patch.setattr(Path, "read_bytes", read)
+    patch.setattr("vaecodec.cli.files.bytes_of_file", read)
 
 
 def without(*packages: str) -> Callable[[Patch], None]:

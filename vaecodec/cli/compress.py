@@ -265,7 +265,7 @@ class CompressJob:
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, encodes and writes."""
-        from vaecodec.cli.files import check_source, check_target, is_stream, read_input
+        from vaecodec.cli.files import check_source, check_target, is_stream, read_picture_stream
 
         start = time.perf_counter()
         source, target = task
@@ -273,7 +273,7 @@ class CompressJob:
         check_target(target, force=self.force)
         if is_stream(source):
             # What can be read once only is read here, and nowhere else.
-            data = read_input(source)
+            data = read_picture_stream(source, self.options.limit)
             source_size = len(data)
         else:
             data, source_size = None, Path(source).stat().st_size if Path(source).exists() else 0

@@ -48,8 +48,20 @@ path_option = partial(option, shell_complete=complete_path)
 """An option that is a path."""
 
 inputs = argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+_STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
+def _output(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Standard output by its other names, which open it anew where they can."""
+    return "-" if value in _STANDARD_OUTPUT else value
+
+
 output = path_option(
-    "-o", "--output", metavar="OUT", help="A file, a folder (out/ is made if need be), or - for a pipe."
+    "-o",
+    "--output",
+    metavar="OUT",
+    callback=_output,
+    help="A file, a folder (out/ is made if need be), or - for a pipe.",
 )
 force = option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
 recursive = option("-r", "--recursive", is_flag=True, help="Go through folders; OUT gets the same tree.")
