@@ -13,7 +13,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 
-KERNELS = Path("vaecodec/exact/kernels")
+KERNELS, CODER = Path("vaecodec/exact/kernels"), Path("vaecodec/bitstream")
 STABLE_ABI = sys.version_info >= (3, 11)
 
 
@@ -44,7 +44,7 @@ def extension(name: str, sources: list[Path], headers: list[Path]) -> Extension:
 setup(
     ext_modules=[
         extension("vaecodec.exact.kernels._kernels", sorted(KERNELS.glob("*.c")), sorted(KERNELS.glob("*.h"))),
-        extension("vaecodec.bitstream._range_coder", [Path("vaecodec/bitstream/_range_coder.c")], []),
+        extension("vaecodec.bitstream._range_coder", [CODER / "_range_coder.c"], [CODER / "range_coding.h"]),
     ],
     cmdclass={"bdist_wheel": StableAbiWheel},
 )

@@ -49,15 +49,15 @@ def test_wheels_are_tested_without_torch(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_extension_keeps_to_the_stable_abi() -> None:
+@pytest.mark.parametrize("name", ["vaecodec.exact.kernels._kernels", "vaecodec.bitstream._range_coder"])
+def test_the_extensions_keep_to_the_stable_abi(name: str) -> None:
     if importlib.util.find_spec("abi3audit") is None:
         pytest.skip("no abi3audit")
     if sys.version_info < (3, 11):
         pytest.skip("the extension of 3.10 is for that version alone")
-    from vaecodec.exact.kernels import _kernels
-
+    extension = importlib.import_module(name)
     # abi3audit knows only its own command line.
     program = Path(sys.executable).with_name("abi3audit")
-    command = [program, "--strict", "--assume-minimum-abi3", "3.11", str(_kernels.__file__)]
+    command = [program, "--strict", "--assume-minimum-abi3", "3.11", str(extension.__file__)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,8 +17,8 @@ Group = tuple[list[int], list[int]]
 def coders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both implementations of the range coder; where C was not built there is one."""
     if request.param == "constriction":
-        monkeypatch.setattr("vaecodec.bitstream.coder._in_c", None)
-    elif coder._in_c is None:
+        monkeypatch.setattr("vaecodec.bitstream.coder.in_c", None)
+    elif coder.in_c is None:
         pytest.skip("the range coder in C was not built")
 
 

@@ -111,3 +111,24 @@ def test_bits_are_the_sum_over_entries_and_escapes(narrow: t.FrozenTables) -> No
 @given(st.integers(0, 2**21 - 2))
 def test_the_bits_of_an_escape_follow_the_bit_length(excess: int) -> None:
     assert t.escape_bits(np.array([excess])).tolist() == [5 + (excess + 1).bit_length() - 1 + 1]
+
+
+@pytest.mark.skipif(t.in_c is None, reason="the range coder in C was not built")
+def test_bits_are_the_same_to_the_last_digit_in_c_and_in_numpy(
+    narrow: t.FrozenTables, gaussian: t.FrozenTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    cases = []
+    for frozen in (narrow, gaussian):
+        indices = rng.integers(0, 64, (7, 1501)).astype(np.uint8)
+        symbols = (rng.standard_t(2, indices.shape) * 20).astype(np.int32)
+        symbols.flat[:2] = np.iinfo(np.int32).max, -np.iinfo(np.int32).max
+        cases.append((frozen, symbols, indices, frozen.bits(symbols, indices)))
+    monkeypatch.setattr(t, "in_c", None)
+    for frozen, symbols, indices, bits in cases:
+        assert frozen.bits(symbols, indices) == bits
+
+
+def test_indices_that_are_too_large_have_no_bits(narrow: t.FrozenTables) -> None:
+    with pytest.raises(ValueError, match="over 63"):
+        narrow.bits(np.zeros(3, np.int32), np.array([1, 64, 2], np.uint8))

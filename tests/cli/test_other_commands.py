@@ -31,6 +31,24 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
     assert time.perf_counter() - start < 3
 
 
+def test_decompress_imports_neither_readers_nor_processes(photograph: Path, tmp_path: Path) -> None:
+    from vaecodec.api import compress
+
+    file = tmp_path / "a.vaec"
+    file.write_bytes(compress(photograph))
+    unneeded = (
+        "torch", "multiprocessing", "secrets", "PIL.ImageCms", "PIL.TiffImagePlugin",
+        "vaecodec.picture.read_files", "vaecodec.picture.tiff_read",
+    )  # fmt: skip
+    code = (
+        f"import sys; from vaecodec.cli import main; code = main(['decompress', {str(file)!r}, '--quiet']); "
+        f"sys.exit(code or ','.join(name for name in {unneeded!r} if name in sys.modules) or 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert file.with_suffix(".png").is_file()
+
+
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"vaecodec {__version__}\n"

@@ -1,4 +1,4 @@
-"""Runs the tests of the kernels under AddressSanitizer and UndefinedBehaviorSanitizer; needs gcc on Linux.
+"""Runs the tests of the kernels and of the range coder under AddressSanitizer and UndefinedBehaviorSanitizer; needs gcc on Linux.
 
     python tests/exact/sanitize.py [EXAMPLES]
 
@@ -44,14 +44,17 @@ def main(examples: int) -> int:
         kernels = copy / "exact" / "kernels"
         sources = sorted(map(str, kernels.glob("*.c")))
         include = f"-I{sysconfig.get_path('include')}"
-        target = str(kernels / "_kernels.abi3.so")
-        subprocess.run(["gcc", *FLAGS, include, *sources, "-o", target], check=True)
+        coder = copy / "bitstream" / "_range_coder"
+        extensions = {kernels / "_kernels.abi3.so": sources, coder.with_suffix(".abi3.so"): [f"{coder}.c"]}
+        for target, files in extensions.items():
+            subprocess.run(["gcc", *FLAGS, include, *files, "-o", str(target)], check=True)
         runtime = subprocess.run(
             ["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
         ).stdout.strip()
-        for name in ("test_kernels.py", "test_kernel_threads.py"):
-            shutil.copy(TESTS / name, folder)
-        (Path(folder) / "conftest.py").write_text(CONFTEST.format(examples=examples))
+        for name in ("exact/test_kernels.py", "exact/test_kernel_threads.py", "bitstream/test_coder.py"):
+            shutil.copy(TESTS.parent / name, folder)
+        tables = (TESTS.parent / "bitstream" / "conftest.py").read_text()
+        (Path(folder) / "conftest.py").write_text(tables + CONFTEST.format(examples=examples))
         environment = os.environ | {
             "LD_PRELOAD": runtime,
             "PYTHONPATH": folder,

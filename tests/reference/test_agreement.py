@@ -70,8 +70,8 @@ pairs = st.one_of(
 def coders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both implementations of the range coder; where C was not built there is one."""
     if request.param == "constriction":
-        monkeypatch.setattr("vaecodec.bitstream.coder._in_c", None)
-    elif coder._in_c is None:
+        monkeypatch.setattr("vaecodec.bitstream.coder.in_c", None)
+    elif coder.in_c is None:
         pytest.skip("the range coder in C was not built")
 
 
@@ -106,7 +106,7 @@ def test_long_streams_with_carries_agree() -> None:
 
 def test_every_count_of_every_table_is_reproduced_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each entry alone takes the interval that its integer counts give: the state of constriction's coder shows it."""
-    monkeypatch.setattr("vaecodec.bitstream.coder._in_c", None)
+    monkeypatch.setattr("vaecodec.bitstream.coder.in_c", None)
     for tables in (WILD, GAUSSIAN):
         for index in range(1, 64):
             counts = tables.counts(index).tolist()

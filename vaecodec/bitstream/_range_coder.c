@@ -3,8 +3,8 @@
  *   pack_tables ─► tables      encoder ─► push, push, … ─► finish ─► bytes      decoder(bytes) ─► pop, pop, … ─► used_up
  *
  * vaecodec/bitstream/coder.py has the same in Python around constriction's coders, word for word, and takes this where it was
- * built. Arrays come in through the buffer protocol, contiguous; sizes are checked here, types there. What a stream says is
- * never trusted: any words decode to entries of their tables, and words past the end are 0. */
+ * built; entries is for FrozenTables.bits. Arrays come in through the buffer protocol, contiguous; sizes are checked here,
+ * types there. What a stream says is never trusted: any words decode to entries of their tables, and words past the end are 0. */
 #define PY_SSIZE_T_CLEAN
 #include <patchlevel.h>
 /* The buffer protocol is in the stable ABI from 3.11 on; for 3.10 the extension is built for that version alone. */
@@ -12,246 +12,11 @@
 #define Py_LIMITED_API 0x030B0000
 #endif
 #include <Python.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum {
-    TABLES = 63,
-    MAX_HALF_WIDTH = 4095,
-    PRECISION = 24, /* counts of a table add up to 2^PRECISION */
-    LOOK_BITS = 10, /* of a quantile, to find the entry near to it */
-    NEAR = 8,       /* so many entries are gone through one by one */
-    ESCAPE_LENGTH_BITS = 5,
-    MAX_ESCAPE_LENGTH = 20,
-    IMPOSSIBLE = -1, /* what pop returns for a state that no encoder makes */
-};
+#include "range_coding.h"
 
 static const char TABLES_NAME[] = "vaecodec.tables", ENCODER[] = "vaecodec.encoder", DECODER[] = "vaecodec.decoder";
-
-typedef struct {
-    int32_t half_width, escape;         /* L, and the number of the last entry, 2·L + 1 */
-    uint32_t *left;                     /* [2·L + 3]: sums of the counts before each entry, and of all */
-    uint16_t look[(1 << LOOK_BITS) + 1]; /* the entry of the first quantile of each 2^LOOK_BITS-th part, and the last one */
-} table;
-
-typedef struct {
-    table of[TABLES + 1];
-    uint32_t *left; /* of all */
-} tables;
-
-/* --- Range coding -------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    uint64_t lower, range, point;
-    const unsigned char *data;
-    size_t words, next; /* next may pass words: those are 0 */
-    int busy;
-} decoder;
-
-typedef struct {
-    uint64_t lower, range;
-    uint32_t *words;
-    size_t count, room;
-} encoder;
-
-static uint64_t next_word(decoder *d) {
-    uint64_t word = 0;
-    if (d->next < d->words) {
-        const unsigned char *at = d->data + 4 * d->next;
-        word = (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
-    }
-    d->next++;
-    return word;
-}
-
-/* Range after an entry: its share, and more bits where it gets small. */
-static inline void narrow(decoder *d, uint64_t scale, uint32_t left, uint32_t count) {
-    d->lower += scale * left;
-    d->range = scale * count;
-    if (d->range < (uint64_t)1 << 32) {
-        d->lower <<= 32;
-        d->range <<= 32;
-        d->point = d->point << 32 | next_word(d);
-    }
-}
-
-static inline int entry_at(const table *t, uint32_t quantile) {
-    const uint32_t part = quantile >> (PRECISION - LOOK_BITS);
-    int low = t->look[part], high = t->look[part + 1];
-    while (high - low > NEAR) {
-        const int middle = (low + high + 1) / 2;
-        if (t->left[middle] <= quantile) {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
-    while (t->left[low + 1] <= quantile) {
-        low++;
-    }
-    return low;
-}
-
-/* The number of an entry, or IMPOSSIBLE. */
-static inline int decode(decoder *d, const table *t) {
-    const uint64_t scale = d->range >> PRECISION, quantile = (d->point - d->lower) / scale;
-    if (quantile >> PRECISION) {
-        return IMPOSSIBLE;
-    }
-    const int entry = entry_at(t, (uint32_t)quantile);
-    narrow(d, scale, t->left[entry], t->left[entry + 1] - t->left[entry]);
-    return entry;
-}
-
-/* One of 2^bits entries of equal counts, bits up to MAX_ESCAPE_LENGTH; or IMPOSSIBLE. */
-static int32_t decode_uniform(decoder *d, int bits) {
-    const uint64_t scale = d->range >> PRECISION, quantile = (d->point - d->lower) / scale;
-    if (quantile >> PRECISION) {
-        return IMPOSSIBLE;
-    }
-    const uint32_t entry = (uint32_t)quantile >> (PRECISION - bits), count = (uint32_t)1 << (PRECISION - bits);
-    narrow(d, scale, entry * count, count);
-    return (int32_t)entry;
-}
-
-/* Returns 0 without memory. */
-static int encode(encoder *e, uint32_t left, uint32_t count) {
-    const uint64_t scale = e->range >> PRECISION, before = e->lower;
-    e->lower += scale * left;
-    e->range = scale * count;
-    if (e->lower < before) {
-        for (size_t i = e->count; i-- > 0 && ++e->words[i] == 0;) {
-        }
-    }
-    if (e->range < (uint64_t)1 << 32) {
-        if (e->count == e->room) {
-            const size_t room = e->room ? 2 * e->room : 1024;
-            uint32_t *words = realloc(e->words, room * sizeof *words);
-            if (!words) {
-                return 0;
-            }
-            e->words = words;
-            e->room = room;
-        }
-        e->words[e->count++] = (uint32_t)(e->lower >> 32);
-        e->lower <<= 32;
-        e->range <<= 32;
-    }
-    return 1;
-}
-
-static int encode_uniform(encoder *e, int bits, uint32_t entry) {
-    const uint32_t count = (uint32_t)1 << (PRECISION - bits);
-    return encode(e, entry * count, count);
-}
-
-/* --- Groups ---------------------------------------------------------------------------------------------------------- */
-
-/* Places of the coded symbols in coding order: by table index, and as they come within one. Returns how many there are, −1 for an
- * index that is too large. order: [n]; ends: where each table's symbols end in it, [TABLES + 1]. */
-static ptrdiff_t coding_order(const uint8_t *indices, ptrdiff_t n, uint32_t *order, ptrdiff_t *ends) {
-    ptrdiff_t counts[256] = {0};
-    for (ptrdiff_t i = 0; i < n; i++) {
-        counts[indices[i]]++;
-    }
-    ptrdiff_t to[TABLES + 1], sum = 0, within = 0;
-    for (int t = 0; t <= TABLES; t++) {
-        within += counts[t];
-        to[t] = sum;
-        sum += t ? counts[t] : 0;
-        ends[t] = sum;
-    }
-    if (within != n) {
-        return -1;
-    }
-    for (ptrdiff_t i = 0; i < n; i++) {
-        if (indices[i]) {
-            order[to[indices[i]]++] = (uint32_t)i;
-        }
-    }
-    return sum;
-}
-
-/* 0, IMPOSSIBLE, or the length of an escape that is too long. symbols: zeros where the index is 0, see pop. */
-static int decode_group(decoder *d, const tables *all, const uint32_t *order, const ptrdiff_t *ends, int32_t *symbols) {
-    ptrdiff_t escapes = 0, i = 0;
-    for (int t = 1; t <= TABLES; t++) {
-        const table *of = &all->of[t];
-        for (; i < ends[t]; i++) {
-            const int entry = decode(d, of);
-            if (entry == IMPOSSIBLE) {
-                return IMPOSSIBLE;
-            }
-            escapes += entry == of->escape;
-            symbols[order[i]] = entry - of->half_width;
-        }
-    }
-    i = 0;
-    for (int t = 1; t <= TABLES && escapes; t++) {
-        const int32_t half_width = all->of[t].half_width;
-        for (; i < ends[t]; i++) {
-            if (symbols[order[i]] != half_width + 1) {
-                continue;
-            }
-            const int length = decode_uniform(d, ESCAPE_LENGTH_BITS);
-            if (length > MAX_ESCAPE_LENGTH || length == IMPOSSIBLE) {
-                return length;
-            }
-            const int32_t low = length ? decode_uniform(d, length) : 0;
-            const int negative = low == IMPOSSIBLE ? IMPOSSIBLE : decode_uniform(d, 1);
-            if (negative == IMPOSSIBLE) {
-                return IMPOSSIBLE;
-            }
-            const int32_t magnitude = half_width + ((int32_t)1 << length) + low;
-            symbols[order[i]] = negative ? -magnitude : magnitude;
-        }
-    }
-    return 0;
-}
-
-static int64_t magnitude_of(int32_t value) {
-    return value < 0 ? -(int64_t)value : value;
-}
-
-/* Returns 0 without memory. Symbols are within their tables' largest. */
-static int encode_group(encoder *e, const tables *all, const uint32_t *order, const ptrdiff_t *ends,
-                        const int32_t *symbols) {
-    ptrdiff_t i = 0, escapes = 0;
-    for (int t = 1; t <= TABLES; t++) {
-        const table *of = &all->of[t];
-        for (; i < ends[t]; i++) {
-            const int64_t entry = (int64_t)symbols[order[i]] + of->half_width;
-            const int64_t k = entry >= 0 && entry < of->escape ? entry : of->escape;
-            escapes += k == of->escape;
-            if (!encode(e, of->left[k], of->left[k + 1] - of->left[k])) {
-                return 0;
-            }
-        }
-    }
-    i = 0;
-    for (int t = 1; t <= TABLES && escapes; t++) {
-        const int64_t half_width = all->of[t].half_width;
-        for (; i < ends[t]; i++) {
-            const int64_t excess = magnitude_of(symbols[order[i]]) - half_width;
-            if (excess <= 0) {
-                continue;
-            }
-            const uint32_t successor = (uint32_t)excess;
-            int length = 0;
-            while (successor >> (length + 1)) {
-                length++;
-            }
-            if (!encode_uniform(e, ESCAPE_LENGTH_BITS, (uint32_t)length) ||
-                (length && !encode_uniform(e, length, successor - ((uint32_t)1 << length))) ||
-                !encode_uniform(e, 1, symbols[order[i]] < 0)) {
-                return 0;
-            }
-        }
-    }
-    return 1;
-}
 
 /* --- Python ---------------------------------------------------------------------------------------------------------- */
 
@@ -533,6 +298,62 @@ static PyObject *finish(PyObject *self, PyObject *args) {
     return bytes;
 }
 
+/* How many symbols are coded and how many are escaped; -1 with an error set. */
+static ptrdiff_t find_entries(const int32_t *half_widths, const int32_t *symbols, const uint8_t *indices, ptrdiff_t n,
+                              int32_t *entries, int32_t *excess, ptrdiff_t *escaped) {
+    ptrdiff_t coded = 0;
+    int64_t starts[TABLES + 1] = {0};
+    for (int t = 1; t < TABLES; t++) {
+        starts[t + 1] = starts[t] + 2 * half_widths[t - 1] + 2;
+    }
+    *escaped = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int t = indices[i];
+        if (t > TABLES) {
+            PyErr_Format(PyExc_ValueError, "a table index is over %d", TABLES);
+            return -1;
+        }
+        if (t) {
+            const int64_t half_width = half_widths[t - 1], beyond = magnitude_of(symbols[i]) - half_width - 1;
+            if (beyond >= 0) {
+                excess[(*escaped)++] = (int32_t)beyond;
+            }
+            entries[coded++] = (int32_t)(starts[t] + (beyond >= 0 ? 2 * half_width + 1 : symbols[i] + half_width));
+        }
+    }
+    return coded;
+}
+
+static PyObject *entries(PyObject *self, PyObject *args) {
+    Py_buffer widths, symbols, indices, found, excess;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*y*y*w*w*", &widths, &symbols, &indices, &found, &excess)) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    const ptrdiff_t n = indices.len;
+    const int32_t *half_widths = widths.buf;
+    int good = widths.len == 4 * TABLES && symbols.len == 4 * n && found.len == 4 * n && excess.len == 4 * n &&
+               !((uintptr_t)widths.buf % 4 || (uintptr_t)symbols.buf % 4 || (uintptr_t)found.buf % 4 ||
+                 (uintptr_t)excess.buf % 4);
+    for (int t = 0; good && t < TABLES; t++) {
+        good = half_widths[t] >= 0 && half_widths[t] <= MAX_HALF_WIDTH;
+    }
+    if (!good) {
+        PyErr_Format(PyExc_ValueError, "%d half-widths, and as many symbols, entries and excesses as indices", TABLES);
+    } else {
+        ptrdiff_t escaped = 0;
+        const ptrdiff_t coded = find_entries(half_widths, symbols.buf, indices.buf, n, found.buf, excess.buf, &escaped);
+        result = coded < 0 ? NULL : Py_BuildValue("nn", coded, escaped);
+    }
+    PyBuffer_Release(&widths);
+    PyBuffer_Release(&symbols);
+    PyBuffer_Release(&indices);
+    PyBuffer_Release(&found);
+    PyBuffer_Release(&excess);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"pack_tables", pack_tables, METH_VARARGS, "pack_tables(half_widths, counts) -> tables"},
     {"encoder", new_encoder, METH_NOARGS, "encoder() -> encoder"},
@@ -541,6 +362,7 @@ static PyMethodDef methods[] = {
     {"decoder", new_decoder, METH_VARARGS, "decoder(data) -> decoder"},
     {"pop", pop, METH_VARARGS, "pop(decoder, tables, indices, symbols) -> 0, or what is wrong"},
     {"used_up", used_up, METH_VARARGS, "used_up(decoder) -> bool"},
+    {"entries", entries, METH_VARARGS, "entries(half_widths, symbols, indices, entries, excess) -> how many, how many escaped"},
     {NULL, NULL, 0, NULL},
 };
 

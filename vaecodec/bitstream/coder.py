@@ -9,14 +9,14 @@
 
 A *group* is what one call of push or pop takes. Inside it symbols are coded by ascending table index, order kept
 within one index, so that each table costs one call of the coder below; escaped values follow at the end of the group.
-The coders are constriction's (Bamler, *Understanding Entropy Coding With Asymmetric Numeral Systems*, 2022): 32-bit
-words, 64-bit states, probabilities of 24 bits. Section 4 of docs/format.md says the same at the level of bits.
+The range coder is C (``range_coding.h``), and where that was not built constriction's, as the stack is (Bamler,
+*Understanding Entropy Coding With Asymmetric Numeral Systems*, 2022): 32-bit words, 64-bit states, probabilities of 24
+bits. Section 4 of docs/format.md says the same at the level of bits.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -29,17 +29,10 @@ from vaecodec.bitstream.tables import (
     MAX_HALF_WIDTH,
     TABLES,
     FrozenTables,
+    in_c,
     largest_symbol,
 )
 from vaecodec.errors import damaged_file
-
-try:
-    from vaecodec.bitstream import _range_coder
-except ImportError:
-    # Not built, for want of a compiler: the coders below are as they would be, and slower.
-    _in_c: ModuleType | None = None
-else:
-    _in_c = _range_coder
 
 Int32Array = npt.NDArray[np.int32]
 UInt8Array = npt.NDArray[np.uint8]
@@ -68,8 +61,8 @@ class SymbolModels:
     def packed(self) -> Any:
         """The tables for the coders in C."""
         counts = np.concatenate([self.tables.counts(index) for index in range(1, TABLES + 1)])
-        assert _in_c is not None
-        return _in_c.pack_tables(np.array(self.half_widths[1:], np.int32), counts)
+        assert in_c is not None
+        return in_c.pack_tables(np.array(self.half_widths[1:], np.int32), counts)
 
     def __getitem__(self, index: int) -> stream.model.Categorical:
         """Return the model of the table with ``index`` (1..63) over its 2·L + 2 entries."""
@@ -106,7 +99,7 @@ class SymbolEncoder:
 
     def __init__(self, tables: FrozenTables | SymbolModels) -> None:
         self._models = _models_of(tables)
-        self._c, self._coder = _in_c, _in_c.encoder() if _in_c is not None else stream.queue.RangeEncoder()
+        self._c, self._coder = in_c, in_c.encoder() if in_c is not None else stream.queue.RangeEncoder()
 
     def push(self, symbols: Int32Array, indices: UInt8Array) -> None:
         """Append one group.
@@ -151,7 +144,7 @@ class SymbolDecoder:
     def __init__(self, tables: FrozenTables | SymbolModels, data: bytes) -> None:
         self._models = _models_of(tables)
         words = _words(data)
-        self._c, self._coder = _in_c, _in_c.decoder(data) if _in_c is not None else stream.queue.RangeDecoder(words)
+        self._c, self._coder = in_c, in_c.decoder(data) if in_c is not None else stream.queue.RangeDecoder(words)
         # No symbol at all takes no words; constriction would accept two that mean nothing.
         self._must_be_empty = len(data) > 0
 

@@ -7,12 +7,21 @@ weights are exported.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from vaecodec.errors import DamagedWeightsError
+
+try:
+    from vaecodec.bitstream import _range_coder
+except ImportError:
+    # Not built, for want of a compiler: what is written in Python gives the same, and is slower.
+    in_c: ModuleType | None = None
+else:
+    in_c = _range_coder
 
 Int32Array = npt.NDArray[np.int32]
 UInt32Array = npt.NDArray[np.uint32]
@@ -116,6 +125,8 @@ class FrozenTables:
         """
         if symbols.shape != indices.shape:
             raise ValueError(f"symbols have the shape {symbols.shape}, their indices {indices.shape}")
+        if in_c is not None and symbols.dtype == np.int32 and indices.dtype == np.uint8:
+            return self._bits_in_c(symbols.reshape(-1), np.ascontiguousarray(indices).reshape(-1))
         coded = indices > 0
         tables = indices[coded].astype(np.intp) - 1
         if tables.size and int(tables.max()) >= TABLES:
@@ -128,6 +139,16 @@ class FrozenTables:
         entries[escaped] = 2 * half_widths[escaped] + 1
         entries += self._starts[tables]
         return float(self._entry_bits[entries].sum() + escape_bits(excess[escaped]).sum())
+
+    def _bits_in_c(self, symbols: Int32Array, indices: UInt8Array) -> float:
+        assert in_c is not None
+        entries, excess = np.empty(len(indices), np.int32), np.empty(len(indices), np.int32)
+        symbols = np.require(symbols, np.int32, ["C", "A"])
+        coded, escaped = in_c.entries(self._half_widths, symbols, indices, entries, excess)
+        # Added in the order of the group, as above: the same sum to the last bit.
+        return float(
+            self._entry_bits.take(entries[:coded]).sum() + escape_bits(excess[:escaped].astype(np.int64)).sum()
+        )
 
 
 def escape_bits(excess: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

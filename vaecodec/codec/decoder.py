@@ -9,6 +9,7 @@ Samples are synthesised with a halo of real neighbours as wide as the networks s
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,9 +81,14 @@ class Decoder:
     def samples(self, region: Rectangle | None = None) -> Samples:
         """uint8 or uint16 [h, w, C] of a region, by default the picture."""
         region = region or self.grid.frame
+        blocks = self.rows(region)
+        first = next(blocks)
+        if len(first) == region.height:
+            # The last block is over with it; nothing is left to copy.
+            return first
         samples = np.empty((region.height, region.width, self.header.channels), sample_type(self.header))
         top = 0
-        for rows in self.rows(region):
+        for rows in itertools.chain([first], blocks):
             samples[top : top + len(rows)] = rows
             top += len(rows)
         return samples
@@ -177,7 +183,13 @@ class Decoder:
                 if tile.mode == TILE_LATENTS:
                     self.decoded.append(number)
                     latents = self._model.decode_tile(tile.payload, cells, self.header.quality16, self._watch).y16
-                    y16[part.within(wanted)] = np.clip(latents[part.within(cells)], -LATENT_CLAMP, LATENT_CLAMP)
+                    np.clip(
+                        latents[part.within(cells)],
+                        -LATENT_CLAMP,
+                        LATENT_CLAMP,
+                        out=y16[part.within(wanted)],
+                        casting="unsafe",
+                    )
                 elif self._keep_going:
                     read_stored_tile(tile, r, self.header.channels, self.header.bit_depth)
             except DamagedFileError:
@@ -225,6 +237,8 @@ def reconstruct(
             needed = window_of(part, frame, halo)
             piece = synthesise(y16[needed.within(window)].astype(np.int32), header.quality16)
             rgb = piece[part.within(needed.pixels())]
+            if part == region and header.channels == 3:
+                return np.ascontiguousarray(rgb, samples.dtype)
             samples[here] = rgb if header.channels == 3 else (rgb.sum(axis=2, dtype=np.int32, keepdims=True) + 1) // 3
         elif tile.mode == _TILE_GREY:
             samples[here] = grey_of(header)

@@ -169,7 +169,7 @@ def symbols_of(v: IntArray, mean: IntArray, index: IntArray, dead_zone: IntArray
     residual: IntArray = v - mean * np.int32(V_PER_MEAN)
     coded = index > 0
     if dead_zone is not None:
-        coded &= np.abs(residual) > dead_zone[index]
+        coded &= np.abs(residual) > dead_zone.take(index)
     residual += V_UNIT // 2
     residual >>= 8
     np.clip(residual, -SYMBOL_LIMIT, SYMBOL_LIMIT, out=residual)

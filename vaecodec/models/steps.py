@@ -20,6 +20,8 @@ Array = npt.NDArray[Any]
 STEP_ORDER = (0, 3, 1, 2)
 """Group g is coded in step k at position g xor STEP_ORDER[k] of every 2×2 cell: the diagonal neighbour comes second."""
 
+_CACHE_LINE = 64
+
 
 def coded_group(step: int) -> list[int]:
     """The group of channels that each of the four positions of a cell codes in ``step``."""
@@ -43,7 +45,11 @@ def take_step(y: Array, k: int) -> Array:
 
 def put_step(y: Array, k: int, planes: Array) -> None:
     """The inverse of :func:`take_step`, into [h, w, M]."""
-    group = len(planes)
+    group, h, w = planes.shape
+    # Planes whose distance is a multiple of a large power of two share lines of the cache: reading across them takes three times as long.
+    apart = np.empty((group, h * w + _CACHE_LINE // planes.itemsize), planes.dtype)
+    apart[:, : h * w] = planes.reshape(group, -1)
+    planes = apart[:, : h * w].reshape(group, h, w)
     for position, g in enumerate(coded_group(k)):
         i, j = divmod(position, 2)
         y[i::2, j::2, g * group : (g + 1) * group] = planes[:, i::2, j::2].transpose(1, 2, 0)

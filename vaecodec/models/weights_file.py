@@ -26,7 +26,12 @@ _HEADER_AT = 8
 MAX_LIMIT = 1 << 20
 _LENGTH_BYTES = 8
 # Of tensors, by safetensors' names.
-_TYPES = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
+_TYPES: dict[str, np.dtype[Any]] = {
+    "F16": np.dtype("<f2"),
+    "F32": np.dtype("<f4"),
+    "I16": np.dtype("<i2"),
+    "I32": np.dtype("<i4"),
+}
 
 Config = dict[str, Any]
 Tensors = dict[str, npt.NDArray[Any]]
@@ -75,7 +80,7 @@ def model_id_of(config: str, tensors: Mapping[str, IntArray]) -> bytes:
     digest = hashlib.sha256(config.encode() + b"\0")
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode() + b"\0" + "x".join(map(str, tensor.shape)).encode() + b"\0")
-        digest.update(np.ascontiguousarray(tensor, dtype="<i4").reshape(-1))
+        digest.update(np.ascontiguousarray(tensor, dtype="<i4").reshape(-1).data)
     return digest.digest()[:ID_BYTES]
 
 
