@@ -294,3 +294,12 @@ def test_registering_again_does_no_harm() -> None:
     before = list(Image.ID)
     vaecodec.pillow.register()
     assert before == Image.ID
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"icc_profile": "sRGB"}, {"exif": "x"}, {"exif": 3}, {"xmp": 3}, {"xmp": ["<x/>"]}]
+)
+def test_metadata_of_another_type_are_a_wrong_argument(photo: Image.Image, metadata: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="give its bytes"):
+        saved(photo, **metadata)
+    assert Image.open(saved(photo, xmp="<x/>", exif=bytearray(b"II*\0"))).info["xmp"] == b"<x/>"

@@ -114,14 +114,14 @@ def compress(
     device: str = "auto",
     **given: Any,
 ) -> bytes:
-    """Picture to file, with the codec of this process for ``model``; see :meth:`Codec.compress` for the other arguments."""
+    """Compresses a picture, with the codec of this process for ``model``; see :meth:`Codec.compress` for the other arguments."""
     return shared_codec(model, device=device).compress(picture, quality=quality, **given)
 
 
 def decompress(
     data: FileSource, *, models: Sequence[str | Path] = (), device: str = "auto", backend: str = "auto"
 ) -> Picture:
-    """File (bytes, a path or a binary file) to picture, by whatever model made it; see :meth:`Codec.decompress` and :func:`find_codec_for`."""
+    """Decompresses a file (bytes, a path or a binary file) with the model that made it; see :meth:`Codec.decompress` and :func:`find_codec_for`."""
     container = read_container(bytes_of(data))
     return find_codec_for(container, models=models, device=device, backend=backend).decompress(container)
 

@@ -41,11 +41,12 @@ def write_atomically(
         OSError: as the operating system says.
     """
     path = Path(path)
-    target = path.resolve() if path.is_symlink() else path
-    if _is_special(target):
-        with target.open("wb") as file:
+    # Before links are followed: those of /proc lead to what has no name.
+    if _is_special(path):
+        with path.open("wb") as file:
             _write(file, data)
         return
+    target = path.resolve() if path.is_symlink() else path
     check_output(path, overwrite=overwrite)
     try:
         _write_whole(target, data, overwrite=overwrite, times_from=times_from)

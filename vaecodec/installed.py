@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vaecodec.errors import UnknownModelError
+from vaecodec.errors import UnknownModelError, UsageError
 from vaecodec.models.weights_file import named_id
 
 
@@ -27,8 +28,11 @@ class Shelf:
         """Name or path of a model to the path of its weights file.
 
         Raises:
+            UsageError: neither a name nor a path.
             UnknownModelError: there is none of this name.
         """
+        if not isinstance(model, (str, os.PathLike)):
+            raise UsageError(f"a {type(model).__name__} is no model: give a name or the path of a weights file")
         for path in self.paths():
             if path.stem == str(model):
                 return path

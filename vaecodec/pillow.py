@@ -189,11 +189,12 @@ def _encode(image: Image.Image, options: dict[str, Any]) -> bytes:
         picture = read_picture(frame, max_pixels=sys.maxsize)
     except PictureError as error:
         raise OSError(f"cannot write mode {image.mode} as {FORMAT}: {error}") from error
+    xmp = options.get("xmp")
     picture = dataclasses.replace(
         picture,
-        icc=options.get("icc_profile", picture.icc) or None,
+        icc=_bytes_of(options.get("icc_profile", picture.icc), "icc_profile"),
         exif=_exif_bytes(options.get("exif")),
-        xmp=_xmp_bytes(options.get("xmp")),
+        xmp=_bytes_of(xmp.encode() if isinstance(xmp, str) else xmp, "xmp"),
         extended_xmp=None,
         density=_density_of(options.get("dpi")),
     )
@@ -253,12 +254,21 @@ def _density_of(dpi: object) -> Density | None:
 
 
 def _exif_bytes(exif: bytes | Image.Exif | None) -> bytes | None:
-    block = exif.tobytes() if isinstance(exif, Image.Exif) else exif
-    return block.removeprefix(_EXIF_PREFIX) or None if block else None
+    block = _bytes_of(exif.tobytes() if isinstance(exif, Image.Exif) else exif, "exif")
+    return None if block is None else block.removeprefix(_EXIF_PREFIX) or None
 
 
-def _xmp_bytes(xmp: bytes | str | None) -> bytes | None:
-    return xmp.encode() if isinstance(xmp, str) else xmp or None
+def _bytes_of(value: object, name: str) -> bytes | None:
+    """What `save` was given as metadata; None for nothing.
+
+    Raises:
+        UsageError: it is no bytes.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise UsageError(f"{name} is a {type(value).__name__}: give its bytes")
+    return bytes(value) or None
 
 
 @contextmanager

@@ -117,9 +117,16 @@ def numbers(results: Results) -> str:
     low, high = EYE_WINDOWS["eye"]
     note = (
         f"Bytes over {markdown.set_label(results, name)}, scores {low:.0f} to {high:.0f}; time for one of them. Weights `{'`, `'.join(models)}`. "
-        "From `bench/results` by `python -m bench.show.readme_results`."
+        f"{_elsewhere(results, name)}From `bench/results` by `python -m bench.show.readme_results`."
     )
     return f"{markdown.markdown_table(['vaecodec', ''], rows)}\n\n{note}"
+
+
+def _elsewhere(results: Results, name: str) -> str:
+    """The first figure on the other sets, as a sentence; empty where there is none."""
+    found = {other: _saved(results, other, "avif") for other in results.tables if other != name}
+    shown = [f"{value} on {markdown.set_label(results, other)}" for other, value in found.items() if value is not None]
+    return f"Against AVIF it is {' and '.join(shown)}. " if shown else ""
 
 
 def _saved(results: Results, name: str, peer: str) -> str | None:

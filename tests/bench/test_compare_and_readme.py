@@ -106,3 +106,12 @@ def test_words_of_the_readme_are_few() -> None:
     if not (ROOT / "README.md").is_file():
         pytest.skip("a package without README")
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1200
+
+
+def test_the_first_figures_are_of_one_set_and_the_others_are_told(results: Path) -> None:
+    text = readme_results.numbers(load_results(results))
+    # Half of JPEG's bytes against 0.55 of them, whatever the metric.
+    assert "| bytes at equal SSIMULACRA2, against AVIF | −9.1 % |" in text
+    assert "Bytes over Kodak (6), " in text and "Against AVIF it is −9.1 % on val (6). " in text
+    # Those weights alone that the figures are of.
+    assert "Weights `psnr`." in text

@@ -142,6 +142,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     fake = FakeApi()
     module = fake.module()
     monkeypatch.setitem(sys.modules, "vaecodec.api", module)
+    monkeypatch.setattr("vaecodec.sources._MAGIC", MARK)
     package = sys.modules["vaecodec"]
     monkeypatch.setattr(package, "api", module, raising=False)
     return fake

@@ -4,7 +4,9 @@ import io
 import json
 import os
 import threading
+import tracemalloc
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -421,3 +423,57 @@ def test_a_name_that_no_file_can_have_is_one_line(run: Any, tmp_path: Path) -> N
     result = run("compress", str(tmp_path / f"{'x' * 300}.png"))
     assert result.code in (1, 2, 3)
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such devices here")
+@pytest.mark.parametrize("command", ["compress", "decompress"])
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom"])
+def test_a_device_without_an_end_is_refused_by_its_beginning(
+    run: Any, tmp_path: Path, command: str, device: str
+) -> None:
+    tracemalloc.start()
+    result = run(command, device, "-o", tmp_path / f"out.{'vaec' if command == 'compress' else 'png'}")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (result.code, result.err.count("\n"), names(tmp_path)) == (3, 1, [])
+    assert peak < 1 << 24
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_without_an_end_is_refused_at_the_limit(
+    run: Any, tmp_path: Path, never_blocks: Callable[[Path], None]
+) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    never_blocks(pipe)
+
+    def write() -> None:
+        with suppress(BrokenPipeError), pipe.open("wb", buffering=0) as file:
+            file.write(b"\x89PNG\r\n\x1a\n")
+            while True:
+                file.write(bytes(1 << 20))
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    result = run("compress", pipe, "--limit", "1000")
+    assert (result.code, result.err.count("\n"), names(tmp_path)) == (5, 1, ["pipe.png"])
+    assert "no end" in result.err
+    writer.join(10)
+    assert not writer.is_alive()
+
+
+def test_a_failure_is_an_object_too_where_json_is_asked_for(run: Any, photograph: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    result = run("compress", tmp_path / "text.png", photograph, tmp_path / "none.png", "-o", f"{out}/", "--json")
+    reports = [json.loads(line) for line in result.out.splitlines()]
+    assert [report["input"] for report in reports] == [
+        str(tmp_path / "text.png"), str(photograph), str(tmp_path / "none.png"),
+    ]  # fmt: skip
+    assert [report.get("exit_code") for report in reports] == [3, None, 3]
+    assert reports[0]["output"] == str(out / "text.vaec")
+    assert f"vaecodec: {reports[0]['error']}" == result.err.splitlines()[0]
+    alone = run("decompress", tmp_path / "none.vaec", "--json")
+    assert (json.loads(alone.out)["exit_code"], alone.code, alone.err.count("\n")) == (3, 3, 1)
+    folder = run("compress", "-r", tmp_path, "-o", out, "--json")
+    assert [json.loads(line).get("exit_code") for line in folder.out.splitlines()] == [3]

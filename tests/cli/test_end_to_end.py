@@ -161,3 +161,22 @@ def test_help_takes_less_than_a_third_of_a_second_of_a_processor(tmp_path: Path)
         after = os.times()
         times.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(times) < 0.3
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such name here")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_standard_output_has_other_names(photo: Path, tmp_path: Path, name: str) -> None:
+    done = run("compress", photo, "-o", name, "-f", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert vaecodec.decompress(done.stdout).samples.shape == (200, 250, 3)
+    assert b" bytes, quality" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="pipes have no paths here")
+def test_an_output_may_be_the_path_of_a_pipe(photo: Path, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    command = [*COMMAND, "compress", str(photo), "-f", "-o", f"/dev/fd/{writer}"]
+    with subprocess.Popen(command, cwd=tmp_path, pass_fds=[writer], stdout=subprocess.PIPE):
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            assert vaecodec.decompress(pipe.read()).samples.shape == (200, 250, 3)

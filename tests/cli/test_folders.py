@@ -117,7 +117,9 @@ def test_files_may_stand_among_folders(run: Any, album: Path, photograph: Path, 
 
 def test_json_is_one_object_a_line_without_a_summary(run: Any, album: Path, tmp_path: Path) -> None:
     result = run("compress", "-r", album, "-o", tmp_path / "packed", "--json")
-    assert [json.loads(line)["width"] for line in result.out.splitlines()] == [9, 9, 9]
+    reports = [json.loads(line) for line in result.out.splitlines()]
+    assert [report.get("width") for report in reports] == [9, 9, 9, None]
+    assert (reports[3]["input"], reports[3]["exit_code"]) == (str(album / "trip/broken.png"), 3)
 
 
 @pytest.mark.parametrize("arguments", [["-r", "-"], ["-r", ".", "-o", "-"], ["."], ["-r", ".", "-o", "file"]])

@@ -24,6 +24,7 @@ from vaecodec.api import Codec
 from vaecodec.errors import (
     NotVaecodecFileError,
     PictureNotFoundError,
+    UnreadablePictureError,
     UnsupportedPictureError,
     UsageError,
     VaecodecError,
@@ -181,3 +182,61 @@ def test_what_the_caller_has_set_in_torch_changes_nothing(name: str) -> None:
     changed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert changed.returncode == 0, changed.stderr
     assert changed.stdout == plain.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such devices here")
+def test_what_has_no_end_is_refused_by_its_beginning(codec: Codec) -> None:
+    with pytest.raises(NotVaecodecFileError):
+        codec.decompress("/dev/zero")
+    with Path("/dev/zero").open("rb") as device, pytest.raises(NotVaecodecFileError):
+        codec.decompress(device)
+    with pytest.raises(UnreadablePictureError):
+        codec.compress("/dev/zero")
+    with Path("/dev/urandom").open("rb") as device, pytest.raises(UnreadablePictureError):
+        codec.compress(device)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda c, x: c.compress(x, lossless="yes"),
+        lambda c, x: c.compress(x, strip="no"),
+        lambda c, x: c.compress(x, check=2),
+        lambda c, x: c.compress(x, limit=float("nan")),
+        lambda c, x: c.compress(x, limit=0),
+        lambda c, x: c.compress(x, tiling="large"),
+        lambda c, x: c.compress(x, target="psnr"),
+        lambda c, x: c.compress(x, target={"mse": 3}),
+        lambda c, x: c.compress(x, 50),
+        lambda c, x: c.encode(x, {"quality": 50}),
+        lambda c, x: c.decompress(c.compress(x), limits=10**6),
+        lambda c, x: c.decompress_region(c.compress(x), (0, 0)),
+        lambda c, x: c.decompress_region(c.compress(x), (0, 0, 1.5, 2)),
+        lambda c, x: c.decompress_region(c.compress(x), "0,0,2,2"),
+        lambda c, x: vaecodec.compress(x, model=None),
+        lambda c, x: vaecodec.compress(x, model=c),
+        lambda c, x: vaecodec.decompress(c.compress(x), models=3),
+        lambda c, x: Codec(threads=0),
+        lambda c, x: Codec(threads="two"),
+        lambda c, x: Codec(threads=1.5),
+    ],
+)
+def test_an_argument_of_another_kind_is_an_error_of_ours(
+    codec: Codec, call: Callable[[Codec, np.ndarray], Any]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        call(codec, np.zeros((8, 8, 3), np.uint8))
+    assert "\n" not in str(caught.value)
+
+
+def test_one_model_needs_no_list(codec: Codec) -> None:
+    data = codec.compress(np.zeros((8, 8, 3), np.uint8))
+    assert vaecodec.decompress(data, models="eye").samples.shape == (8, 8, 3)
+
+
+def test_what_is_printed_of_files_and_pictures_is_short(codec: Codec, photograph: np.ndarray) -> None:
+    picture = Picture(photograph[:64, :64], b"profile" * 999, b"II*\0" * 999, b"<x/>" * 999)
+    encoded = codec.encode(picture)
+    for thing in (encoded, picture, codec.decode(encoded.data), codec.open(encoded.data), codec.salvage(encoded.data)):
+        assert len(repr(thing)) < 400
+    assert repr(picture) == "<Picture: 64 × 64 RGB, 8 bits, icc, exif, xmp>"

@@ -373,6 +373,7 @@ def test_a_pipe_without_an_end_ends_at_the_limit() -> None:
 
     def write_for_ever() -> None:
         with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "wb", buffering=0) as file:
+            file.write(b"\x89PNG")
             while True:
                 file.write(bytes(1 << 20))
 

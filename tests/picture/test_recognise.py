@@ -77,7 +77,7 @@ FOREIGN = {
     "a text": [b'{"error": "not found"}', b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', b"[]"],
     "video": [b"\0\0\0\x20ftypisom\0\0\2\0isomiso2", b"\0\0\0\x14ftypqt  ", b"\x1a\x45\xdf\xa3", b"RIFF\0\0\0\0AVI "],
     "an archive": [archive(), b"\x1f\x8b\x08\0", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\7"],
-    "OpenEXR": [b"v/1\1\2\0\0\0"], "Radiance": [b"#?RADIANCE\n"], "QOI": [b"qoif\0\0\0\1"], "GIMP": [b"gimp xcf file"],
+    "OpenEXR": [b"v/1\1\2\0\0\0"], "Radiance": [b"#?RADIANCE\n"], "QOI": [b"qoif\0\0\0\1"], "PAM": [b"P7\nWIDTH 1\n"], "XPM": [b"/* XPM */"], "MNG": [b"\x8aMNG\r\n\x1a\n"], "GIMP": [b"gimp xcf file"],
     "PostScript": [b"%!PS-Adobe-3.0 EPSF"], "DjVu": [b"AT&TFORM\0\0"], "JPEG XR": [b"II\xbc\1\x20\0\0\0"],
     "decompress it": [b"\x89VAEC\1"],
 }  # fmt: skip

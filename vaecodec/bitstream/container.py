@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final
 
 from vaecodec.bitstream.features import (
@@ -144,14 +144,14 @@ class Container:
 
     header: Header
     tiles: tuple[Tile, ...]
-    icc: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    alpha: tuple[int, bytes] | None = None
+    icc: bytes | None = field(default=None, repr=False)
+    exif: bytes | None = field(default=None, repr=False)
+    xmp: bytes | None = field(default=None, repr=False)
+    alpha: tuple[int, bytes] | None = field(default=None, repr=False)
     check: int | None = None
-    array: bytes | None = None
+    array: bytes | None = field(default=None, repr=False)
     density: DensityFields | None = None
-    extended_xmp: bytes | None = None
+    extended_xmp: bytes | None = field(default=None, repr=False)
 
     @property
     def features(self) -> frozenset[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from vaecodec.bitstream.header import MODEL_ID_BYTES, Header, tile_count
@@ -34,7 +34,7 @@ class Tile:
     """
 
     mode: int
-    payload: bytes
+    payload: bytes = field(repr=False)
     damaged: bool = False
 
 

@@ -129,6 +129,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(arguments)
 
 
+def _command_of(error: click.UsageError, arguments: Sequence[str] | None) -> str:
+    """The command that a mistake was made in; click's parser does not always say."""
+    if error.ctx is not None:
+        return error.ctx.command_path
+    typed = sys.argv[1:] if arguments is None else arguments
+    return " ".join(["vaecodec", *typed[:1]]) if typed and typed[0] in COMMANDS else "vaecodec"
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         result: Any = vaecodec.main(
@@ -138,8 +146,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()
         else:
-            command = error.ctx.command_path if error.ctx is not None else "vaecodec"
-            say(f"{error.format_message().rstrip('.')}: see '{command} --help'")
+            say(f"{error.format_message().rstrip('.')}: see '{_command_of(error, arguments)} --help'")
         return error.exit_code
     except click.ClickException as error:
         say(error.format_message())

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about, say
+from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about
 from vaecodec.cli.files import PIPE, is_missing, plan_outputs
 from vaecodec.cli.folders import FolderPlan, is_finished, plan_folders
-from vaecodec.cli.jobs import Job, Outcome, Task, exit_with, run_all
+from vaecodec.cli.jobs import Job, Outcome, Task, exit_with, run_all, tell_failure
 from vaecodec.cli.progress import Progress
 from vaecodec.errors import PictureNotFoundError
 
@@ -52,7 +52,10 @@ def run(
         _run_folders(plan, job, verb, workers=workers, quiet=quiet, summary=summary and not quiet)
         return
     if len(inputs) == 1 and is_missing(inputs[0]):
-        raise PictureNotFoundError(message_about(inputs[0], PictureNotFoundError(f"{inputs[0]}: no such file")))
+        error = PictureNotFoundError(f"{inputs[0]}: no such file")
+        failure = message_about(inputs[0], error)
+        tell_failure(Outcome(Task(inputs[0], ""), failure=failure, code=error.exit_code), as_json=job.as_json)
+        raise click.exceptions.Exit(error.exit_code)
     targets = {} if name_for is None else plan_outputs(inputs, output, name_for, force=force)
     tasks = [Task(source, targets.get(source, "")) for source in inputs]
     if any(PIPE in task for task in tasks):
@@ -72,7 +75,7 @@ def _run_folders(plan: FolderPlan, job: Job, verb: str, *, workers: int, quiet: 
     if summary:
         click.echo(_summary(plan, outcomes, failed, verb))
     for outcome in failed:
-        say(outcome.failure)
+        tell_failure(outcome, as_json=job.as_json)
     if failed:
         raise click.exceptions.Exit(SOME_FAILED)
 
@@ -98,7 +101,7 @@ def _summary(plan: FolderPlan, outcomes: Sequence[Outcome], failed: Sequence[Out
     if plan.finished:
         parts.append(f"{plan.finished} finished before and skipped")
     if plan.others:
-        parts.append(f"{plan.others} other files left alone")
+        parts.append(f"{plan.others} other file{'s' if plan.others > 1 else ''} left alone")
     if failed:
         parts.append(f"{len(failed)} failed:")
     return ", ".join(parts)

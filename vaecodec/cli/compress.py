@@ -67,7 +67,7 @@ def _targets(command: Callable[..., None]) -> Callable[..., None]:
     },
     examples="""
 vaecodec compress holiday.jpg                    # makes holiday.vaec
-vaecodec compress holiday.jpg small.vaec -q 50   # two names, as cjxl has it
+vaecodec compress holiday.jpg small.vaec -q 50   # two names, as in cjxl
 vaecodec compress holiday.jpg --size 100kB
 vaecodec compress a.png --lossless
 vaecodec compress photos/*.png -o packed/ -q 70
@@ -80,7 +80,7 @@ cat a.png | vaecodec compress - -o b.vaec
 @options.option(
     "-q",
     "--quality",
-    type=click.FloatRange(0, 100),
+    type=options.Number(0, 100),
     metavar="0..100",
     show_default=", ".join(f"{tune.quality:g} with {name}" for name, tune in TUNES.items()),
     help="0 (smallest) to 100 (best); for eye about the SSIMULACRA2 score.",
@@ -88,7 +88,7 @@ cat a.png | vaecodec compress - -o b.vaec
 @_targets
 @options.option(
     "--effort",
-    type=click.IntRange(0, MAX_EFFORT),
+    type=options.Count(0, MAX_EFFORT),
     default=DEFAULT_EFFORT,
     metavar=f"0..{MAX_EFFORT}",
     help="Higher is slower, and smaller at equal quality; from 2 on needs vaecodec[torch].",
@@ -265,7 +265,7 @@ class CompressJob:
 
     def __call__(self, task: Task) -> Outcome:
         """Reads, encodes and writes."""
-        from vaecodec.cli.files import check_source, check_target, is_stream, read_input
+        from vaecodec.cli.files import check_source, check_target, is_stream, read_picture_stream
 
         start = time.perf_counter()
         source, target = task
@@ -273,7 +273,7 @@ class CompressJob:
         check_target(target, force=self.force)
         if is_stream(source):
             # What can be read once only is read here, and nowhere else.
-            data = read_input(source)
+            data = read_picture_stream(source, self.options.limit)
             source_size = len(data)
         else:
             data, source_size = None, Path(source).stat().st_size if Path(source).exists() else 0

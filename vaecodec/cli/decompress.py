@@ -45,7 +45,7 @@ def _region(_: click.Context, __: click.Parameter, value: str | None) -> tuple[i
     },
     examples="""
 vaecodec decompress holiday.vaec                 # makes holiday.png
-vaecodec decompress holiday.vaec again.jpg       # two names, as djxl has it
+vaecodec decompress holiday.vaec again.jpg       # two names, as in djxl
 vaecodec decompress packed/*.vaec -o pictures/
 vaecodec decompress -t packed/ -r                # test, write nothing
 vaecodec decompress big.vaec --region 0,0,640,480
@@ -128,6 +128,7 @@ def command(
 
 def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str, ...], str | None]:
     """Takes the second of two names for the output where it is a picture's: ``decompress a.vaec b.png``, as djxl has it."""
+    from vaecodec.bitstream.container import EXTENSION
     from vaecodec.cli.arrays import ARRAY_EXTENSION
     from vaecodec.errors import UsageError
     from vaecodec.picture import OUTPUT_FORMATS
@@ -136,10 +137,24 @@ def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str,
         pictures = {extension for written in OUTPUT_FORMATS.values() for extension in written.extensions}
         if Path(inputs[1]).suffix.lower() in pictures | {ARRAY_EXTENSION}:
             return inputs[:1], inputs[1]
+        first, second = map(Path, inputs)
+        if second.suffix.lower() == EXTENSION and first.suffix.lower() in pictures and not _is_file_of_ours(first):
+            raise UsageError(f"{shown(inputs[0])}: is the name of a picture: name the input first, then the output")
         if not Path(inputs[1]).exists() and Path(inputs[0]).exists() and inputs[1] != "-":
             name = shown(str(Path(inputs[1]).with_suffix(".png")))
             raise UsageError(f"{shown(inputs[1])}: no such file: is it the output? Then say -o {name}")
     return inputs, output
+
+
+def _is_file_of_ours(path: Path) -> bool:
+    """Whether a file of ours has a picture's name."""
+    from vaecodec.bitstream.container import MAGIC
+
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def _output_name(path: Path, extension: str) -> str:

@@ -26,6 +26,8 @@ from vaecodec.errors import (
 
 SOME_FAILED = 1
 
+_EXTENSION = ".vaec"
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Errors about what is in an input. The library may have seen only its bytes, and then cannot name it.
@@ -125,14 +127,22 @@ def _advice(error: BaseException, source: str = "") -> str:
 
 
 def _similar_names(source: str) -> str:
+    """What may have been meant by a name that is not there: of the files that the command takes, if there is one."""
     from difflib import get_close_matches
 
+    if "://" in source:
+        return ": this is a URL, download it first"
+    if any(mark in source for mark in "*?["):
+        return ": nothing matches this pattern"
     path = Path(source)
     try:
         names = [other.name for other in path.parent.iterdir()]
     except (OSError, ValueError):
         return ": check the path"
-    found = get_close_matches(path.name, names, n=1)
+    context = click.get_current_context(silent=True)
+    compressing = context is None or context.info_name == "compress"
+    fitting = [name for name in names if (Path(name).suffix.lower() == _EXTENSION) != compressing]
+    found = get_close_matches(path.name, fitting, n=1) or get_close_matches(path.name, names, n=1)
     return f": did you mean {shown(str(path.with_name(found[0])))}?" if found else ": check the path"
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from vaecodec.atomic import Writer, check_output, write_atomically
 from vaecodec.cli.failures import shown
 from vaecodec.errors import PictureNotFoundError, UsageError
+from vaecodec.sources import bytes_of_file
 
 PIPE = "-"
 
@@ -54,9 +55,7 @@ def plan_outputs(
         else:
             target = str(Path(source).with_name(name_for(Path(source))))
         if target != PIPE and target in plan.values():
-            raise UsageError(
-                f"{shown(target)}: two inputs have this output: compress them apart, or into different folders"
-            )
+            raise UsageError(f"{shown(target)}: two inputs have this output: do one at a time, each with its own -o")
         if PIPE not in (source, target) and _same_file(source, target):
             raise UsageError(f"{shown(source)}: is its own output: name another one with -o")
         plan[source] = target
@@ -99,20 +98,38 @@ def is_stream(source: str) -> bool:
 
 
 def read_input(source: str) -> bytes:
-    """Reads a file, or standard input for PIPE.
+    """Reads a file of ours, or standard input for PIPE.
 
     Raises:
         PictureNotFoundError: there is no such file.
+        NotVaecodecFileError, LimitError: a pipe or a device holds something else, or has no end.
         OSError: as the operating system says.
     """
     if source == PIPE:
-        return sys.stdin.buffer.read()
+        return bytes_of_file(sys.stdin.buffer, "the data")
     try:
-        return Path(source).read_bytes()
+        with Path(source).open("rb") as file:
+            return bytes_of_file(file, shown(source))
     except FileNotFoundError as error:
         raise PictureNotFoundError(f"{shown(source)}: no such file") from error
     except ValueError as error:
         raise UsageError(f"{source!r}: not a path: {error}") from error
+
+
+def read_picture_stream(source: str, max_pixels: int | None) -> bytes:
+    """Reads what can be read once only, no more of it than a picture of so many pixels, or of the usual limit, can take.
+
+    Raises:
+        LimitError: there is more.
+        OSError: as the operating system says.
+    """
+    from vaecodec.picture.read import DEFAULT_MAX_PIXELS, picture_of_stream
+
+    most = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
+    if source == PIPE:
+        return picture_of_stream(sys.stdin.buffer, "the data", most).getvalue()
+    with Path(source).open("rb") as file:
+        return picture_of_stream(file, source, most).getvalue()
 
 
 def is_missing(source: str) -> bool:

@@ -11,6 +11,10 @@ from vaecodec.cli.failures import message_about
 from vaecodec.cli.files import PIPE, is_stream
 from vaecodec.cli.jobs import Outcome, Task
 from vaecodec.errors import PictureNotFoundError, UsageError
+from vaecodec.picture_files import READABLE_EXTENSIONS
+
+_FILES = frozenset({".vaec", *READABLE_EXTENSIONS})
+"""Names that are hardly meant for a folder."""
 
 
 @dataclass
@@ -54,6 +58,13 @@ def plan_folders(
         raise UsageError("-r is for folders: a pipe is not one")
     if output is not None and Path(output).exists() and not Path(output).is_dir():
         raise UsageError(f"{output}: exists and is not a folder: name a folder")
+    if (
+        output is not None
+        and Path(output).suffix.lower() in _FILES
+        and not output.endswith("/")
+        and not Path(output).exists()
+    ):
+        raise UsageError(f"{output}: is the name of a file, and -r makes a folder: say -o {output}/ or another name")
     plan = FolderPlan()
     taken: dict[str, str] = {}
     for root in map(Path, inputs):

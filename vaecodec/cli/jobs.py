@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vaecodec.cli.failures import SOME_FAILED, printable, say
+from vaecodec.cli.files import PIPE
 from vaecodec.cli.outcomes import Job, Line, Outcome, Task, Trace, run_job
 from vaecodec.cli.progress import Progress
 from vaecodec.cli.signals import held, let_through
@@ -23,7 +25,7 @@ from vaecodec.cli.signals import held, let_through
 if TYPE_CHECKING:
     from vaecodec.cli.workers import Pool
 
-__all__ = ["Job", "Line", "Outcome", "Task", "exit_with", "run_all", "run_job"]
+__all__ = ["Job", "Line", "Outcome", "Task", "exit_with", "run_all", "run_job", "tell_failure"]
 
 
 def run_all(
@@ -58,7 +60,7 @@ def run_all(
         for line in outcome.lines:
             click.echo(printable(line.text), err=line.to_stderr)
         if outcome.failure is not None and not failures_last:
-            say(outcome.failure)
+            tell_failure(outcome, as_json=job.as_json)
 
     # Workers are processes: what they announce is not heard here, and no thread must run while they are made.
     with held(), nullcontext() if in_workers else progress.ticking():
@@ -75,9 +77,18 @@ def run_all(
                 say(f"stopped: {done} done, {len(tasks) - done} not")
             for outcome in outcomes if failures_last else ():
                 if outcome.failure is not None and not outcome.exists:
-                    say(outcome.failure)
+                    tell_failure(outcome, as_json=job.as_json)
             raise
     return outcomes
+
+
+def tell_failure(outcome: Outcome, *, as_json: bool) -> None:
+    """Says why a task failed, for people and, where the job has not said anything itself, for programs."""
+    if as_json and not outcome.lines:
+        source, target = outcome.task
+        report = {"input": source, "output": target or None, "error": outcome.failure, "exit_code": outcome.code}
+        click.echo(json.dumps(report), err=target == PIPE)
+    say(outcome.failure)
 
 
 def exit_with(outcomes: Sequence[Outcome]) -> None:

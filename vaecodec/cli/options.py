@@ -4,10 +4,41 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from typing import Any
 
 import click
 
 from vaecodec.cli.help import Option, complete_path
+
+
+class Number(click.FloatRange):
+    """A number in a range, refused in words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, as a float."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            raise _refusal(value, "number", self.min, self.max, error) from error
+
+
+class Count(click.IntRange):
+    """A whole number in a range, refused in words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, as an int."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            raise _refusal(value, "whole number", self.min, self.max, error) from error
+
+
+def _refusal(
+    value: Any, kind: str, low: float | None, high: float | None, error: click.BadParameter
+) -> click.BadParameter:
+    span = f"from {low:g} to {high:g}" if high is not None else f"of at least {low:g}"
+    return click.BadParameter(f"{value!r} is not a {kind} {span}", ctx=error.ctx, param=error.param)
+
 
 option = partial(click.option, cls=Option)
 """An option, its default shown in the one style."""
@@ -17,13 +48,25 @@ path_option = partial(option, shell_complete=complete_path)
 """An option that is a path."""
 
 inputs = argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+_STANDARD_OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
+def _output(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Standard output by its other names, which open it anew where they can."""
+    return "-" if value in _STANDARD_OUTPUT else value
+
+
 output = path_option(
-    "-o", "--output", metavar="OUT", help="A file, a folder (out/ is made if need be), or - for a pipe."
+    "-o",
+    "--output",
+    metavar="OUT",
+    callback=_output,
+    help="A file, a folder (out/ is made if need be), or - for a pipe.",
 )
 force = option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
 recursive = option("-r", "--recursive", is_flag=True, help="Go through folders; OUT gets the same tree.")
-jobs = option("-j", "--jobs", type=click.IntRange(1, 1024), default=1, metavar="N", help="Work on N files at a time.")
-_threads = partial(option, "--threads", type=click.IntRange(1, 256), metavar="N")
+jobs = option("-j", "--jobs", type=Count(1, 1024), default=1, metavar="N", help="Work on N files at a time.")
+_threads = partial(option, "--threads", type=Count(1, 256), metavar="N")
 threads = _threads(
     show_default="the processors, shared out over -j",
     help="Compute each file with at most N threads; the output is identical.",

@@ -33,18 +33,18 @@ vaecodec sample --model psnr -n 4 -o textures.png
 @options.path_option(
     "--model", required=True, metavar="NAME|FILE", help="Weights of the VAE family, or of the image model."
 )
-@options.option("-n", "--count", type=click.IntRange(1, 65536), default=64, metavar="N", help="How many items.")
+@options.option("-n", "--count", type=options.Count(1, 65536), default=64, metavar="N", help="How many items.")
 @options.path_option(
     "-o", "--output", required=True, metavar="OUT", help="A sheet of them (.png), or the array (.npy)."
 )
-@options.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Another seed, other items.")
+@options.option("--seed", type=options.Count(0), default=1, metavar="N", help="Another seed, other items.")
 @options.path_option("--latents", metavar="NPY", help="Decode these latents, float [N, d], in place of drawing some.")
 @options.option("--between", metavar="DATA:I,J", help="A line between items I and J of DATA, in COUNT steps.")
-@options.option("-q", "--quality", type=click.FloatRange(0, 100), default=50, metavar="0..100",
+@options.option("-q", "--quality", type=options.Number(0, 100), default=50, metavar="0..100",
                 help="How coarse the latents are that are drawn.")  # fmt: skip
-@options.option("--traverse", type=click.IntRange(1, 64), metavar="N",
+@options.option("--traverse", type=options.Count(1, 64), metavar="N",
                 help="Its N widest hyper latents, each from -4 to 4 steps, in a row.")  # fmt: skip
-@options.option("--columns", type=click.IntRange(1), metavar="N", help="Items in a row of the sheet.")
+@options.option("--columns", type=options.Count(1), metavar="N", help="Items in a row of the sheet.")
 @options.device
 @options.force
 @options.quiet

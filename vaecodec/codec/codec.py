@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.codec.decoder import Decoded, Decoder, Salvaged, checksum_of
 from vaecodec.codec.encoder import Encoded, EncodedFile, Encoder
 from vaecodec.codec.model import LoadedModel
-from vaecodec.codec.options import DEFAULT_ACCESS, DEFAULT_MODEL, DEFAULT_OPTIONS, EncodeOptions
+from vaecodec.codec.options import DEFAULT_ACCESS, DEFAULT_MODEL, DEFAULT_OPTIONS, EncodeOptions, changed, check_limits
 from vaecodec.codec.rate_control import one_target
 from vaecodec.codec.rectangle import Rectangle
 from vaecodec.codec.sections import metadata_of
@@ -65,8 +65,6 @@ class Codec:
             WeightsError: no such weights, damaged ones, or none that can be computed exactly here.
             MissingExtraError: the packages of the backend are not installed.
         """
-        if not isinstance(model, (str, os.PathLike)):
-            raise UsageError(f"a {type(model).__name__} is no model: give a name or the path of a weights file")
         access = DEFAULT_ACCESS.changed(device=device, backend=backend, threads=threads)
         self._given = (model, device, backend, threads, arithmetic)
         self.model = LoadedModel(find_weights(model), access, arithmetic)
@@ -99,7 +97,7 @@ class Codec:
     def compress(
         self, picture: PictureSource | Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any
     ) -> bytes:
-        """Picture to file.
+        """Compresses a picture.
 
         Args:
             picture: path, bytes or binary file of a picture, Pillow image, or uint8 or uint16 array (H, W[, 1 to 4]).
@@ -112,14 +110,14 @@ class Codec:
             UsageError: an option is out of range, or a target cannot be reached; the message says what can.
             MissingExtraError: MS-SSIM needs the extra ``metrics``.
         """
-        options = options.changed(**given)
+        options = changed(options, given)
         return self.encode(read_source(picture, options), options).data
 
     def encode(
         self, picture: PictureSource | Picture, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any
     ) -> Encoded:
         """Like :meth:`compress`, with what a decoder will see and what it took; a `Picture` is taken as it is."""
-        options = options.changed(**given)
+        options = changed(options, given)
         read = picture if isinstance(picture, Picture) else read_source(picture, options)
         return Encoder(self.model, options).encode(read)
 
@@ -138,13 +136,13 @@ class Codec:
             UsageError: not exactly one target, or one that cannot be reached; the message says what can.
             MissingExtraError: MS-SSIM needs the extra ``metrics``.
         """
-        options = options.changed(**given)
+        options = changed(options, given)
         if not options.target:
             one_target({}, 0, 0)
         return self.encode(picture, options)
 
     def encode_rows(self, rows: PictureRows, options: EncodeOptions = DEFAULT_OPTIONS, **given: Any) -> EncodedFile:
-        """A picture too large for memory to a file: the same bytes as :meth:`compress` gives of photographs.
+        """Compresses a picture too large for memory: the same bytes as :meth:`compress` gives of photographs.
 
         Tiles that look like screen content may be stored without loss, each for itself. A checksum takes the time of decoding.
 
@@ -156,7 +154,7 @@ class Codec:
         Raises:
             UsageError: an option is out of range.
         """
-        return Encoder(self.model, options.changed(**given)).encode_rows(rows)
+        return Encoder(self.model, changed(options, given)).encode_rows(rows)
 
     # --- from files --------------------------------------------------------------------------------------------------
 
@@ -189,7 +187,7 @@ class Codec:
     def decompress(
         self, data: FileSource | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS
     ) -> Picture:
-        """File to picture.
+        """Decompresses a file.
 
         Args:
             data: the file.
@@ -216,7 +214,7 @@ class Codec:
     def decode_rows(
         self, data: FileSource | Container, *, verify: bool = True, limits: Limits = DEFAULT_LIMITS
     ) -> PictureRows:
-        """File to a picture that comes in blocks of rows, so that it never lies in memory as a whole.
+        """Decompresses a file into blocks of rows, so that the picture never lies in memory as a whole.
 
         Its blocks are decoded as they are taken, and may raise DamagedFileError, the last of them for the checksum.
 
@@ -246,7 +244,7 @@ class Codec:
     def decompress_region(
         self, data: FileSource | Container, region: tuple[int, int, int, int], *, limits: Limits = DEFAULT_LIMITS
     ) -> Picture:
-        """A part of the picture, the same samples as in the whole, from the tiles that it needs.
+        """Decodes a part of the picture from only the tiles that it needs; the samples are those of the whole.
 
         Args:
             data: the file.
@@ -258,15 +256,15 @@ class Codec:
             FileFormatError, UnknownModelError, LimitError: as :meth:`decompress`.
         """
         decoder = Decoder(self.model, self._opened(data, limits))
-        r, frame = Rectangle(*region), decoder.grid.frame
+        r, frame = _rectangle(region), decoder.grid.frame
         if r.meets(frame) != r:
             raise UsageError(
-                f"the region {','.join(map(str, region))} does not lie inside the {frame.width} × {frame.height} picture"
+                f"the region {','.join(map(str, r))} does not lie inside the {frame.width} × {frame.height} picture"
             )
         return decoder.picture(decoder.samples(r), r)
 
     def salvage(self, data: FileSource | Container, *, limits: Limits = DEFAULT_LIMITS) -> Salvaged:
-        """What can be had of a file with damaged tiles; those are filled with grey and named.
+        """Decodes what it can of a file with damaged tiles; those are filled with grey and named.
 
         Samples next to a damaged tile are synthesised without its latents, and differ a little from the original's.
 
@@ -288,9 +286,19 @@ class Codec:
         return Decoder(self.model, self._opened(data, limits)).digest()
 
     def _opened(self, data: FileSource | Container, limits: Limits, *, keep_damaged: bool = False) -> Container:
+        check_limits(limits)
         if isinstance(data, Container):
             return self._checked(data)
         return self.open(data, limits=limits, keep_damaged=keep_damaged)
+
+
+def _rectangle(region: Any) -> Rectangle:
+    """Raises UsageError for what is not four whole numbers."""
+    try:
+        left, top, width, height = map(operator.index, region)
+    except (TypeError, ValueError):
+        raise UsageError(f"the region {region!r} is not left, top, width and height in whole pixels") from None
+    return Rectangle(left, top, width, height)
 
 
 def _codec(model: str | Path, device: str, backend: str, threads: int | None, arithmetic: Arithmetic | None) -> Codec:

@@ -40,7 +40,7 @@ _TILE_GREY = -1
 
 @dataclass(frozen=True)
 class Salvaged:
-    """What could be had of a damaged file.
+    """The picture of a damaged file, as far as it could be decoded.
 
     Attributes:
         picture: with grey in place of the damaged tiles.

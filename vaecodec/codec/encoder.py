@@ -74,7 +74,7 @@ class EncodedFile:
         tried: how many files were made on the way, this one included.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     quality: float
     estimated_bits: float
     seconds: Mapping[str, float]
@@ -99,7 +99,7 @@ class Encoded(EncodedFile):
         source: uint8 or uint16 [H, W, C], the samples that were coded: the picture's, but for colour under full transparency.
     """
 
-    source: Samples
+    source: Samples = field(repr=False)
     _decoded: Callable[[], Samples] = field(repr=False)
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +56,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """What is asked of a file.
+    """The options of a file.
 
     Attributes:
         quality: 0 (smallest) to 100 (best); None for the model's default, or with a target. Of weights for the eye about the SSIMULACRA2
@@ -88,10 +89,20 @@ class EncodeOptions:
     def __post_init__(self) -> None:
         if self.quality is not None:
             check_quality(self.quality)
+        if not isinstance(self.target, Mapping) or not set(self.target) <= set(MEASURES):
+            raise UsageError(f"target {self.target!r} does not give numbers for some of {', '.join(MEASURES)}")
         for name, value in self.target.items():
             check_number(name, value)
         if self.limit is not None:
             check_number("limit", self.limit)
+            if not self.limit >= 1:
+                raise UsageError(f"limit {self.limit} is no number of pixels: give 1 or more")
+        for name in ("lossless", "check", "strip", "first_frame", "to_8_bit"):
+            value = getattr(self, name)
+            if not _is_number(value) or value not in (0, 1):
+                raise UsageError(f"{name} {value!r} is neither True nor False")
+        if not isinstance(self.tiling, Tiling):
+            raise UsageError(f"tiling {self.tiling!r} is no Tiling")
         if not _is_number(self.effort) or self.effort not in range(MAX_EFFORT + 1):
             raise UsageError(
                 f"effort {self.effort!r} is out of range: it goes from 0 to {MAX_EFFORT}, in whole numbers"
@@ -101,7 +112,7 @@ class EncodeOptions:
             raise UsageError(f"{' and '.join(given)} exclude each other: give one of them")
 
     def changed(self, **given: Any) -> EncodeOptions:
-        """These options with others in their place: fields of this class, or a target by its name; None leaves one as it is."""
+        """A copy with some options replaced: fields of this class, or a target by its name; None leaves one as it is."""
         given = {name: value for name, value in given.items() if value is not None}
         target = {name: given.pop(name) for name in MEASURES if name in given}
         return replace(self, **given | ({"target": target} if target else {}))
@@ -133,10 +144,22 @@ class Access:
     threads: int | None = None
     limits: Limits = DEFAULT_LIMITS
 
+    def __post_init__(self) -> None:
+        threads = self.threads
+        if threads is not None and (not _is_number(threads) or threads < 1 or int(threads) != threads):
+            raise UsageError(f"threads {threads!r} is no whole number above 0")
+        check_limits(self.limits)
+
     def changed(self, **given: Any) -> Access:
         """With other fields in their place."""
-        models = {"models": tuple(given["models"])} if "models" in given else {}
-        return replace(self, **given | models)
+        if "models" not in given:
+            return replace(self, **given)
+        models = given["models"]
+        # One name is a sequence of letters too.
+        models = (models,) if isinstance(models, (str, os.PathLike)) else models
+        if not isinstance(models, Iterable):
+            raise UsageError(f"models {models!r} are not names or paths of weights files")
+        return replace(self, **given | {"models": tuple(models)})
 
     @property
     def model(self) -> str | Path:
@@ -144,8 +167,21 @@ class Access:
         return self.models[0] if self.models else DEFAULT_MODEL
 
 
-DEFAULT_OPTIONS: Final = EncodeOptions()
-DEFAULT_ACCESS: Final = Access()
+def changed(options: object, given: Mapping[str, Any]) -> EncodeOptions:
+    """The options of a call: an object, and others by name.
+
+    Raises:
+        UsageError: no such object, or an option out of range.
+    """
+    if not isinstance(options, EncodeOptions):
+        raise UsageError(f"{options!r} is no EncodeOptions: give an option by its name, as quality=50")
+    return options.changed(**given)
+
+
+def check_limits(limits: object) -> None:
+    """Raises UsageError for what is no `Limits`."""
+    if not isinstance(limits, Limits):
+        raise UsageError(f"limits {limits!r} are none: give Limits(max_pixels=…)")
 
 
 def check_quality(quality: float) -> None:
@@ -153,3 +189,7 @@ def check_quality(quality: float) -> None:
     check_number("quality", quality)
     if not 0 <= quality <= 100:
         raise UsageError(f"quality {quality:g} is out of range: it goes from 0 to 100")
+
+
+DEFAULT_OPTIONS: Final = EncodeOptions()
+DEFAULT_ACCESS: Final = Access()

@@ -85,7 +85,7 @@ def _target(name: str, metric: str, highest: int) -> Callable[[float, int, int],
         from vaecodec.metrics import SHORTEST_SIDES
 
         if value > highest:
-            raise UsageError(f"{name} {value} makes no sense: it is at most {highest}")
+            raise UsageError(f"{metric} {value:g} is out of range: it is at most {highest}")
         if min(width, height) < SHORTEST_SIDES[name]:
             raise TargetError(
                 f"{metric} is not defined for {width} × {height} pixels: the shorter side needs {SHORTEST_SIDES[name]}"
@@ -133,7 +133,7 @@ def one_target(target: Mapping[str, float], width: int, height: int) -> tuple[Me
         raise UsageError(f"give exactly one target: {', '.join(names)} or {last}")
     ((name, value),) = target.items()
     if not (math.isfinite(value) and value > 0):
-        raise UsageError(f"{name} {value} makes no sense: give a number above 0")
+        raise UsageError(f"{name} {value:g} is out of range: give a number above 0")
     measure = MEASURES[name]
     return measure, measure.target(value, width, height)
 

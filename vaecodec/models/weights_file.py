@@ -22,6 +22,7 @@ from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 
 ID_BYTES = 8
 MAX_FILE_BYTES = 256 << 20
+_HEADER_AT = 8
 MAX_LIMIT = 1 << 20
 _LENGTH_BYTES = 8
 # Of tensors, by safetensors' names.
@@ -131,6 +132,9 @@ def open_weights_file(path: Path, format_name: str) -> Opened:
         raise WeightsNotFoundError(f"{path}: there is no weights file here; `vaecodec models` lists the installed ones")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise DamagedWeightsError(f"{path}: larger than any weights file; is this the right file?")
+    with path.open("rb") as start:
+        if start.read(_HEADER_AT + 1)[_HEADER_AT:] != b"{":
+            raise DamagedWeightsError(f"{path}: not a weights file: name a .safetensors file, or an installed model")
     with safetensors.safe_open(str(path), framework="numpy") as file:
         metadata = file.metadata() or {}
         if metadata.get("format") != format_name:

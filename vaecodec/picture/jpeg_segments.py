@@ -7,17 +7,21 @@ import re
 import struct
 from collections.abc import Iterator
 
-from vaecodec.picture.metadata import GAIN_MAP_NOTE, Density, Metadata, density
+from vaecodec.picture.metadata import GAIN_MAP_NOTE, Density, Metadata, density, listed
 
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _ISO_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
+_ICC = b"ICC_PROFILE\0"
 _IPTC_RESOURCE = b"8BIM\x04\x04"
 # Google and Apple write the first two into XMP, the third says the same in a segment.
 _GAIN_MAP_WORDS = (b"hdrgm:Version", b"hdrgainmap", b"HDRGainMap")
 _VIDEO = re.compile(rb"MotionPhoto_Data|\0\0\0[\x10-\x40]ftyp(?:mp4|iso|avc|qt  |3gp|M4V|MSNV)")
 _APP0, _APP1, _APP2, _APP11, _APP13, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xFE
+_APP14 = 0xEE
+# Segments, how they begin, and the fewest bytes that they have: shorter ones keep Pillow from the samples.
+_LEAST = ((_APP0, b"JFIF", 12), (_APP2, b"ICC_PROFILE\0", 14), (_APP14, b"Adobe", 12))
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _DENSITY_UNITS = {0: "none", 1: "inch", 2: "centimetre"}
 # A segment's length, which counts itself, has 16 bits.
@@ -73,12 +77,34 @@ def jpeg_metadata(data: bytes) -> Metadata:
     return Metadata(density=found, extended_xmp=extended, notes=tuple(dict.fromkeys(notes + trouble)))
 
 
+def has_profile(data: bytes) -> bool:
+    """Whether some segment says that it is a part of an ICC profile."""
+    return any(marker == _APP2 and content.startswith(_ICC) for marker, content in segments(data))
+
+
+def without_short_segments(data: bytes) -> tuple[bytes, str] | None:
+    """The file without segments that are too short for what they say they are, and a note; None where it has none."""
+    pieces, at, odd = [data[:2]], 2, []
+    for marker, content in segments(data):
+        start = data.index(bytes((0xFF, marker)), at)
+        end = start + 4 + len(content)
+        least = next((least for app, name, least in _LEAST if app == marker and content.startswith(name)), 0)
+        if len(content) < least:
+            odd.append(f"APP{marker - _APP0}")
+        else:
+            pieces.append(data[start:end])
+        at = end
+    if not odd:
+        return None
+    return b"".join(pieces) + data[at:], f"segments that make no sense are left out ({listed(odd)})"
+
+
 def embedded(data: bytes) -> Metadata:
     """Profile, EXIF and XMP of a JPEG that Pillow does not open."""
     found = list(segments(data))
     exif = next((c[6:] for m, c in found if m == _APP1 and c.startswith(b"Exif\0\0")), None)
     xmp = next((c[len(_XMP) :] for m, c in found if m == _APP1 and c.startswith(_XMP)), None)
-    parts = sorted((c[12], c[14:]) for m, c in found if m == _APP2 and c.startswith(b"ICC_PROFILE\0") and len(c) > 14)
+    parts = sorted((c[12], c[14:]) for m, c in found if m == _APP2 and c.startswith(_ICC) and len(c) > 14)
     return Metadata(icc=b"".join(part for _, part in parts) or None, exif=exif or None, xmp=xmp or None)
 
 

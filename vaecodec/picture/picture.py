@@ -89,13 +89,20 @@ class Picture:
             metadata.notes,
         )  # fmt: skip
 
+    def __repr__(self) -> str:
+        """What it is, in a line; not its samples."""
+        kind = {1: "grey", 3: "RGB"}[self.channels] + (" with alpha" if self.alpha is not None else "")
+        beside = [name for name in ("icc", "exif", "xmp", "density", "extended_xmp") if getattr(self, name) is not None]
+        about = [f"{self.width} × {self.height} {kind}, {self.bit_depth} bits", *beside, *self.notes]
+        return f"<Picture: {', '.join(about)}>"
+
     def with_samples(self, samples: Samples, alpha: Samples | None) -> Picture:
         """Other samples with the same metadata."""
         return replace(self, samples=samples, alpha=alpha)
 
     @property
     def metadata(self) -> Metadata:
-        """All but samples and alpha."""
+        """Everything but samples and alpha."""
         return Metadata(self.icc, self.exif, self.xmp, self.extended_xmp, self.density, self.notes)
 
     @property

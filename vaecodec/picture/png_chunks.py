@@ -14,9 +14,9 @@ from vaecodec.picture.metadata import Density, Metadata, density, listed
 _SIGNATURE_BYTES = 8
 # Chunks that are read here, and how many bytes of each: none is large in an honest file.
 _READ = frozenset({b"gAMA", b"cHRM", b"cICP", b"sRGB", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"caBX"})
-_LARGEST_TEXT = 1 << 24
-_XMP_KEY = "XML:com.adobe.xmp"
-_RAW = "Raw profile type "
+LARGEST_TEXT = 1 << 24
+XMP_KEY = "XML:com.adobe.xmp"
+RAW_PROFILE = "Raw profile type "
 _EXIF_PREFIX, _XMP_PREFIX = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 
 
@@ -40,7 +40,7 @@ def chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         if len(head) < 8:
             return
         length, kind = struct.unpack(">I4s", head)
-        if kind in _READ and length <= _LARGEST_TEXT:
+        if kind in _READ and length <= LARGEST_TEXT:
             yield kind, file.read(length)
         at += 12 + length
 
@@ -56,14 +56,16 @@ def png_metadata(file: BinaryIO) -> tuple[Metadata, PngColour]:
             key = content.split(b"\0", 1)[0].decode("latin-1")
             profile = _raw_profile(kind, key, content)
             if profile is not None:
-                raw.setdefault(key.removeprefix(_RAW).lower(), profile)
-            elif key != _XMP_KEY:
+                raw.setdefault(key.removeprefix(RAW_PROFILE).lower(), profile)
+            elif key != XMP_KEY:
                 texts.append(key)
         elif kind == b"pHYs" and len(content) >= 9:
             x, y, unit = struct.unpack_from(">IIB", content)
             found = density(x, y, "metre" if unit == 1 else "none")
         elif kind == b"caBX":
             notes.append("content credentials (C2PA) are not kept")
+        elif kind == b"iCCP" and not iccp_is_whole(content):
+            notes.append("its ICC profile is broken and left out")
         else:
             colour.setdefault(kind, content)
     if texts:
@@ -88,10 +90,10 @@ def png_metadata(file: BinaryIO) -> tuple[Metadata, PngColour]:
 
 def _raw_profile(kind: bytes, key: str, content: bytes) -> bytes | None:
     """The bytes of a text chunk "Raw profile type …": a name, a length and hexadecimal digits, each on lines of their own."""
-    if not key.startswith(_RAW):
+    if not key.startswith(RAW_PROFILE):
         return None
     try:
-        text = _text(kind, content)
+        text = text_of(kind, content)
         lines = text.strip(b"\n").split(b"\n")
         # The length on the second line is often wrong.
         return binascii.unhexlify(b"".join(b"".join(lines[2:]).split())) or None
@@ -99,7 +101,21 @@ def _raw_profile(kind: bytes, key: str, content: bytes) -> bytes | None:
         return None
 
 
-def _text(kind: bytes, content: bytes) -> bytes:
+def iccp_is_whole(content: bytes) -> bool:
+    """Whether a chunk iCCP holds a profile."""
+    try:
+        _, rest = content.split(b"\0", 1)
+        return rest[0] == 0 and 0 < len(_inflated(rest[1:])) < LARGEST_TEXT
+    except (ValueError, IndexError, zlib.error):
+        return False
+
+
+def text_of(kind: bytes, content: bytes) -> bytes:
+    """The text of a chunk tEXt, zTXt or iTXt, as it lies or inflated.
+
+    Raises:
+        ValueError, IndexError, zlib.error: it is broken.
+    """
     _, rest = content.split(b"\0", 1)
     if kind == b"tEXt":
         return rest
@@ -110,4 +126,4 @@ def _text(kind: bytes, content: bytes) -> bytes:
 
 
 def _inflated(data: bytes) -> bytes:
-    return zlib.decompressobj().decompress(data, _LARGEST_TEXT)
+    return zlib.decompressobj().decompress(data, LARGEST_TEXT)

@@ -20,17 +20,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vaecodec.errors import (
-    LimitError,
-    UnreadablePictureError,
-    UnsupportedPictureError,
-)
+from vaecodec.errors import UnreadablePictureError, UnsupportedPictureError
 from vaecodec.picture.picture import Picture
 from vaecodec.picture.picture_rows import check_size
-from vaecodec.picture.read_files import read_file
+from vaecodec.picture.read_files import may_be_picture, read_file
 from vaecodec.picture.read_images import read_image
 from vaecodec.picture.wide_numbers import split_alpha, to_8_bit
-from vaecodec.sources import opened, path_of
+from vaecodec.sources import has_end, opened, path_of, taken_in
 
 PictureSource = (
     str
@@ -48,7 +44,7 @@ PictureSource = (
 # Above twice Image.MAX_IMAGE_PIXELS Pillow refuses by itself; this is that number, so that one limit is met, not two.
 DEFAULT_MAX_PIXELS = 178_956_970
 
-__all__ = ["DEFAULT_MAX_PIXELS", "PictureSource", "read_picture"]
+__all__ = ["DEFAULT_MAX_PIXELS", "PictureSource", "picture_of_stream", "read_picture"]
 
 
 def read_picture(
@@ -105,7 +101,7 @@ def _read(source: PictureSource, max_pixels: int, first_frame: bool, reduce: boo
     if hasattr(source, "read"):
         name = str(getattr(source, "name", "the file"))
         try:
-            data = source.read()
+            data = source.read() if has_end(source) else picture_of_stream(source, name, max_pixels).getvalue()
         except (OSError, ValueError) as error:
             raise UnreadablePictureError(f"{name}: cannot be read: {error}") from error
         if not isinstance(data, bytes):
@@ -122,7 +118,6 @@ _BYTES_PER_PIXEL = 8
 """Of the largest samples: four channels of 16 bits."""
 _BYTES_BESIDE = 1 << 26
 """Metadata may take so much besides."""
-_BLOCK = 1 << 20
 
 
 def _read_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
@@ -139,22 +134,18 @@ def _read_array(array: npt.NDArray[Any], max_pixels: int) -> Picture:
 
 def _read_path(path: Path, max_pixels: int, first_frame: bool, reduce: bool) -> Picture:
     with opened(path) as file:
-        whole = file if file.seekable() else _taken_in(file, str(path), max_pixels)
+        whole = file if has_end(file) else picture_of_stream(file, str(path), max_pixels)
         return _read_file(whole, str(path), max_pixels, first_frame, reduce)
 
 
-def _taken_in(file: BinaryIO, name: str, max_pixels: int) -> io.BytesIO:
-    """All of a pipe or a device, which may have no end: no more than the largest picture that is taken can have."""
+def picture_of_stream(file: BinaryIO, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> io.BytesIO:
+    """All of a pipe or a device, which may have no end: no more than the largest picture that is taken can have, and little of what is none.
+
+    Raises:
+        LimitError: there is more.
+    """
     most = _BYTES_PER_PIXEL * max_pixels + _BYTES_BESIDE
-    whole, size = io.BytesIO(), 0
-    while block := file.read(min(_BLOCK, most + 1 - size)):
-        size += whole.write(block)
-        if size > most:
-            raise LimitError(
-                f"{name}: more than {most} bytes, and no end: no picture of {max_pixels} pixels takes as many"
-            )
-    whole.seek(0)
-    return whole
+    return taken_in(file, name, most, f"no picture of {max_pixels} pixels takes as many", is_wanted=may_be_picture)
 
 
 def _read_file(file: BinaryIO, name: str, max_pixels: int, first_frame: bool, reduce: bool) -> Picture:

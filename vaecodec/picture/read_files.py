@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ from vaecodec.picture.coded_colour import of_png as colour_of_png
 from vaecodec.picture.heif import read_heif
 from vaecodec.picture.high_bit_depth import read_high_bit_depth, read_pfm
 from vaecodec.picture.isobmff import has_tone_map
-from vaecodec.picture.jpeg_segments import embedded, jpeg_metadata
+from vaecodec.picture.jpeg_segments import embedded, has_profile, jpeg_metadata, without_short_segments
 from vaecodec.picture.jpeg_xl import read_jpeg_xl
 from vaecodec.picture.metadata import GAIN_MAP_NOTE, Metadata, density
 from vaecodec.picture.picture import Picture, Planes
@@ -56,6 +57,7 @@ from vaecodec.picture.pillow_images import (
     planes_in_memory,
 )
 from vaecodec.picture.png_chunks import png_metadata
+from vaecodec.picture.png_repair import repaired_png
 from vaecodec.picture.recognise import CAMERA_RAW, foreign_kind, is_avif, is_camera_raw, is_heif, is_jpeg_xl
 from vaecodec.picture.rows import NPY_MAGIC, npy_rows
 from vaecodec.picture.tiff_directories import read_directories
@@ -118,6 +120,12 @@ class _Request:
     reduce: bool
 
 
+def may_be_picture(head: bytes) -> bool:
+    """Whether a file that begins so may be one that `read_file` reads."""
+    magics = (*_OUR_MAGICS, *TIFF_MAGICS, NPY_MAGIC, b"PF", b"Pf")
+    return head.startswith(magics) or is_heif(head) or is_avif(head) or is_jpeg_xl(head)
+
+
 def read_file(file: BinaryIO, name: str, max_pixels: int, first_frame: bool, reduce: bool) -> Picture | None:
     """Reads a file that can seek.
 
@@ -151,7 +159,26 @@ def read_file(file: BinaryIO, name: str, max_pixels: int, first_frame: bool, red
         planes = read_pfm(file.read(), name, max_pixels)
         if planes is not None:
             return Picture.of(planes[0], Metadata(notes=planes[2]))
-    return _read_with_pillow(request)
+    try:
+        return _read_with_pillow(request)
+    except UnreadablePictureError:
+        repaired = _repaired(file, head)
+        if repaired is None:
+            raise
+    data, notes = repaired
+    picture = _read_with_pillow(replace(request, file=io.BytesIO(data)))
+    return replace(picture, notes=(*picture.notes, *notes))
+
+
+def _repaired(file: BinaryIO, head: bytes) -> tuple[bytes, tuple[str, ...]] | None:
+    """A file without what lies beside its samples and makes no sense, and notes about that; None where there is nothing of the kind."""
+    if head.startswith(b"\x89PNG"):
+        return repaired_png(file)
+    if not head.startswith(_JPEG_MAGIC):
+        return None
+    file.seek(0)
+    found = without_short_segments(file.read())
+    return None if found is None else (found[0], (found[1],))
 
 
 def _read_with_pillow(request: _Request) -> Picture:
@@ -205,7 +232,10 @@ def _metadata_of(image: Image.Image, request: _Request, planes: Planes) -> Metad
     match image.format:
         case "JPEG" | "MPO":
             file.seek(0)
-            beside = jpeg_metadata(file.read())
+            data = file.read()
+            beside = jpeg_metadata(data)
+            if not image.info.get("icc_profile") and has_profile(data):
+                beside = replace(beside, notes=(*beside.notes, "its ICC profile is broken and left out"))
             views = getattr(image, "n_frames", 1) - 1
             if views > 0 and GAIN_MAP_NOTE not in beside.notes:
                 beside = replace(beside, notes=(*beside.notes, f"further pictures in it are not kept: {views}"))

@@ -67,7 +67,7 @@ class TrainSettings(RunSettings):
     lr: float = setting(4e-3, "highest learning rate (AdamW)")
     lr_linear: float = setting(3e-4, "learning rate of the linear path, which starts out right")
     warmup: int = setting(200, "steps of linear warm-up")
-    device: str = setting("auto", "auto, cpu or cuda")
+    device: str = setting("auto", "where to compute: auto, cpu or cuda")
     init: str = setting(
         "",
         "checkpoint, weights file, or what export_checkpoint --average wrote, of this or a smaller model, to start a fresh schedule from",
