@@ -310,6 +310,20 @@ static void enter_band(void *data, int worker, int item) {
     }
 }
 
+/* Both positions in a row of cells go to one worker: in planes their numbers lie in the same lines of the cache, and those
+ * that two processors write go to and fro between them. */
+static void both_columns(void (*one)(void *, int, int), void *data, int worker, int item) {
+    const step_job *job = data;
+    const int bands = bands_of(job->f->rows / 2 * (job->f->columns / 2)), row = item / bands, number = item % bands;
+    for (int column = 0; column < 2; column++) {
+        one(data, worker, (2 * row + column) * bands + number);
+    }
+}
+
+static void enter_bands(void *data, int worker, int item) {
+    both_columns(enter_band, data, worker, item);
+}
+
 /* Adds to the features what the latents of the last step say. planes: int32 [inputs][height][width], in sixteenths of a step;
  * lookup: what the network sees of -reach..reach. The grid has even sides; cells outside height × width count as 0. */
 int vk_enter(const vk_linear *layer, const int32_t *planes, int height, int width, const int16_t *lookup, int reach,
@@ -320,7 +334,7 @@ int vk_enter(const vk_linear *layer, const int32_t *planes, int height, int widt
     if (!job.buffers) {
         return 0;
     }
-    vk_parallel(threads, 4 * bands_of(f->rows / 2 * (f->columns / 2)), enter_band, &job);
+    vk_parallel(threads, 2 * bands_of(f->rows / 2 * (f->columns / 2)), enter_bands, &job);
     free(job.buffers);
     return 1;
 }
@@ -359,6 +373,10 @@ static void leave_band(void *data, int worker, int item) {
     }
 }
 
+static void leave_bands(void *data, int worker, int item) {
+    both_columns(leave_band, data, worker, item);
+}
+
 /* What a step says of the latents that it codes: means in sixteenths of a step, and table indices, [outputs / 2][height][width].
  * mean_factor and index_offset: [4][outputs / 2], by position. */
 int vk_leave(const vk_linear *layer, const vk_grid *f, const int32_t *mean_factor, const int32_t *index_offset,
@@ -370,7 +388,7 @@ int vk_leave(const vk_linear *layer, const vk_grid *f, const int32_t *mean_facto
     if (!job.buffers) {
         return 0;
     }
-    vk_parallel(threads, 4 * bands_of(f->rows / 2 * (f->columns / 2)), leave_band, &job);
+    vk_parallel(threads, 2 * bands_of(f->rows / 2 * (f->columns / 2)), leave_bands, &job);
     free(job.buffers);
     return 1;
 }
