@@ -199,6 +199,6 @@ def test_the_first_frame_on_request(codec: Codec, crop: np.ndarray) -> None:
 
 def test_the_table_of_the_page_is_this_one() -> None:
     text = INPUTS.read_text(encoding="utf-8")
-    table = text[text.index("| sample types and metadata |") :].split("\n\n")[0]
+    table = text[text.index("| kind | what becomes of it |") :].split("\n\n")[0]
     rows = [re.split(r"\s*\|\s*", line.strip("| \n"))[0] for line in table.splitlines()[2:]]
     assert rows == [*WORKS, *REFUSED]
