@@ -8,7 +8,7 @@
 #include "kernels.h"
 
 enum { NUMBERS = 12, ARRAYS = 6, MOST_LAYERS = 4096 };
-enum { NAME, LINEAR, DEPTHWISE, BLOCK, UNFOLD, FOLD, SAMPLES, ENTER, LEAVE, SCALE };
+enum { NAME, LINEAR, DEPTHWISE, BLOCK, UNFOLD, FOLD, SAMPLES, ENTER, LEAVE, SCALE, PATCHES, GAIN, SEEN, ROUND, PUT };
 
 typedef struct {
     int32_t bytes;
@@ -81,8 +81,26 @@ int main(void) {
             first = 3, last = 5;
         } else if (op == SCALE) {
             vk_grid x = grid_of(&a[3], n[0], n[1], n[2]);
-            vk_scale_latents(a[0].data, a[1].data, a[2].data, n[3], &x, n[4]);
+            vk_scale_latents(a[0].data, a[1].data, a[2].data, n[3], &x, n[4], 1);
             first = 3, last = 4;
+        } else if (op == PATCHES) {
+            vk_grid x = grid_of(&a[1], n[0], n[1], n[2]);
+            vk_patches(a[0].data, n[3], n[4], &x, 1);
+            first = 1, last = 2;
+        } else if (op == GAIN) {
+            const vk_grid x = grid_of(&a[0], n[0], n[1], n[2]);
+            vk_gain(&x, n[3], n[4], a[1].data, a[2].data, a[3].data, n[5], n[6], n[7], 1);
+            first = 3, last = 4;
+        } else if (op == SEEN) {
+            vk_grid x = grid_of(&a[2], n[0], n[1], n[2]);
+            vk_seen(a[0].data, n[3], n[4], n[5], a[1].data, a[1].bytes / 4, &x, 1);
+            first = 2, last = 3;
+        } else if (op == ROUND) {
+            vk_round_step(a[0].data, a[1].data, a[2].data, a[3].data, n[0], n[1], n[2], n[3], a[4].data, 1);
+            first = 4, last = 5;
+        } else if (op == PUT) {
+            vk_put_step(a[0].data, a[1].data, n[0], n[1], n[2], n[3], a[2].data, a[3].data, 1);
+            first = 2, last = 4;
         } else {
             return 1;
         }

@@ -22,7 +22,9 @@ IntArray = npt.NDArray[Any]
 COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 KERNELS = Path(kernels.__file__).parent
 NUMBERS, ARRAYS = 12, 6
-(NAME, LINEAR, DEPTHWISE, BLOCK, UNFOLD, FOLD, SAMPLES, ENTER, LEAVE, SCALE) = range(10)
+(NAME, LINEAR, DEPTHWISE, BLOCK, UNFOLD, FOLD, SAMPLES, ENTER, LEAVE, SCALE, PATCHES, GAIN, SEEN, ROUND, PUT) = range(
+    15
+)
 
 
 class RemoteKernels:
@@ -114,10 +116,51 @@ class RemoteKernels:
         self._call(LEAVE, numbers, (f, mean_factor, index_offset, mean, index), (mean, index))
 
     def scale_latents(
-        self, y16: IntArray, factor: IntArray, shift: IntArray, limit: int, x: IntArray, border: int
+        self, y16: IntArray, factor: IntArray, shift: IntArray, limit: int, x: IntArray, border: int, threads: int
     ) -> None:
         """As the reference."""
         self._call(SCALE, (*self._size(x, border), limit, y16.shape[2]), (y16, factor, shift, x), (x,))
+
+    def patches(self, samples: IntArray, side: int, x: IntArray, border: int, threads: int) -> None:
+        """As the reference."""
+        self._call(PATCHES, (*self._size(x, border), side, samples.shape[2]), (samples, x), (x,))
+
+    def gain(
+        self,
+        x: IntArray,
+        border: int,
+        top: int,
+        left: int,
+        factor: IntArray,
+        shift: IntArray,
+        v: IntArray,
+        threads: int,
+    ) -> None:
+        """As the reference."""
+        self._call(GAIN, (*self._size(x, border), top, left, *v.shape), (x, factor, shift, v), (v,))
+
+    def seen(self, v: IntArray, lookup: IntArray, x: IntArray, border: int, threads: int) -> None:
+        """As the reference."""
+        self._call(SEEN, (*self._size(x, border), *v.shape), (v, lookup, x), (x,))
+
+    def round_step(
+        self,
+        v: IntArray,
+        mean: IntArray,
+        index: IntArray,
+        zone: IntArray | None,
+        k: int,
+        symbols: IntArray,
+        threads: int,
+    ) -> None:
+        """As the reference."""
+        self._call(ROUND, (k, *v.shape), (v, mean, index, zone, symbols), (symbols,))
+
+    def put_step(
+        self, symbols: IntArray, mean: IntArray, k: int, planes: IntArray, y16: IntArray, threads: int
+    ) -> None:
+        """As the reference."""
+        self._call(PUT, (k, *y16.shape), (symbols, mean, planes, y16), (planes, y16))
 
 
 @contextmanager

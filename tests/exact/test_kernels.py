@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vaecodec.errors import DamagedWeightsError, UsageError
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 from vaecodec.exact.kernels import ALIGN, available_kernels, find_kernels, reference
+from vaecodec.models import decoder_data, encoder_data
 
 KERNELS = [name for name in available_kernels() if name != "numpy"]
 
@@ -200,9 +201,123 @@ def test_latents_on_their_way_into_the_synthesis(seed: int, channels: int, rows:
     y16[:, :, ::2] //= 1 << 16
     factor, shift = rng.integers(0, 32768, channels).astype(np.int32), rng.integers(0, 25, channels).astype(np.int32)
     results = [grid(rng, rows, columns, channels, 1, 0, False) for _ in range(2)]
-    extension().scale_latents(y16, factor, shift, 16383, results[0], 1)
-    reference.scale_latents(y16, factor, shift, 16383, results[1], 1)
+    extension().scale_latents(y16, factor, shift, 16383, results[0], 1, 2)
+    reference.scale_latents(y16, factor, shift, 16383, results[1], 1, 2)
     assert np.array_equal(*results)
+
+
+def whole_range(rng: np.random.Generator, *shape: int) -> IntArray:
+    """Small integers, and some from the whole of 32 bits."""
+    small = rng.integers(-3000, 3001, shape)
+    return np.where(rng.random(shape) < 0.9, small, rng.integers(-(2**31), 2**31, shape)).astype(np.int32)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
+def test_samples_on_their_way_into_the_analysis(seed: int, channels: int, rows: int, columns: int, side: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (side * rows, side * columns, channels), np.uint8)
+    results = [grid(rng, rows, columns, side * side * channels, 1, 0, False) for _ in range(2)]
+    extension().patches(x, side, results[0], 1, 2)
+    reference.patches(x, side, results[1], 1, 2)
+    assert np.array_equal(*results)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, sizes, st.integers(1, 9), st.integers(1, 9), st.integers(0, 3), st.integers(0, 3))
+def test_latents_on_their_way_out_of_the_analysis(
+    seed: int, channels: int, height: int, width: int, top: int, left: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = grid(rng, top + height + 1, left + width, channels, 2, 32767, False)
+    factor, shift = rng.integers(0, 32768, channels).astype(np.int32), rng.integers(0, 31, channels).astype(np.int32)
+    results = [np.empty((height, width, channels), np.int32) for _ in range(2)]
+    extension().gain(x, 2, top, left, factor, shift, results[0], 2)
+    reference.gain(x, 2, top, left, factor, shift, results[1], 2)
+    assert np.array_equal(*results)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, sizes, st.integers(1, 9), st.integers(1, 9), st.integers(1, 300))
+def test_latents_on_their_way_into_the_hyper_analysis(
+    seed: int, channels: int, height: int, width: int, reach: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    v, lookup = whole_range(rng, height, width, channels), rng.integers(-32768, 32768, 2 * reach).astype(np.int16)
+    results = [grid(rng, height + 3, width + 1, channels, 1, 0, False) for _ in range(2)]
+    extension().seen(v, lookup, results[0], 1, 2)
+    reference.seen(v, lookup, results[1], 1, 2)
+    assert np.array_equal(*results)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, st.integers(1, 40), st.integers(1, 9), st.integers(1, 70), st.integers(0, 3), st.booleans())
+def test_a_step_rounded_and_put_together(seed: int, group: int, h: int, w: int, k: int, with_zone: bool) -> None:
+    rng = np.random.default_rng(seed)
+    v, mean = whole_range(rng, h, w, 4 * group), whole_range(rng, group, h, w)
+    index = rng.integers(0, 64, mean.shape, np.uint8) * rng.integers(0, 2, mean.shape, np.uint8)
+    zone = rng.integers(127, 240, 64).astype(np.int32) if with_zone else None
+    results = []
+    for functions in (extension(), reference):
+        symbols, planes, y16 = np.empty_like(mean), np.empty_like(mean), np.full_like(v, 7)
+        functions.round_step(v, mean, index, zone, k, symbols, 2)
+        functions.put_step(symbols, mean, k, planes, y16, 2)
+        in_place = symbols.copy()
+        functions.put_step(in_place, mean, k, in_place, y16, 2)
+        assert np.array_equal(in_place, planes)
+        results.append((symbols, planes, y16))
+    for got, expected in zip(*results, strict=True):
+        assert np.array_equal(got, expected)
+
+
+def test_rounding_by_definition() -> None:
+    """Halves go upwards; a zone holds what is at most as far from the mean; an index of 0 codes nothing."""
+    v = np.array([128, -128, 127, -129, 200, 200, 1000, 16 * 5 + 128], np.int32).reshape(1, 1, 8)
+    v = np.concatenate([v, np.zeros((1, 1, 24), np.int32)], 2)
+    mean, index = np.zeros((8, 1, 1), np.int32), np.ones((8, 1, 1), np.uint8)
+    mean[7], index[6], index[5], zone = 5, 0, 2, np.full(64, 127, np.int32)
+    zone[2] = 200
+    for functions in (extension(), reference):
+        symbols, planes, y16 = np.empty_like(mean), np.empty_like(mean), np.zeros_like(v)
+        functions.round_step(v, mean, index, zone, 0, symbols, 1)
+        assert symbols.ravel().tolist() == [1, 0, 0, -1, 1, 0, 0, 1]
+        functions.put_step(symbols, mean, 0, planes, y16, 1)
+        assert planes.ravel().tolist() == y16[0, 0, :8].tolist() == [16, 0, 0, -16, 16, 0, 0, 21]
+        assert not y16[0, 0, 8:].any()
+
+
+def test_wrong_sizes_of_latents_are_refused() -> None:
+    f, v = extension(), np.zeros((3, 5, 8), np.int32)
+    planes, index, x = np.zeros((2, 3, 5), np.int32), np.zeros((2, 3, 5), np.uint8), np.zeros((5, 7, 32), np.int16)
+    row, lookup, rgb = np.zeros(8, np.int32), np.zeros(8, np.int16), np.zeros((6, 10, 3), np.uint8)
+    f.round_step(v, planes, index, None, 0, planes.copy(), 1)
+    f.put_step(planes, planes, 3, planes.copy(), v, 1)
+    f.gain(x, 1, 0, 0, row, row, v, 1)
+    f.seen(v, lookup, x, 1, 1)
+    f.patches(rgb, 2, x, 1, 1)
+    for wrong in (
+        lambda: f.round_step(v, planes, index, None, 4, planes.copy(), 1),
+        lambda: f.round_step(v, planes, index, row, 0, planes.copy(), 1),
+        lambda: f.round_step(v, planes, index + np.uint8(64), None, 0, planes.copy(), 1),
+        lambda: f.round_step(v, planes, index[:1].copy(), None, 0, planes.copy(), 1),
+        lambda: f.round_step(v[:2].copy(), planes, index, None, 0, planes.copy(), 1),
+        lambda: f.put_step(planes, planes[:, :1].copy(), 0, planes.copy(), v, 1),
+        lambda: f.put_step(planes, planes, -1, planes.copy(), v, 1),
+        lambda: f.gain(x, 1, 1, 0, row, row, v, 1),
+        lambda: f.gain(x, 1, 0, -1, row, row, v, 1),
+        lambda: f.gain(x, 1, 0, 0, row, row + 31, v, 1),
+        lambda: f.seen(v, lookup[:7].copy(), x, 1, 1),
+        lambda: f.patches(rgb, 3, x, 1, 1),
+        lambda: f.patches(rgb[:4].copy(), 2, x, 1, 1),
+    ):
+        with pytest.raises(ValueError, match=r"[a-z]"):
+            wrong()
+
+
+def test_constants_are_those_of_the_models() -> None:
+    for name in ("V_UNIT", "V_PER_MEAN", "SYMBOL_LIMIT", "SAMPLE_UNIT"):
+        assert getattr(reference, name) == getattr(encoder_data, name)
+    assert (reference.MEAN_UNIT, reference.LATENT_CLAMP) == (decoder_data.MEAN_UNIT, decoder_data.LATENT_CLAMP)
 
 
 def test_a_bound_that_does_not_hold_is_refused() -> None:

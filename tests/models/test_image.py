@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from vaecodec.exact.steps import coded_group
 from vaecodec.models.cost import macs_per_pixel
 from vaecodec.models.image import ImageModel, gaussian_bits
 from vaecodec.models.layers import DepthwiseConv, depth_to_space, join_cells, space_to_depth, split_cells
 from vaecodec.models.settings import FAST, LARGE, PRESETS, ImageSettings
-from vaecodec.models.steps import coded_group
 
 
 def test_rearrangements_are_inverses() -> None:

@@ -37,6 +37,14 @@ class Backend(Prior, Protocol):
         """``native`` or ``torch``."""
 
     @property
+    def functions(self) -> Any:
+        """What rounds latents and puts them together, see ``vaecodec.models.coding``: the native core, or numpy."""
+
+    @property
+    def threads(self) -> int:
+        """At most so many compute in each call; 1 where that is the business of torch."""
+
+    @property
     def largest_effort(self) -> int:
         """Up to which effort it encodes; −1 where it only decodes."""
 

@@ -21,6 +21,7 @@ from vaecodec.backends.native_layers import Grid, Layers, empty_grid
 from vaecodec.errors import UsageError
 from vaecodec.exact.integers import IntArray, LinearData
 from vaecodec.exact.kernels import Kernels, Layer, available_threads, find_kernels
+from vaecodec.exact.steps import STEPS, coded_group
 from vaecodec.models.decoder_data import (
     FEATURE_SHIFT,
     HYPER_LIMIT,
@@ -38,8 +39,7 @@ from vaecodec.models.encoder_data import (
     analysis_halo,
 )
 from vaecodec.models.rectangle import Rectangle
-from vaecodec.models.settings import LARGEST_EXACT_EFFORT, STEPS, Z_STRIDE
-from vaecodec.models.steps import coded_group
+from vaecodec.models.settings import LARGEST_EXACT_EFFORT, Z_STRIDE
 
 HYPER_KERNEL = 3
 """Side of the depthwise kernel of ``h_s.block32``."""
@@ -179,7 +179,7 @@ class NativeSynthesis:
         f = empty_grid(rows, columns, latents, s.kernel16 // 2)
         self.layers.kernels.functions.scale_latents(
             np.ascontiguousarray(y16), self.quality.at("latent_factor", quality16), self.shift, self.limit16, f.values,
-            f.border,
+            f.border, self.layers.threads,
         )  # fmt: skip
         f = self.layers.run(self.blocks16, f)
         grid = empty_grid(2 * rows, 2 * columns, s.features, s.kernel8 // 2)
@@ -221,6 +221,11 @@ class NativeBackend:
         self.data, self.encoder_data = data, analysis
         self.kernels, self.threads = kernels or find_kernels(), threads or available_threads()
         self.layers = Layers(data.layers, self.kernels, self.threads)
+
+    @property
+    def functions(self) -> Any:
+        """What rounds latents and puts them together, see ``vaecodec.models.coding``."""
+        return self.kernels.functions
 
     @property
     def largest_effort(self) -> int:
@@ -291,6 +296,5 @@ class NativeBackend:
             raise UsageError(f"the native backend encodes with efforts up to {LARGEST_EXACT_EFFORT}, in integers")
         frame = Rectangle.of(x)
         seen = cells.grown(analysis_halo(self.data.settings), frame.cells())
-        v = self.analysis.latents(x[seen.pixels().within(frame)], quality16)
-        cut = np.ascontiguousarray(v[cells.within(seen)])
-        return Analysed(cut, self.analysis.hyper_symbols(cut), self.analysis.dead_zone if effort > 0 else None)
+        v = self.analysis.latents(x[seen.pixels().within(frame)], quality16, cells.seen_from(seen))
+        return Analysed(v, self.analysis.hyper_symbols(v), self.analysis.dead_zone if effort > 0 else None)

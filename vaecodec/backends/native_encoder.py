@@ -18,8 +18,9 @@ from vaecodec.models.encoder_data import (
     check_encoder_data,
     finer_lookup,
     patches_of,
-    seen_by_hyper_analysis,
 )
+from vaecodec.models.rectangle import Rectangle
+from vaecodec.models.settings import PATCH, Z_STRIDE
 
 
 class NativeAnalysis:
@@ -48,29 +49,40 @@ class NativeAnalysis:
         """int32 [64], by table index, in 256ths of a step."""
         self.limit8 = layers.linear_data("g_a.pairs").input_limit
 
-    def latents(self, x: npt.NDArray[Any], quality16: int) -> IntArray:
-        """Samples uint8, or float32 of 0..255 from 16 bits, [H, W, 3] -> latents in 256ths of a step, int32 [H/16, W/16, M]."""
-        s, cells = self.settings, patches_of(x)
-        rows, columns, channels = cells.shape
+    def latents(self, x: npt.NDArray[Any], quality16: int, cells: Rectangle | None = None) -> IntArray:
+        """Samples uint8, or float32 of 0..255 from 16 bits, [H, W, 3] -> latents in 256ths of a step, int32 [h, w, M].
+
+        Args:
+            x: samples; H and W are multiples of 16.
+            quality16: 16·q.
+            cells: which of the [H/16, W/16] latents to return; None for all.
+        """
+        s, functions, threads = self.settings, self.layers.kernels.functions, self.layers.threads
+        rows, columns, channels = x.shape[0] // PATCH, x.shape[1] // PATCH, PATCH * PATCH * x.shape[2]
         f = empty_grid(rows, columns, channels, 0)
-        f.inside[:, :, :channels] = cells
+        if x.dtype == np.uint8:
+            functions.patches(np.ascontiguousarray(x), PATCH, f.values, f.border, threads)
+        else:
+            f.inside[:, :, :channels] = patches_of(x)
         factor = self.quality.at("analysis_factor", quality16)
         grid = empty_grid(rows, columns, s.features, s.kernel8 // 2)
         f = self.layers.unfold(self.patches, f, grid, self.limit8, side=1, factor=factor, shift=FEATURE_SHIFT)
         f = self.layers.run(self.blocks8, f)
         grid = empty_grid(rows // 2, columns // 2, s.latents, s.kernel16 // 2)
         f = self.layers.run(self.blocks16, self._fold("g_a.pairs", self.pairs, f, grid))
-        v: IntArray = f.inside[:, :, : s.latents] * self.quality.at("gain_factor", quality16)
-        v += (1 << self.shift) >> 1
-        v >>= self.shift
+        cells = cells or Rectangle(0, 0, columns // 2, rows // 2)
+        v = np.empty((cells.height, cells.width, s.latents), np.int32)
+        factor = self.quality.at("gain_factor", quality16)
+        functions.gain(f.values, f.border, cells.top, cells.left, factor, self.shift, v, threads)
         return v
 
     def hyper_symbols(self, v: IntArray) -> IntArray:
         """Latents of a tile, int32 [h, w, M] in 256ths of a step -> symbols of z, int32 [Z, ceil(h/4), ceil(w/4)]."""
-        s, seen = self.settings, seen_by_hyper_analysis(v, self.lookup)
-        (rows, columns, channels), width, border = seen.shape, s.prior_width, s.prior_kernel // 2
+        s, (rows, columns, channels) = self.settings, v.shape
+        rows, columns = (-(-side // Z_STRIDE) * Z_STRIDE for side in (rows, columns))
+        width, border = s.prior_width, s.prior_kernel // 2
         f = empty_grid(rows, columns, channels, 0)
-        f.inside[:, :, :channels] = seen
+        self.layers.kernels.functions.seen(v, self.lookup, f.values, f.border, self.layers.threads)
         grid = empty_grid(rows, columns, width, border)
         limit = self.layers.linear_data("h_a.enter").limit
         f = self.layers.run([self.block16], self.layers.unfold(self.enter, f, grid, limit, side=1))

@@ -13,6 +13,7 @@ import torch
 
 from vaecodec.exact.arithmetic import Arithmetic
 from vaecodec.exact.integers import IntArray
+from vaecodec.exact.kernels import reference
 from vaecodec.models.analysis import hyper_symbols, in_256ths
 from vaecodec.models.coding import dead_zone_table
 from vaecodec.models.decoder_data import unit_quality
@@ -54,6 +55,10 @@ class TorchBackend:
 
     name = "torch"
     largest_effort = len(EFFORTS) - 1
+    functions = reference
+    """Rounds latents and puts them together, see ``vaecodec.models.coding``."""
+    threads = 1
+    """Of those functions; torch has its own."""
 
     @_alone
     def __init__(

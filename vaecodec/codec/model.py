@@ -126,7 +126,8 @@ class LoadedModel:
         groups: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
         with watch.time("prior"):
             latents = encode_tile(
-                analysed.v, analysed.z, encoder, quality16, lambda s, i: groups.append((s, i)), analysed.zeroed
+                analysed.v, analysed.z, encoder, quality16, lambda s, i: groups.append((s, i)), analysed.zeroed,
+                functions=encoder.functions, threads=encoder.threads,
             )  # fmt: skip
         with watch.time("coding"):
             for symbols, indices in groups:
@@ -149,7 +150,10 @@ class LoadedModel:
                 return decoder.pop(indices)
 
         with watch.time("prior"):
-            latents = decode_tile(self.backend, quality16, cells.height, cells.width, pop)
+            latents = decode_tile(
+                self.backend, quality16, cells.height, cells.width, pop, functions=self.backend.functions,
+                threads=self.backend.threads,
+            )  # fmt: skip
         # The coder runs inside the prior's steps: its time is its own.
         watch.seconds["prior"] -= watch.seconds["coding"] - coding_before
         decoder.close()

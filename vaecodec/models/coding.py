@@ -13,16 +13,17 @@ The coder is anything with ``push(symbols, indices)`` or ``pop(indices)``: the p
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from vaecodec.exact.integers import IntArray
-from vaecodec.models.decoder_data import MEAN_UNIT, Pop, Push
-from vaecodec.models.encoder_data import DEAD_ZONE_LIMIT, V_UNIT, symbols_of
-from vaecodec.models.settings import STEPS
-from vaecodec.models.steps import put_step, take_step
+from vaecodec.exact.kernels import reference
+from vaecodec.exact.steps import STEPS
+from vaecodec.models.decoder_data import Pop, Push
+from vaecodec.models.encoder_data import DEAD_ZONE_LIMIT, V_UNIT
 from vaecodec.models.tunes import TUNES
 
 
@@ -88,7 +89,15 @@ def dead_zone_table(costs: npt.NDArray[np.float32], tune: str = "psnr") -> IntAr
 
 
 def encode_tile(
-    v: IntArray, z: IntArray, prior: Prior, quality16: int, push: Push, zeroed: IntArray | None = None
+    v: IntArray,
+    z: IntArray,
+    prior: Prior,
+    quality16: int,
+    push: Push,
+    zeroed: IntArray | None = None,
+    *,
+    functions: ModuleType = reference,
+    threads: int = 1,
 ) -> TileLatents:
     """Rounds and codes one tile: z first, then the four steps of y. All in integers: every backend rounds alike.
 
@@ -99,6 +108,8 @@ def encode_tile(
         quality16: 16·q.
         push: takes the groups in order.
         zeroed: int32 [64], by table index, see :func:`dead_zone_table`; plain rounding when None.
+        functions: what computes ``round_step`` and ``put_step``: those of ``vaecodec.exact.kernels``, or numpy.
+        threads: at most so many compute.
 
     Returns:
         What a decoder will see.
@@ -107,25 +118,35 @@ def encode_tile(
     indices = prior.hyper_indices(quality16, h, w)
     z = np.where(indices == 0, 0, z).astype(np.int32)
     push(z.reshape(-1), indices.reshape(-1))
+    v = np.ascontiguousarray(v)
     prior_pass, y16 = prior.begin(z, quality16, h, w), np.empty(v.shape, np.int32)
     for k in range(STEPS):
         mean, index = prior_pass.next()
-        symbols = symbols_of(take_step(v, k), mean, index, zeroed)
+        symbols, planes = np.empty_like(mean), np.empty_like(mean)
+        functions.round_step(v, mean, index, zeroed, k, symbols, threads)
         push(symbols.reshape(-1), index.reshape(-1))
-        latents = symbols * np.int32(MEAN_UNIT) + mean
-        put_step(y16, k, latents)
-        prior_pass.put(latents)
+        functions.put_step(symbols, mean, k, planes, y16, threads)
+        prior_pass.put(planes)
     return TileLatents(z, y16)
 
 
-def decode_tile(prior: Prior, quality16: int, height: int, width: int, pop: Pop) -> TileLatents:
+def decode_tile(
+    prior: Prior,
+    quality16: int,
+    height: int,
+    width: int,
+    pop: Pop,
+    *,
+    functions: ModuleType = reference,
+    threads: int = 1,
+) -> TileLatents:
     """The inverse of :func:`encode_tile` for a tile of ``height`` × ``width`` latents."""
     indices = prior.hyper_indices(quality16, height, width)
     z = pop(indices.reshape(-1)).reshape(indices.shape)
     prior_pass, y16 = prior.begin(z, quality16, height, width), np.empty((height, width, prior.latents), np.int32)
     for k in range(STEPS):
         mean, index = prior_pass.next()
-        latents = pop(index.reshape(-1)).reshape(index.shape) * np.int32(MEAN_UNIT) + mean
-        put_step(y16, k, latents)
-        prior_pass.put(latents)
+        symbols, planes = pop(index.reshape(-1)).reshape(index.shape), np.empty_like(mean)
+        functions.put_step(symbols, mean, k, planes, y16, threads)
+        prior_pass.put(planes)
     return TileLatents(z, y16)

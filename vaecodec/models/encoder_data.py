@@ -152,26 +152,3 @@ def seen_by_hyper_analysis(v: IntArray, lookup: IntArray) -> IntArray:
     rows, columns = v.shape[:2]
     padded: IntArray = np.pad(seen, ((0, -rows % Z_STRIDE), (0, -columns % Z_STRIDE), (0, 0)), mode="edge")
     return padded
-
-
-def symbols_of(v: IntArray, mean: IntArray, index: IntArray, dead_zone: IntArray | None) -> IntArray:
-    """Rounds latents to symbols.
-
-    Args:
-        v: int32, in 256ths of a step.
-        mean: int32, the same shape, in sixteenths.
-        index: uint8, table indices.
-        dead_zone: int32 [64], by table index: residuals of at most this magnitude, in 256ths, become 0; None for plain rounding.
-
-    Returns:
-        int32: round(v − μ), halves upwards; 0 where the index is 0.
-    """
-    residual: IntArray = v - mean * np.int32(V_PER_MEAN)
-    coded = index > 0
-    if dead_zone is not None:
-        coded &= np.abs(residual) > dead_zone.take(index)
-    residual += V_UNIT // 2
-    residual >>= 8
-    np.clip(residual, -SYMBOL_LIMIT, SYMBOL_LIMIT, out=residual)
-    residual *= coded
-    return residual

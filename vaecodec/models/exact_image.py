@@ -22,6 +22,7 @@ from vaecodec.exact.arithmetic import Arithmetic, exact_guard
 from vaecodec.exact.integers import IntArray
 from vaecodec.exact.layers import ExactLinear, leaky_integers
 from vaecodec.exact.network import LayerSet, first_exact
+from vaecodec.exact.steps import STEPS, coded_group
 from vaecodec.models.decoder_data import (
     CERTAIN_BELOW,
     CONTEXT_CLAMP,
@@ -41,8 +42,7 @@ from vaecodec.models.decoder_data import (
 )
 from vaecodec.models.layer_list import layer_shapes
 from vaecodec.models.layers import depth_to_space, join_cells, split_cells
-from vaecodec.models.settings import STEPS, Z_STRIDE
-from vaecodec.models.steps import coded_group
+from vaecodec.models.settings import Z_STRIDE
 
 
 class Layers(LayerSet):

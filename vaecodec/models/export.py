@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
 from vaecodec.exact.rounding import FloatArray
+from vaecodec.exact.steps import STEPS
 from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN, fit_tables
 from vaecodec.models.analysis import hyper_symbols, in_256ths
 from vaecodec.models.coding import dead_zone_table, encode_tile
@@ -58,7 +59,6 @@ from vaecodec.models.rounding import (
     numpy,
     until_wide_enough,
 )
-from vaecodec.models.settings import STEPS
 from vaecodec.models.tunes import DistortionWeights
 from vaecodec.models.weights import Weights, save_weights
 

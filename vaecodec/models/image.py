@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vaecodec.exact.steps import STEPS, coded_group, coding_step
 from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN
 from vaecodec.models.layers import (
     PositionLinear,
@@ -29,8 +30,7 @@ from vaecodec.models.layers import (
     space_to_depth,
     split_cells,
 )
-from vaecodec.models.settings import PATCH, QUAD, STEPS, STRIDE, ImageSettings, log_lambdas
-from vaecodec.models.steps import coded_group, coding_step
+from vaecodec.models.settings import PATCH, QUAD, STRIDE, ImageSettings, log_lambdas
 
 SAMPLE_MIDDLE = 128.0
 SAMPLE_SCALE = 64.0

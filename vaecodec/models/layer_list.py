@@ -24,7 +24,8 @@ import numpy as np
 
 from vaecodec.errors import DamagedWeightsError
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
-from vaecodec.models.settings import PATCH, QUAD, STEPS, STRIDE, ImageSettings
+from vaecodec.exact.steps import STEPS
+from vaecodec.models.settings import PATCH, QUAD, STRIDE, ImageSettings
 
 LayerData = LinearData | DepthwiseData
 Shape = tuple[int, ...]

@@ -65,3 +65,7 @@ class Rectangle(NamedTuple):
         """Rows and columns of an array of the frame's samples or latents where this rectangle's lie."""
         top, left = self.top - frame.top, self.left - frame.left
         return slice(top, top + self.height), slice(left, left + self.width)
+
+    def seen_from(self, frame: Rectangle) -> Rectangle:
+        """The same, counted from the frame's upper left corner."""
+        return Rectangle(self.left - frame.left, self.top - frame.top, self.width, self.height)

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from vaecodec.bitstream.tables import PRECISION, escape_bits
 from vaecodec.exact.integers import DepthwiseData, IntArray, LinearData
+from vaecodec.exact.steps import STEPS, coded_group, coding_step
 from vaecodec.exact.tables import SIGMA_MAX, SIGMA_MIN
 from vaecodec.models.decoder_data import (
     CERTAIN_BELOW,
@@ -46,8 +47,7 @@ from vaecodec.models.image import bound_below, gaussian_bits
 from vaecodec.models.layers import LEAK, depth_to_space, join_cells, split_cells
 from vaecodec.models.perceptual import SQUARED_ERROR, Distortion
 from vaecodec.models.precision import has_fast_bfloat16
-from vaecodec.models.settings import STEPS, Z_STRIDE
-from vaecodec.models.steps import coded_group, coding_step
+from vaecodec.models.settings import Z_STRIDE
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, fields, replace
 
+from vaecodec.exact.steps import STEPS
+
 LARGEST_EXACT_EFFORT = 1
 """Up to this effort the encoder is integers: one picture gives one file. Above it latents are searched by gradients, with torch."""
 PATCH = 8
@@ -13,8 +15,6 @@ STRIDE = 16
 """Pixels per latent cell."""
 Z_STRIDE = 4
 """Latent cells per cell of the hyper-latent."""
-STEPS = 4
-"""Passes of the context model, and groups of latent channels."""
 QUAD = 4
 """Side of the patches that the last layer draws where the synthesis ends at 1/4 (pixels)."""
 _LATER = {"last_hidden8", "features4", "synthesis_blocks4", "hidden4"}

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from vaecodec.errors import UsageError
+from vaecodec.exact.steps import STEPS
 from vaecodec.models.image import SAMPLE_MIDDLE, SAMPLE_SCALE, ImageModel
 from vaecodec.models.layers import space_to_depth
-from vaecodec.models.settings import PATCH, STEPS, ImageSettings
+from vaecodec.models.settings import PATCH, ImageSettings
 
 QUALITIES = (0.5, 0.75, 1.0)
 """At which the errors are looked at: there new latents are of use."""

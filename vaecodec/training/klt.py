@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vaecodec.exact.steps import STEPS
 from vaecodec.models.image import SAMPLE_MIDDLE, SAMPLE_SCALE, ImageModel
 from vaecodec.models.layers import space_to_depth
-from vaecodec.models.settings import PATCH, STEPS
+from vaecodec.models.settings import PATCH
 
 
 def _klt(x: Tensor) -> tuple[Tensor, Tensor]:

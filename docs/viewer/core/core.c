@@ -20,15 +20,9 @@
 enum {
     PATCH = 8,
     CHANNELS = 3,
-    SAMPLE_UNIT = 32,
     MIDDLE = 128,
-    STEPS = 4,
-    MEAN_UNIT = 16,
-    V_UNIT = 256,
-    V_PER_MEAN = V_UNIT / MEAN_UNIT,
-    SYMBOL_LIMIT = (1 << 20) - 1,
+    V_PER_MEAN = 16,
     HYPER_LIMIT = 255,
-    Z_STRIDE = 4,
     DEEP_SHIFT = 8,
 };
 
@@ -145,30 +139,16 @@ int PUBLIC(leave)(const vk_linear *layer, const vk_grid *f, const int32_t *mean_
     return vk_leave(layer, f, mean_factor, index_offset, mean, index, height, width, 1);
 }
 
-/* Which group of channels step k codes at a position of a 2×2 cell. */
-static int group_at(int k, int i, int j) {
-    static const int order[STEPS] = {0, 3, 1, 2};
-    return (2 * (i & 1) + (j & 1)) ^ order[k];
-}
-
 /* Symbols of step k, [channels / 4][height][width], and their means to latents in sixteenths of a step: in place, for the next step,
  * and into y16, [height][width][channels]. */
 void PUBLIC(latents)(int32_t *symbols, const int32_t *mean, int k, int height, int width, int channels, int32_t *y16) {
-    const int group = channels / STEPS;
-    for (int m = 0; m < group; m++) {
-        for (int i = 0; i < height; i++) {
-            for (int j = 0; j < width; j++, symbols++, mean++) {
-                *symbols = *symbols * MEAN_UNIT + *mean;
-                y16[((ptrdiff_t)i * width + j) * channels + group_at(k, i, j) * group + m] = *symbols;
-            }
-        }
-    }
+    vk_put_step(symbols, mean, k, height, width, channels, symbols, y16, 1);
 }
 
 /* --- Synthesis ------------------------------------------------------------------------------------------------------- */
 
 void PUBLIC(scale)(const int32_t *y16, const int32_t *factor, const int32_t *shift, int limit, vk_grid *x, int channels) {
-    vk_scale_latents(y16, factor, shift, limit, x, channels);
+    vk_scale_latents(y16, factor, shift, limit, x, channels, 1);
 }
 
 /* A cell of x is a square of side × side samples. */
@@ -194,31 +174,13 @@ int PUBLIC(deep_samples)(const vk_linear *layer, const vk_grid *x, int side, int
 
 /* Samples [8·rows][8·columns][3] to 32·(x − 128), a patch of 8 × 8 pixels in a cell. */
 void PUBLIC(patches)(const uint8_t *rgb, vk_grid *g) {
-    const ptrdiff_t line = (ptrdiff_t)g->columns * PATCH * CHANNELS;
-    for (int i = 0; i < g->rows; i++) {
-        for (int j = 0; j < g->columns; j++) {
-            int16_t *to = cell(g, i, j);
-            for (int row = 0; row < PATCH; row++) {
-                const uint8_t *from = rgb + (i * PATCH + row) * line + (ptrdiff_t)j * PATCH * CHANNELS;
-                for (int n = 0; n < PATCH * CHANNELS; n++) {
-                    *to++ = (int16_t)((from[n] - MIDDLE) * SAMPLE_UNIT);
-                }
-            }
-        }
-    }
+    vk_patches(rgb, PATCH, CHANNELS, g, 1);
 }
 
 /* The cells top.., left.. of a grid to v, [height][width][channels], in 256ths of a step. */
 void PUBLIC(gain)(const vk_grid *g, const int32_t *factor, const int32_t *shift, int top, int left, int height, int width,
                   int channels, int32_t *v) {
-    for (int i = 0; i < height; i++) {
-        for (int j = 0; j < width; j++, v += channels) {
-            const int16_t *from = cell(g, top + i, left + j);
-            for (int c = 0; c < channels; c++) {
-                v[c] = (from[c] * factor[c] + (((int32_t)1 << shift[c]) >> 1)) >> shift[c];
-            }
-        }
-    }
+    vk_gain(g, top, left, factor, shift, v, height, width, channels, 1);
 }
 
 /* The table over sixteenths of a step, [2·reach + 1], as one over 256ths: [2·16·reach]. */
@@ -232,34 +194,13 @@ void PUBLIC(finer_lookup)(const int16_t *lookup, int reach, int16_t *finer) {
 
 /* What the hyper analysis sees of v, edges repeated to the whole grid. */
 void PUBLIC(seen)(const int32_t *v, int height, int width, int channels, const int16_t *finer, int reach, vk_grid *g) {
-    const int32_t half = reach * V_PER_MEAN;
-    for (int i = 0; i < g->rows; i++) {
-        for (int j = 0; j < g->columns; j++) {
-            const int32_t *from = v + ((ptrdiff_t)(i < height ? i : height - 1) * width + (j < width ? j : width - 1)) * channels;
-            int16_t *to = cell(g, i, j);
-            for (int c = 0; c < channels; c++) {
-                const int32_t at = from[c] < -half ? -half : from[c] >= half ? half - 1 : from[c];
-                to[c] = finer[at + half];
-            }
-        }
-    }
+    vk_seen(v, height, width, channels, finer, reach * V_PER_MEAN, g, 1);
 }
 
 /* What step k codes, rounded: [channels / 4][height][width]. zone: [64] by table index, or NULL for plain rounding. */
 void PUBLIC(round_step)(const int32_t *v, const int32_t *mean, const uint8_t *index, const int32_t *zone, int k, int height,
                         int width, int channels, int32_t *symbols) {
-    const int group = channels / STEPS;
-    for (int m = 0; m < group; m++) {
-        for (int i = 0; i < height; i++) {
-            for (int j = 0; j < width; j++, mean++, index++, symbols++) {
-                const int32_t at = v[((ptrdiff_t)i * width + j) * channels + group_at(k, i, j) * group + m];
-                const int32_t residual = at - *mean * V_PER_MEAN;
-                const int32_t magnitude = residual < 0 ? -residual : residual;
-                const int zero = *index == 0 || (zone && magnitude <= zone[*index]);
-                *symbols = zero ? 0 : clamp((residual + V_UNIT / 2) >> 8, SYMBOL_LIMIT);
-            }
-        }
-    }
+    vk_round_step(v, mean, index, zone, k, height, width, channels, symbols, 1);
 }
 
 /* --- Coder ----------------------------------------------------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* The exact layers in C: int16 activations and weights, int32 sums; what every part of the core shares.
  *
  *   module.c ── checks sizes ──► network.c ── bands of cells ──► portable.c, avx2.c, avx512vnni.c, neon.c, wasm.c
- *      │                            │                                    (one microkernel, microkernel.h)
- *      └── weights ──► pack.c       └──► threads.c
+ *      │                   └──► latents.c │                        (one microkernel, microkernel.h)
+ *      └── weights ──► pack.c       └──────┴──► threads.c
  *
  * A layer computes clamp(act(floor((W·x + b) · 2^-s))), as vaecodec/exact/layers.py says. pack.c proves that no sum of a
  * layer reaches 2^31 as long as its inputs keep to the limit that the layer names. Should they not, sums wrap around: the
@@ -131,7 +131,18 @@ int vk_enter(const vk_linear *layer, const int32_t *planes, int height, int widt
              vk_grid *f, int32_t limit, int threads);
 int vk_leave(const vk_linear *layer, const vk_grid *f, const int32_t *mean_factor, const int32_t *index_offset,
              int32_t *mean, uint8_t *index, int height, int width, int threads);
+
+/* latents.c, which says what each does. */
+void vk_patches(const uint8_t *samples, int side, int channels, vk_grid *x, int threads);
+void vk_gain(const vk_grid *x, int top, int left, const int32_t *factor, const int32_t *shift, int32_t *v, int height,
+             int width, int channels, int threads);
+void vk_seen(const int32_t *v, int height, int width, int channels, const int16_t *lookup, int reach, vk_grid *x,
+             int threads);
+void vk_round_step(const int32_t *v, const int32_t *mean, const uint8_t *index, const int32_t *zone, int k, int height,
+                   int width, int channels, int32_t *symbols, int threads);
+void vk_put_step(const int32_t *symbols, const int32_t *mean, int k, int height, int width, int channels, int32_t *planes,
+                 int32_t *y16, int threads);
 void vk_scale_latents(const int32_t *y16, const int32_t *factor, const int32_t *shift, int32_t limit, vk_grid *x,
-                      int channels);
+                      int channels, int threads);
 
 #endif

@@ -392,23 +392,3 @@ int vk_leave(const vk_linear *layer, const vk_grid *f, const int32_t *mean_facto
     free(job.buffers);
     return 1;
 }
-
-/* --- Latents ------------------------------------------------------------------------------------------------------- */
-
-enum { LATENT_CLAMP = 32767 };
-
-/* int32 [rows][columns][channels] in sixteenths of a step to what the synthesis starts with:
- * clamp((clamp(y, 32767)·factor + floor(2^shift / 2)) >> shift, limit). */
-void vk_scale_latents(const int32_t *y16, const int32_t *factor, const int32_t *shift, int32_t limit, vk_grid *x,
-                      int channels) {
-    for (int r = 0; r < x->rows; r++) {
-        for (int c = 0; c < x->columns; c++, y16 += channels) {
-            int16_t *to = cell(x, r, c);
-            for (int n = 0; n < channels; n++) {
-                const int64_t t = (int64_t)clamp(y16[n], LATENT_CLAMP) * factor[n] + ((int64_t)1 << shift[n] >> 1);
-                const int64_t scaled = t >> shift[n];
-                to[n] = (int16_t)(scaled > limit ? limit : scaled < -limit ? -limit : scaled);
-            }
-        }
-    }
-}

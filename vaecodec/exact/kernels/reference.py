@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from vaecodec.bitstream.tables import TABLES
 from vaecodec.exact.integers import LEAK_SHIFT, IntArray
+from vaecodec.exact.steps import put_planes, take_step
 
 ALIGN = 32
 """Channels of a grid are padded to a multiple of this."""
@@ -28,6 +29,10 @@ MAX_KERNEL = 9
 MEAN_SHIFT, INDEX_SHIFT, CERTAIN_BELOW = 12, 5, 3
 """As in ``vaecodec.models.decoder_data``, which lies above this package."""
 LATENT_CLAMP = 32767
+SAMPLE_MIDDLE, SAMPLE_UNIT = 128, 32
+V_UNIT, MEAN_UNIT, SYMBOL_LIMIT = 256, 16, (1 << 20) - 1
+V_PER_MEAN = V_UNIT // MEAN_UNIT
+"""As in ``vaecodec.models.encoder_data``."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -316,7 +321,9 @@ def leave(
     mean[:], index[:] = planes[:group], planes[group:]
 
 
-def scale_latents(y16: IntArray, factor: IntArray, shift: IntArray, limit: int, x: IntArray, border: int) -> None:
+def scale_latents(
+    y16: IntArray, factor: IntArray, shift: IntArray, limit: int, x: IntArray, border: int, threads: int
+) -> None:
     """What a synthesis starts with: clamp((clamp(y, 32767)·factor + ⌊2^shift / 2⌋) >> shift, limit).
 
     Args:
@@ -326,7 +333,96 @@ def scale_latents(y16: IntArray, factor: IntArray, shift: IntArray, limit: int, 
         limit: 1..32767.
         x: the grid to write, with ``border``.
         border: see there.
+        threads: at most so many compute.
     """
     wide = shift.astype(np.int64)
     t = (np.clip(y16, -LATENT_CLAMP, LATENT_CLAMP).astype(np.int64) * factor + ((1 << wide) >> 1)) >> wide
     _inside(x, border)[:, :, : y16.shape[2]] = np.clip(t, -limit, limit)
+
+
+def patches(samples: IntArray, side: int, x: IntArray, border: int, threads: int) -> None:
+    """What an analysis starts with: 32·(sample − 128), a square of ``side`` × ``side`` samples in a cell.
+
+    Args:
+        samples: uint8 [side · rows, side · columns, C], C up to 4.
+        side: 1 to 16.
+        x: the grid of side²·C channels to write, with ``border``; order inside a cell: row, column, channel.
+        border: see there.
+        threads: at most so many compute.
+    """
+    cells = _inside(x, border)
+    rows, columns, _ = cells.shape
+    squares = (samples.astype(np.int16) - SAMPLE_MIDDLE) * SAMPLE_UNIT
+    squares = squares.reshape(rows, side, columns, -1).swapaxes(1, 2).reshape(rows, columns, -1)
+    cells[:, :, : squares.shape[2]] = squares
+
+
+def gain(
+    x: IntArray, border: int, top: int, left: int, factor: IntArray, shift: IntArray, v: IntArray, threads: int
+) -> None:
+    """Latents before rounding: (x·factor + ⌊2^shift / 2⌋) >> shift.
+
+    Args:
+        x: a grid of C channels, with ``border``.
+        border: see there.
+        top: row of x that becomes the first of v.
+        left: its column.
+        factor: int32 [C].
+        shift: int32 [C], 0..30.
+        v: int32 [height, width, C], written; all of it lies inside x.
+        threads: at most so many compute.
+    """
+    height, width, channels = v.shape
+    cells = _inside(x, border)[top : top + height, left : left + width, :channels]
+    v[:] = (cells.astype(np.int32) * factor + (np.left_shift(1, shift) >> 1).astype(np.int32)) >> shift
+
+
+def seen(v: IntArray, lookup: IntArray, x: IntArray, border: int, threads: int) -> None:
+    """What the hyper analysis sees of latents, edges repeated to the whole grid.
+
+    Args:
+        v: int32 [height, width, C].
+        lookup: int16 [2·reach]: what −reach..reach − 1 become; latents are clamped to that.
+        x: the grid of C channels to write, with ``border``.
+        border: see there.
+        threads: at most so many compute.
+    """
+    reach, cells = len(lookup) // 2, _inside(x, border)
+    rows, columns = (np.minimum(np.arange(n), m - 1) for n, m in zip(cells.shape, v.shape[:2], strict=False))
+    cells[:, :, : v.shape[2]] = lookup[np.clip(v, -reach, reach - 1) + reach][rows[:, None], columns]
+
+
+def round_step(
+    v: IntArray, mean: IntArray, index: IntArray, zone: IntArray | None, k: int, symbols: IntArray, threads: int
+) -> None:
+    """Rounds what a step codes.
+
+    Args:
+        v: int32 [h, w, M], in 256ths of a step.
+        mean: int32 [M/4, h, w], in sixteenths.
+        index: uint8 [M/4, h, w], table indices 0..63.
+        zone: int32 [64], by table index: residuals of at most this magnitude, in 256ths, become 0; None for plain rounding.
+        k: the step, 0 to 3.
+        symbols: int32 [M/4, h, w], written: round(v − μ), halves upwards; 0 where the index is 0.
+        threads: at most so many compute.
+    """
+    residual = take_step(v, k) - mean * np.int32(V_PER_MEAN)
+    coded = index > 0
+    if zone is not None:
+        coded &= np.abs(residual) > zone.take(index)
+    symbols[:] = np.clip((residual + np.int32(V_UNIT // 2)) >> 8, -SYMBOL_LIMIT, SYMBOL_LIMIT) * coded
+
+
+def put_step(symbols: IntArray, mean: IntArray, k: int, planes: IntArray, y16: IntArray, threads: int) -> None:
+    """What a step coded, as latents in sixteenths of a step: symbol·16 + μ.
+
+    Args:
+        symbols: int32 [M/4, h, w].
+        mean: int32 [M/4, h, w], in sixteenths.
+        k: the step, 0 to 3.
+        planes: int32 [M/4, h, w], written, for the next step; may be the symbols.
+        y16: int32 [h, w, M], written where step k codes.
+        threads: at most so many compute.
+    """
+    planes[:] = symbols * np.int32(MEAN_UNIT) + mean
+    put_planes(y16, k, planes)

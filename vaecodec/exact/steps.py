@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaecodec.models.settings import STEPS
-
 Array = npt.NDArray[Any]
 
+STEPS = 4
+"""Passes of the context model, and groups of latent channels."""
 STEP_ORDER = (0, 3, 1, 2)
 """Group g is coded in step k at position g xor STEP_ORDER[k] of every 2×2 cell: the diagonal neighbour comes second."""
 
@@ -43,7 +43,7 @@ def take_step(y: Array, k: int) -> Array:
     return planes
 
 
-def put_step(y: Array, k: int, planes: Array) -> None:
+def put_planes(y: Array, k: int, planes: Array) -> None:
     """The inverse of :func:`take_step`, into [h, w, M]."""
     group, h, w = planes.shape
     # Planes whose distance is a multiple of a large power of two share lines of the cache: reading across them takes three times as long.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vaecodec.models.steps import put_step, take_step
+from vaecodec.exact.steps import put_planes, take_step
 
 
 def test_four_steps_put_together_give_every_latent_back() -> None:
@@ -12,7 +12,7 @@ def test_four_steps_put_together_give_every_latent_back() -> None:
         y = np.arange(np.prod(shape)).reshape(shape)
         again = np.full_like(y, -1)
         for k in range(4):
-            put_step(again, k, take_step(y, k))
+            put_planes(again, k, take_step(y, k))
         assert np.array_equal(again, y)
 
 
