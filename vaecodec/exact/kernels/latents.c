@@ -19,8 +19,9 @@ enum {
 }; /* as vaecodec/models/encoder_data.py and decoder_data.py */
 
 enum {
-    ROWS = 4,     /* that a thread takes together: planes of neighbouring rows share lines of the cache */
-    COLUMNS = 32, /* so few that a step's channels of them stay in the first-level cache */
+    ROWS = 4,      /* that a thread takes together: planes of neighbouring rows share lines of the cache */
+    COLUMNS = 32,  /* of a row, and */
+    CHANNELS = 96, /* of a step, that are turned together: 13 KB, in the first-level cache */
 };
 
 static int32_t clamp(int32_t value, int32_t limit) {
@@ -148,33 +149,65 @@ static int first_channel(const step_job *job, int row, int column) {
     return ((2 * (row & 1) + (column & 1)) ^ order[job->k]) * (job->channels / 4);
 }
 
-/* Calls one(job, place in planes, place in latents) for all that a step codes in some rows. */
-static void walk_step(const step_job *job, int item, void (*one)(const step_job *, ptrdiff_t, ptrdiff_t)) {
+/* Some columns of a row and some channels of a step: latents lie channel by channel, planes column by column. */
+typedef struct {
+    int row, left, count, first, channels;
+    int32_t values[CHANNELS][COLUMNS + 1]; /* by channel of the step, as planes are; one more, lest all of a column share a set of the cache */
+} square;
+
+static int32_t *latents_of(const step_job *job, int32_t *latents, const square *q, int column) {
+    const ptrdiff_t at = ((ptrdiff_t)q->row * job->width + q->left + column) * job->channels;
+    return latents + at + first_channel(job, q->row, q->left + column) + q->first;
+}
+
+static ptrdiff_t place_in_planes(const step_job *job, const square *q, int m) {
+    return ((ptrdiff_t)(q->first + m) * job->height + q->row) * job->width + q->left;
+}
+
+static void walk_step(const step_job *job, int item, void (*one)(const step_job *, square *)) {
     const int end = end_of(item, job->height), group = job->channels / 4;
-    for (int i = item * ROWS; i < end; i++) {
-        for (int left = 0; left < job->width; left += COLUMNS) {
-            const int right = left + COLUMNS < job->width ? left + COLUMNS : job->width;
-            for (int m = 0; m < group; m++) {
-                const ptrdiff_t plane = ((ptrdiff_t)m * job->height + i) * job->width;
-                for (int j = left; j < right; j++) {
-                    one(job, plane + j, ((ptrdiff_t)i * job->width + j) * job->channels + first_channel(job, i, j) + m);
-                }
+    square q;
+    for (q.row = item * ROWS; q.row < end; q.row++) {
+        for (q.left = 0; q.left < job->width; q.left += COLUMNS) {
+            q.count = job->width - q.left < COLUMNS ? job->width - q.left : COLUMNS;
+            for (q.first = 0; q.first < group; q.first += CHANNELS) {
+                q.channels = group - q.first < CHANNELS ? group - q.first : CHANNELS;
+                one(job, &q);
             }
         }
     }
 }
 
-static inline void round_one(const step_job *job, ptrdiff_t in_planes, ptrdiff_t in_latents) {
-    const uint8_t index = job->index[in_planes];
-    const int32_t residual = (int32_t)((uint32_t)job->v[in_latents] - (uint32_t)job->mean[in_planes] * (V_UNIT / MEAN_UNIT));
-    const int32_t magnitude = residual < 0 ? (int32_t)(0 - (uint32_t)residual) : residual;
-    const int zero = index == 0 || (job->zone && magnitude <= job->zone[index]);
-    job->symbols[in_planes] = zero ? 0 : clamp((int32_t)((uint32_t)residual + V_UNIT / 2) >> 8, SYMBOL_LIMIT);
+static void round_square(const step_job *job, square *q) {
+    for (int j = 0; j < q->count; j++) {
+        const int32_t *from = latents_of(job, (int32_t *)job->v, q, j);
+        for (int m = 0; m < q->channels; m++) {
+            q->values[m][j] = from[m];
+        }
+    }
+    const int count = q->count;
+    for (int m = 0; m < q->channels; m++) {
+        const ptrdiff_t at = place_in_planes(job, q, m);
+        const int32_t *const v = q->values[m], *const mean = job->mean + at, *const zone = job->zone;
+        const uint8_t *const index = job->index + at;
+        uint32_t coded_from[COLUMNS]; /* magnitudes below it become 0 */
+        int32_t symbols[COLUMNS];
+        for (int j = 0; j < count; j++) {
+            coded_from[j] = index[j] == 0 ? UINT32_MAX : zone && zone[index[j]] >= 0 ? (uint32_t)zone[index[j]] + 1 : 0;
+        }
+        for (int j = 0; j < count; j++) {
+            const uint32_t residual = (uint32_t)v[j] - (uint32_t)mean[j] * (V_UNIT / MEAN_UNIT);
+            const uint32_t magnitude = (int32_t)residual < 0 ? 0 - residual : residual;
+            const int32_t symbol = clamp((int32_t)(residual + V_UNIT / 2) >> 8, SYMBOL_LIMIT);
+            symbols[j] = magnitude < coded_from[j] ? 0 : symbol;
+        }
+        memcpy(job->symbols + at, symbols, sizeof(int32_t) * (size_t)count);
+    }
 }
 
 static void round_rows(void *data, int worker, int item) {
     (void)worker;
-    walk_step(data, item, round_one);
+    walk_step(data, item, round_square);
 }
 
 /* What step k codes of latents, rounded: v − mean in whole steps; 0 where the index is 0, and with a zone, [64], where the magnitude in
@@ -186,15 +219,28 @@ void vk_round_step(const int32_t *v, const int32_t *mean, const uint8_t *index, 
     share_rows(threads, height, round_rows, &job);
 }
 
-static inline void put_one(const step_job *job, ptrdiff_t in_planes, ptrdiff_t in_latents) {
-    const int32_t y16 = (int32_t)((uint32_t)job->coded[in_planes] * MEAN_UNIT + (uint32_t)job->mean[in_planes]);
-    job->planes[in_planes] = y16;
-    job->y16[in_latents] = y16;
+static void put_square(const step_job *job, square *q) {
+    const int count = q->count;
+    for (int m = 0; m < q->channels; m++) {
+        const ptrdiff_t at = place_in_planes(job, q, m);
+        const int32_t *const symbols = job->coded + at, *const mean = job->mean + at;
+        int32_t *const y16 = q->values[m];
+        for (int j = 0; j < count; j++) {
+            y16[j] = (int32_t)((uint32_t)symbols[j] * MEAN_UNIT + (uint32_t)mean[j]);
+        }
+        memcpy(job->planes + at, y16, sizeof(int32_t) * (size_t)count);
+    }
+    for (int j = 0; j < q->count; j++) {
+        int32_t *to = latents_of(job, job->y16, q, j);
+        for (int m = 0; m < q->channels; m++) {
+            to[m] = q->values[m][j];
+        }
+    }
 }
 
 static void put_rows(void *data, int worker, int item) {
     (void)worker;
-    walk_step(data, item, put_one);
+    walk_step(data, item, put_square);
 }
 
 /* Symbols of step k and their means to latents in sixteenths of a step: planes, for the next step, and in their places in y16. The

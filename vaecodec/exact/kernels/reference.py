@@ -409,7 +409,7 @@ def round_step(
     residual = take_step(v, k) - mean * np.int32(V_PER_MEAN)
     coded = index > 0
     if zone is not None:
-        coded &= np.abs(residual) > zone.take(index)
+        coded &= np.abs(residual, dtype=np.int64) > zone.take(index)
     symbols[:] = np.clip((residual + np.int32(V_UNIT // 2)) >> 8, -SYMBOL_LIMIT, SYMBOL_LIMIT) * coded
 
 
