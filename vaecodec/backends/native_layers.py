@@ -41,9 +41,14 @@ class Grid(NamedTuple):
 
 
 def empty_grid(rows: int, columns: int, channels: int, border: int) -> Grid:
-    """A grid of zeros."""
+    """A grid whose cells wait to be written: zeros around them, and beyond the channels; anything in the channels."""
     shape = (rows + 2 * border, columns + 2 * border, -(-channels // ALIGN) * ALIGN)
-    return Grid(np.zeros(shape, np.int16), border)
+    # To fill all of a grid with zeros takes as long as a small layer, and one thread does it.
+    values = np.empty(shape, np.int16)
+    values[:border], values[rows + border :] = 0, 0
+    values[:, :border], values[:, columns + border :] = 0, 0
+    values[:, :, channels:] = 0
+    return Grid(values, border)
 
 
 class Block(NamedTuple):
@@ -93,7 +98,7 @@ class Layers:
 
     def run(self, blocks: list[Block], x: Grid) -> Grid:
         """The grid after residual blocks; x is written over."""
-        y = Grid(np.zeros_like(x.values), x.border) if blocks else x
+        y = empty_grid(*x.size, x.values.shape[2], x.border) if blocks else x
         for block in blocks:
             self.kernels.functions.block(*block, x.values, y.values, x.border, self.threads)
             x, y = y, x
