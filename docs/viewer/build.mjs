@@ -22,6 +22,7 @@ const root = join(here, "../..");
 const model = process.argv[2] ?? "eye";
 const GOLDEN = join(root, "tests/golden");
 const KERNELS = join(root, "vaecodec/exact/kernels");
+const BITSTREAM = join(root, "vaecodec/bitstream");
 
 /** The C of the package, and what the page adds to it, to WebAssembly with SIMD; no C library. */
 function compileCore() {
@@ -32,7 +33,7 @@ function compileCore() {
   ];
   const flags = ["--target=wasm32", "-msimd128", "-mbulk-memory", "-std=c11", "-O3", "-ffreestanding", "-nostdlib", "-Wno-pass-failed"];
   const linker = ["-fuse-ld=lld", "-Wl,--no-entry,--strip-all,-z,stack-size=65536"];
-  const include = [join(here, "core/libc"), KERNELS].map((folder) => `-I${folder}`);
+  const include = [join(here, "core/libc"), KERNELS, BITSTREAM].map((folder) => `-I${folder}`);
   execFileSync(process.env.CLANG ?? "clang", [...flags, ...include, ...linker, ...sources, "-o", target], { stdio: "inherit" });
   return readFileSync(target);
 }

@@ -11,6 +11,7 @@ import pytest
 
 HERE = Path(__file__).parent
 CORE = HERE.parents[1] / "docs" / "viewer" / "core"
+BITSTREAM = HERE.parents[1] / "vaecodec" / "bitstream"
 FLAGS = [
     "-std=c11",
     "-O1",
@@ -30,7 +31,7 @@ def test_symbols_come_back_and_hostile_streams_do_no_harm(tmp_path: Path) -> Non
     program = tmp_path / "fuzz"
     sources = [str(CORE / "coder.c"), str(HERE / "fuzz_coder.c")]
     built = subprocess.run(
-        [compiler, *FLAGS, f"-I{CORE}", *sources, "-o", str(program)], capture_output=True, text=True, check=False
+        [compiler, *FLAGS, f"-I{CORE}", f"-I{BITSTREAM}", *sources, "-o", str(program)], capture_output=True, text=True, check=False
     )
     if "cannot find" in built.stderr and "asan" in built.stderr:
         pytest.skip("gcc has no sanitizers here")

@@ -44,59 +44,24 @@ static void free_decoder(PyObject *capsule) {
     }
 }
 
-/* 0 with an error set where counts are no tables. */
-static int fill_tables(tables *all, const int32_t *half_widths, const uint32_t *counts) {
-    uint32_t *left = all->left;
-    for (int t = 1; t <= TABLES; t++) {
-        table *of = &all->of[t];
-        *of = (table){.half_width = half_widths[t - 1], .escape = 2 * half_widths[t - 1] + 1, .left = left};
-        uint64_t sum = 0;
-        for (int k = 0; k <= of->escape; k++) {
-            left[k] = (uint32_t)sum;
-            sum += counts[k];
-            if (!counts[k] || sum > (uint64_t)1 << PRECISION) {
-                break;
-            }
-        }
-        if (sum != (uint64_t)1 << PRECISION || !counts[of->escape]) {
-            PyErr_Format(PyExc_ValueError, "the counts of table %d are not all positive with the sum 2^%d", t, PRECISION);
-            return 0;
-        }
-        left[of->escape + 1] = (uint32_t)sum;
-        int entry = 0;
-        for (int part = 0; part < 1 << LOOK_BITS; part++) {
-            while (left[entry + 1] <= (uint32_t)part << (PRECISION - LOOK_BITS)) {
-                entry++;
-            }
-            of->look[part] = (uint16_t)entry;
-        }
-        of->look[1 << LOOK_BITS] = (uint16_t)of->escape;
-        left += of->escape + 2;
-        counts += of->escape + 1;
-    }
-    return 1;
-}
-
 static PyObject *pack_tables(PyObject *self, PyObject *args) {
     Py_buffer widths, counts;
     (void)self;
     if (!PyArg_ParseTuple(args, "y*y*", &widths, &counts)) {
         return NULL;
     }
-    const int32_t *half_widths = widths.buf;
     PyObject *capsule = NULL;
     tables *all = NULL;
-    Py_ssize_t entries = 0;
-    int good = widths.len == TABLES * 4 && (uintptr_t)widths.buf % 4 == 0 && (uintptr_t)counts.buf % 4 == 0;
-    for (int t = 0; good && t < TABLES; t++) {
-        good = half_widths[t] >= 0 && half_widths[t] <= MAX_HALF_WIDTH;
-        entries += good ? 2 * (Py_ssize_t)half_widths[t] + 2 : 0;
-    }
-    if (!good || counts.len != 4 * entries) {
+    int wrong;
+    const int aligned = (uintptr_t)widths.buf % 4 == 0 && (uintptr_t)counts.buf % 4 == 0;
+    const Py_ssize_t entries = aligned && widths.len == TABLES * 4 ? counts_of(widths.buf) : -1;
+    if (entries < 0 || counts.len != 4 * entries) {
         PyErr_Format(PyExc_ValueError, "%d half-widths L of 0 to %d, and 2 L + 2 counts for each", TABLES, MAX_HALF_WIDTH);
     } else if (!(all = calloc(1, sizeof *all)) || !(all->left = calloc((size_t)entries + TABLES, sizeof *all->left))) {
         PyErr_NoMemory();
-    } else if (fill_tables(all, half_widths, counts.buf)) {
+    } else if ((wrong = fill_tables(all, widths.buf, counts.buf))) {
+        PyErr_Format(PyExc_ValueError, "the counts of table %d are not all positive with the sum 2^%d", wrong, PRECISION);
+    } else {
         capsule = PyCapsule_New(all, TABLES_NAME, free_tables);
     }
     if (!capsule && all) {
@@ -123,9 +88,7 @@ static PyObject *new_decoder(PyObject *self, PyObject *args) {
         PyErr_NoMemory();
     } else {
         memcpy(copy, data.buf, (size_t)data.len);
-        *d = (decoder){.range = UINT64_MAX, .data = copy, .words = (size_t)data.len / 4};
-        d->point = next_word(d) << 32;
-        d->point |= next_word(d);
+        start_decoding(d, copy, (size_t)data.len / 4);
         capsule = PyCapsule_New(d, DECODER, free_decoder);
     }
     if (!capsule) {
@@ -207,9 +170,8 @@ static int symbols_are_coded(const tables *all, const int32_t *symbols, const ui
             PyErr_SetString(PyExc_ValueError, "a symbol with table index 0 is not 0");
             return 0;
         }
-        const int32_t largest = all->of[t].half_width + ((int32_t)2 << MAX_ESCAPE_LENGTH) - 1;
-        if (magnitude_of(symbols[i]) > largest) {
-            PyErr_Format(PyExc_ValueError, "symbol %d is beyond %d, the largest of table %d", symbols[i], largest, t);
+        if (!has_code(all, symbols[i], indices[i])) {
+            PyErr_Format(PyExc_ValueError, "symbol %d is beyond %d, the largest of table %d", symbols[i], largest_of(all, indices[i]), t);
             return 0;
         }
     }
@@ -249,18 +211,7 @@ static PyObject *used_up(PyObject *self, PyObject *args) {
         return NULL;
     }
     const decoder *d = PyCapsule_GetPointer(from, DECODER);
-    if (!d) {
-        return NULL;
-    }
-    const int untouched = d->range == UINT64_MAX;
-    return PyBool_FromLong(untouched ? d->words == 0
-                                     : d->next >= d->words && d->point - d->lower < ((uint64_t)1 << 33) - 1);
-}
-
-static void append_word(unsigned char **at, uint32_t word) {
-    for (int i = 0; i < 4; i++) {
-        *(*at)++ = (unsigned char)(word >> 8 * i);
-    }
+    return d ? PyBool_FromLong(is_used_up(d)) : NULL;
 }
 
 static PyObject *finish(PyObject *self, PyObject *args) {
@@ -273,28 +224,26 @@ static PyObject *finish(PyObject *self, PyObject *args) {
     if (!e) {
         return NULL;
     }
-    if (e->range == UINT64_MAX) {
-        return PyBytes_FromStringAndSize(NULL, 0);
+    /* Groups may follow: a copy ends here. */
+    encoder ended = *e;
+    ended.room = e->count + 2;
+    ended.words = malloc(ended.room * sizeof *ended.words);
+    if (!ended.words) {
+        return PyErr_NoMemory();
     }
-    const uint64_t end = e->lower + UINT32_MAX, limit = e->lower + e->range;
-    const int carry = end < e->lower, zero_follows = end >> 32 == limit >> 32;
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(4 * (e->count + 1 + (size_t)zero_follows)));
-    if (!bytes) {
-        return NULL;
+    if (e->count) {
+        memcpy(ended.words, e->words, e->count * sizeof *ended.words);
     }
-    size_t last = e->count; /* the word that a carry changes, and with it those of all ones behind it */
-    if (carry) {
-        while (last-- > 0 && e->words[last] == UINT32_MAX) {
+    PyObject *bytes = NULL;
+    if (!end_encoding(&ended)) {
+        PyErr_NoMemory();
+    } else if ((bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(4 * ended.count)))) {
+        unsigned char *at = (unsigned char *)PyBytes_AsString(bytes);
+        for (size_t i = 0; i < 4 * ended.count; i++) {
+            at[i] = (unsigned char)(ended.words[i / 4] >> 8 * (i % 4));
         }
     }
-    unsigned char *at = (unsigned char *)PyBytes_AsString(bytes);
-    for (size_t i = 0; i < e->count; i++) {
-        append_word(&at, carry && i + 1 > last ? e->words[i] + 1 : e->words[i]);
-    }
-    append_word(&at, (uint32_t)(end >> 32));
-    if (zero_follows) {
-        append_word(&at, 0);
-    }
+    free(ended.words);
     return bytes;
 }
 

@@ -28,6 +28,52 @@ typedef struct {
     uint32_t *left; /* of all */
 } tables;
 
+/* Fills all->left, which has room for all counts and one more of each table, and what is found by it. half_widths, [TABLES], are 0 to
+ * MAX_HALF_WIDTH; counts are one table after the other. Returns 0, or the number of a table whose counts are not all positive with
+ * the sum 2^PRECISION. */
+static int fill_tables(tables *all, const int32_t *half_widths, const uint32_t *counts) {
+    uint32_t *left = all->left;
+    for (int t = 1; t <= TABLES; t++) {
+        table *of = &all->of[t];
+        *of = (table){.half_width = half_widths[t - 1], .escape = 2 * half_widths[t - 1] + 1, .left = left};
+        uint64_t sum = 0;
+        for (int k = 0; k <= of->escape; k++) {
+            left[k] = (uint32_t)sum;
+            sum += counts[k];
+            if (!counts[k] || sum > (uint64_t)1 << PRECISION) {
+                return t;
+            }
+        }
+        if (sum != (uint64_t)1 << PRECISION) {
+            return t;
+        }
+        left[of->escape + 1] = (uint32_t)sum;
+        int entry = 0;
+        for (int part = 0; part < 1 << LOOK_BITS; part++) {
+            while (left[entry + 1] <= (uint32_t)part << (PRECISION - LOOK_BITS)) {
+                entry++;
+            }
+            of->look[part] = (uint16_t)entry;
+        }
+        of->look[1 << LOOK_BITS] = (uint16_t)of->escape;
+        left += of->escape + 2;
+        counts += of->escape + 1;
+    }
+    return 0;
+}
+
+/* How many counts tables of these half-widths have, −1 where one is out of range. half_widths: [TABLES]. */
+static ptrdiff_t counts_of(const int32_t *half_widths) {
+    ptrdiff_t counts = 0;
+    for (int t = 0; t < TABLES; t++) {
+        if (half_widths[t] < 0 || half_widths[t] > MAX_HALF_WIDTH) {
+            return -1;
+        }
+        counts += 2 * (ptrdiff_t)half_widths[t] + 2;
+    }
+    return counts;
+}
+
 /* --- Range coding -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -51,6 +97,19 @@ static uint64_t next_word(decoder *d) {
     }
     d->next++;
     return word;
+}
+
+/* data: words of 4 bytes, which stay where they are. */
+static void start_decoding(decoder *d, const unsigned char *data, size_t words) {
+    *d = (decoder){.range = UINT64_MAX, .data = data, .words = words};
+    d->point = next_word(d) << 32;
+    d->point |= next_word(d);
+}
+
+/* Whether nothing is left, and nothing was needed beyond the end. */
+static int is_used_up(const decoder *d) {
+    const int untouched = d->range == UINT64_MAX;
+    return untouched ? d->words == 0 : d->next >= d->words && d->point - d->lower < ((uint64_t)1 << 33) - 1;
 }
 
 /* Range after an entry: its share, and more bits where it gets small. */
@@ -104,29 +163,54 @@ static int32_t decode_uniform(decoder *d, int bits) {
 }
 
 /* Returns 0 without memory. */
+static int append_word(encoder *e, uint32_t word) {
+    if (e->count == e->room) {
+        const size_t room = e->room ? 2 * e->room : 1024;
+        uint32_t *words = realloc(e->words, room * sizeof *words);
+        if (!words) {
+            return 0;
+        }
+        e->words = words;
+        e->room = room;
+    }
+    e->words[e->count++] = word;
+    return 1;
+}
+
+/* Adds 1 to the words so far, as one long number. */
+static void carry(encoder *e) {
+    for (size_t i = e->count; i-- > 0 && ++e->words[i] == 0;) {
+    }
+}
+
+/* Returns 0 without memory. */
 static int encode(encoder *e, uint32_t left, uint32_t count) {
     const uint64_t scale = e->range >> PRECISION, before = e->lower;
     e->lower += scale * left;
     e->range = scale * count;
     if (e->lower < before) {
-        for (size_t i = e->count; i-- > 0 && ++e->words[i] == 0;) {
-        }
+        carry(e);
     }
     if (e->range < (uint64_t)1 << 32) {
-        if (e->count == e->room) {
-            const size_t room = e->room ? 2 * e->room : 1024;
-            uint32_t *words = realloc(e->words, room * sizeof *words);
-            if (!words) {
-                return 0;
-            }
-            e->words = words;
-            e->room = room;
+        if (!append_word(e, (uint32_t)(e->lower >> 32))) {
+            return 0;
         }
-        e->words[e->count++] = (uint32_t)(e->lower >> 32);
         e->lower <<= 32;
         e->range <<= 32;
     }
     return 1;
+}
+
+/* Ends a stream; nothing can follow. Returns 0 without memory. */
+static int end_encoding(encoder *e) {
+    if (e->range == UINT64_MAX) {
+        return 1;
+    }
+    const uint64_t end = e->lower + UINT32_MAX, limit = e->lower + e->range;
+    if (end < e->lower) {
+        carry(e);
+    }
+    return append_word(e, (uint32_t)(end >> 32)) && (end >> 32 != limit >> 32 || append_word(e, 0));
 }
 
 static int encode_uniform(encoder *e, int bits, uint32_t entry) {
@@ -202,7 +286,16 @@ static int64_t magnitude_of(int32_t value) {
     return value < 0 ? -(int64_t)value : value;
 }
 
-/* Returns 0 without memory. Symbols are within their tables' largest. */
+static int32_t largest_of(const tables *all, uint8_t index) {
+    return all->of[index].half_width + ((int32_t)2 << MAX_ESCAPE_LENGTH) - 1;
+}
+
+/* Whether a symbol can be coded with a table index of 0 to TABLES. */
+static int has_code(const tables *all, int32_t symbol, uint8_t index) {
+    return index ? magnitude_of(symbol) <= largest_of(all, index) : symbol == 0;
+}
+
+/* Returns 0 without memory. Symbols have codes. */
 static int encode_group(encoder *e, const tables *all, const uint32_t *order, const ptrdiff_t *ends,
                         const int32_t *symbols) {
     ptrdiff_t i = 0, escapes = 0;

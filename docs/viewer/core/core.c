@@ -205,52 +205,33 @@ void PUBLIC(round_step)(const int32_t *v, const int32_t *mean, const uint8_t *in
 
 /* --- Coder ----------------------------------------------------------------------------------------------------------- */
 
-range_decoder *PUBLIC(open_stream)(const uint8_t *bytes, int length) {
-    range_decoder *decoder = malloc(sizeof *decoder);
-    return decoder && coder_open(decoder, bytes, (size_t)length) ? decoder : NULL;
+coder_decoder *PUBLIC(open_stream)(const uint8_t *bytes, int length) {
+    return coder_open(bytes, (size_t)length);
 }
 
 /* 0: damaged; -1: no memory. */
-int PUBLIC(pop)(range_decoder *decoder, const coder_tables *all, const uint8_t *indices, int count, int32_t *symbols) {
-    uint32_t *order = malloc((size_t)count * sizeof *order);
-    if (!order) {
-        return -1;
-    }
-    const int done = coder_pop(decoder, all, indices, (size_t)count, order, symbols);
-    free(order);
-    return done;
+int PUBLIC(pop)(coder_decoder *decoder, const coder_tables *all, const uint8_t *indices, int count, int32_t *symbols) {
+    return coder_pop(decoder, all, indices, (size_t)count, symbols);
 }
 
-int PUBLIC(used_up)(const range_decoder *decoder) {
+int PUBLIC(used_up)(const coder_decoder *decoder) {
     return coder_used_up(decoder);
 }
 
 /* A stream of at most so many words. */
-range_encoder *PUBLIC(begin_stream)(int room) {
-    range_encoder *encoder = malloc(sizeof *encoder);
-    uint32_t *words = malloc((size_t)room * sizeof *words);
-    if (!encoder || !words) {
-        return NULL;
-    }
-    coder_begin(encoder, words, (size_t)room);
-    return encoder;
+coder_encoder *PUBLIC(begin_stream)(int room) {
+    return coder_begin((size_t)room);
 }
 
-int PUBLIC(push)(range_encoder *encoder, const coder_tables *all, const int32_t *symbols, const uint8_t *indices, int count) {
-    uint32_t *order = malloc((size_t)count * sizeof *order);
-    if (!order) {
-        return 0;
-    }
-    const int done = coder_push(encoder, all, symbols, indices, (size_t)count, order);
-    free(order);
-    return done;
+int PUBLIC(push)(coder_encoder *encoder, const coder_tables *all, const int32_t *symbols, const uint8_t *indices, int count) {
+    return coder_push(encoder, all, symbols, indices, (size_t)count);
 }
 
 /* Ends the stream: how many words it has, or -1; they lie where stream_words says. */
-int PUBLIC(finish_stream)(range_encoder *encoder) {
+int PUBLIC(finish_stream)(coder_encoder *encoder) {
     return (int)coder_finish(encoder);
 }
 
-const uint32_t *PUBLIC(stream_words)(const range_encoder *encoder) {
-    return encoder->words;
+const uint32_t *PUBLIC(stream_words)(const coder_encoder *encoder) {
+    return coder_words(encoder);
 }

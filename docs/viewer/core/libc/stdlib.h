@@ -1,4 +1,4 @@
-/* What the kernels need of <stdlib.h>; libc.c has it. */
+/* What kernels and coder need of <stdlib.h>; libc.c has it. */
 #ifndef VIEWER_STDLIB_H
 #define VIEWER_STDLIB_H
 
@@ -6,6 +6,7 @@
 
 void *malloc(size_t bytes);
 void *calloc(size_t count, size_t bytes);
+void *realloc(void *block, size_t bytes);
 void free(void *block);
 
 #endif
