@@ -49,11 +49,15 @@ def main() -> None:
     parser.add_argument("picture", type=Path)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--kernels", default="", help="names with commas between them; without: all of this processor")
     parser.add_argument("--threads", default="1", help="numbers of threads, with commas between them [%(default)s]")
     options = parser.parse_args()
     torch.set_num_threads(1)
     picture = Picture(read_picture(options.picture).samples)
-    names = [name for name in available_kernels() if name != NUMPY]
+    wanted = options.kernels.split(",") if options.kernels else available_kernels()
+    names = [name for name in available_kernels() if name in wanted and name != NUMPY]
+    if not names:
+        parser.error(f"--kernels: this processor has {', '.join(available_kernels())}")
     codecs = {f"native, {name}": native(options.model, name, 1) for name in names}
     codecs["torch"] = Codec(options.model, backend="torch", threads=1)
     data = codecs["torch"].compress(picture)
