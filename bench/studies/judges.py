@@ -31,8 +31,8 @@ from vaecodec.evaluation import AVIF, CodecAdapter, VaecodecAdapter, bd_rate, bi
 from vaecodec.evaluation.tables import bd_rate_cell, text_table
 from vaecodec.picture_files import find_plain_pictures
 
-QUALITIES = (30.0, 42.0, 54.0, 65.0, 75.0, 83.0, 89.0, 93.0)
-AVIF_QUALITIES = (22.0, 34.0, 46.0, 58.0, 70.0, 80.0, 88.0, 94.0)
+QUALITIES = (20.0, 30.0, 42.0, 54.0, 65.0, 75.0, 83.0, 89.0, 93.0)
+AVIF_QUALITIES = (12.0, 22.0, 34.0, 46.0, 58.0, 70.0, 80.0, 88.0, 94.0)
 PROGRAM = "butteraugli_main"
 
 Samples = npt.NDArray[np.uint8]
