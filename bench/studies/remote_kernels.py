@@ -174,7 +174,7 @@ def neon_under_qemu() -> Iterator[RemoteKernels]:
         raise MissingExtraError(
             f"this needs {COMPILER} and {EMULATOR}: apt-get install gcc-aarch64-linux-gnu qemu-user"
         )
-    sources = [str(path) for path in sorted(KERNELS.glob("*.c")) if path.name != "module.c"]
+    sources = [str(path) for path in sorted(KERNELS.glob("*.c")) if not path.name.startswith("module")]
     with TemporaryDirectory() as folder:
         program = f"{folder}/kernels"
         server = str(Path(__file__).with_name("remote_kernels.c"))

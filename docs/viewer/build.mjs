@@ -28,7 +28,7 @@ const BITSTREAM = join(root, "vaecodec/bitstream");
 function compileCore() {
   const target = join(dist, "core.wasm");
   const sources = [
-    ...readdirSync(KERNELS).filter((name) => name.endsWith(".c") && name !== "module.c").map((name) => join(KERNELS, name)),
+    ...readdirSync(KERNELS).filter((name) => name.endsWith(".c") && !name.startsWith("module")).map((name) => join(KERNELS, name)),
     ...["core.c", "coder.c", "libc/libc.c"].map((name) => join(here, "core", name)),
   ];
   const flags = ["--target=wasm32", "-msimd128", "-mbulk-memory", "-std=c11", "-O3", "-ffreestanding", "-nostdlib", "-Wno-pass-failed"];

@@ -2,7 +2,7 @@
  * not run on:
  *
  *   aarch64-linux-gnu-gcc -std=c11 -O2 -static -pthread -Ivaecodec/exact/kernels tests/exact/compare_kernels.c \
- *       $(ls vaecodec/exact/kernels/[a-z]*.c | grep -v module.c) -o /tmp/compare && qemu-aarch64 /tmp/compare
+ *       $(ls vaecodec/exact/kernels/[a-z]*.c | grep -v module) -o /tmp/compare && qemu-aarch64 /tmp/compare
  *
  *   clang --target=wasm32-wasi --sysroot=/usr -I/usr/include/wasm32-wasi -L/usr/lib/wasm32-wasi -msimd128 -O2 -std=c11 (the rest as above)
  *

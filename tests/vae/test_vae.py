@@ -75,12 +75,13 @@ def test_every_likelihood_over_values_is_a_distribution() -> None:
 
 def test_parameters_outside_of_the_grid_are_clamped_and_can_come_back() -> None:
     tables = PixelTables(learnt=False)
-    for value, pushed_back in ((255, True), (0, False)):
+    for value, pushed_back in ((2, True), (0, False)):
         parameters = torch.tensor([[-3.0, 40.0]], requires_grad=True)
         assert nodes(parameters).item() == 13
         tables.cost(parameters, torch.tensor([value], dtype=torch.uint8)).sum().backward()
-        # At the lowest mean, white asks for a higher one; black asks for a lower one still, and gets nothing.
-        assert parameters.grad is not None and (float(parameters.grad[0, 0]) < 0) == pushed_back
+        # At the lowest mean, 0.23, a 2 asks for a higher one; black asks for a lower one still, and gets nothing. Light values are as
+        # unlikely in the next table: which way they push is a matter of the last bit.
+        assert parameters.grad is not None and (float(parameters.grad[0, 0]) < -0.1) == pushed_back
         assert pushed_back or float(parameters.grad[0, 0]) == 0
 
 

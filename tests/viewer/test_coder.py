@@ -31,7 +31,10 @@ def test_symbols_come_back_and_hostile_streams_do_no_harm(tmp_path: Path) -> Non
     program = tmp_path / "fuzz"
     sources = [str(CORE / "coder.c"), str(HERE / "fuzz_coder.c")]
     built = subprocess.run(
-        [compiler, *FLAGS, f"-I{CORE}", f"-I{BITSTREAM}", *sources, "-o", str(program)], capture_output=True, text=True, check=False
+        [compiler, *FLAGS, f"-I{CORE}", f"-I{BITSTREAM}", *sources, "-o", str(program)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if "cannot find" in built.stderr and "asan" in built.stderr:
         pytest.skip("gcc has no sanitizers here")

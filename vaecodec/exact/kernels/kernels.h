@@ -1,6 +1,6 @@
 /* The exact layers in C: int16 activations and weights, int32 sums; what every part of the core shares.
  *
- *   module.c ── checks sizes ──► network.c ── bands of cells ──► portable.c, avx2.c, avx512vnni.c, neon.c, wasm.c
+ *   module*.c ─ checks sizes ──► network.c ── bands of cells ──► portable.c, avx2.c, avx512vnni.c, neon.c, wasm.c
  *      │                   └──► latents.c │                        (one microkernel, microkernel.h)
  *      └── weights ──► pack.c       └──────┴──► threads.c
  *

@@ -2,105 +2,10 @@
  *
  * Arrays come in through the buffer protocol, C-contiguous. Functions raise TypeError for a wrong type, ValueError for a wrong
  * size and MemoryError. vaecodec/exact/kernels/reference.py has the same functions in numpy, and says what each does. */
-#define PY_SSIZE_T_CLEAN
-#include <patchlevel.h>
-/* The buffer protocol is in the stable ABI from 3.11 on; for 3.10 the extension is built for that version alone. */
-#if PY_VERSION_HEX >= 0x030B0000
-#define Py_LIMITED_API 0x030B0000
-#endif
-#include <Python.h>
-#include <string.h>
-
-#include "kernels.h"
+#include "arguments.h"
+#include "module.h"
 
 static const char LINEAR[] = "vaecodec.linear", DEPTHWISE[] = "vaecodec.depthwise";
-
-enum { MOST_CELLS = 1 << 28, MOST_SIDE = 16 };
-
-/* --- Buffers --------------------------------------------------------------------------------------------------------- */
-
-enum { MOST_BUFFERS = 8 };
-
-/* The buffers of one call; all are given back together. */
-typedef struct {
-    Py_buffer views[MOST_BUFFERS];
-    int count;
-} held;
-
-static void let_go(held *all) {
-    while (all->count > 0) {
-        PyBuffer_Release(&all->views[--all->count]);
-    }
-}
-
-/* Whether a format of the buffer protocol means native signed integers ('s') of any kind, or unsigned bytes ('u'). */
-static int is_kind(const char *format, char kind) {
-    if (!format) {
-        return kind == 'u';
-    }
-    if (*format == '@' || *format == '=') {
-        format++;
-    }
-    const char *const accepted = kind == 'u' ? "B" : "hil";
-    return format[0] && !format[1] && strchr(accepted, format[0]) != NULL;
-}
-
-/* A C-contiguous array of integers of `bytes` bytes each with `ndim` axes; NULL with an error set. */
-static Py_buffer *hold(held *all, PyObject *object, const char *name, char kind, int bytes, int ndim, int writable) {
-    Py_buffer *view = &all->views[all->count];
-    if (all->count >= MOST_BUFFERS) {
-        PyErr_SetString(PyExc_SystemError, "too many buffers");
-        return NULL;
-    }
-    if (PyObject_GetBuffer(object, view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | (writable ? PyBUF_WRITABLE : 0)) < 0) {
-        return NULL;
-    }
-    all->count++;
-    if (!is_kind(view->format, kind) || (bytes && view->itemsize != bytes) || (ndim && view->ndim != ndim)) {
-        PyErr_Format(PyExc_TypeError, "%s must be an array of %d axes of %s of %d bits", name, ndim,
-                     kind == 'u' ? "unsigned integers" : "integers", bytes ? 8 * bytes : 32);
-        return NULL;
-    }
-    if (!bytes && view->itemsize != 2 && view->itemsize != 4) {
-        PyErr_Format(PyExc_TypeError, "%s must be integers of 16 or 32 bits", name);
-        return NULL;
-    }
-    return view;
-}
-
-/* int32 [length], or NULL in *values where the object is None and that is allowed. Returns 0 with an error set. */
-static int hold_row(held *all, PyObject *object, const char *name, Py_ssize_t length, int optional, const int32_t **values) {
-    *values = NULL;
-    if (optional && object == Py_None) {
-        return 1;
-    }
-    const Py_buffer *view = hold(all, object, name, 's', 4, 0, 0);
-    if (!view) {
-        return 0;
-    }
-    if (view->len != 4 * length) {
-        PyErr_Format(PyExc_ValueError, "%s must hold %zd numbers, not %zd", name, length, view->len / 4);
-        return 0;
-    }
-    *values = view->buf;
-    return 1;
-}
-
-static int hold_grid(held *all, PyObject *object, const char *name, int border, int channels, int writable, vk_grid *grid) {
-    const Py_buffer *view = hold(all, object, name, 's', 2, 3, writable);
-    if (!view) {
-        return 0;
-    }
-    const Py_ssize_t rows = view->shape[0] - 2 * border, columns = view->shape[1] - 2 * border, stride = view->shape[2];
-    const Py_ssize_t wanted = (channels + VK_ALIGN - 1) / VK_ALIGN * VK_ALIGN;
-    if (border < 0 || border > MOST_SIDE || rows < 1 || columns < 1 || rows > MOST_CELLS / columns || stride != wanted) {
-        PyErr_Format(PyExc_ValueError, "%s: a grid of %d channels has at least one cell inside its border, and %zd values a cell",
-                     name, channels, wanted);
-        return 0;
-    }
-    *grid = (vk_grid){view->buf, (int)rows, (int)columns, border, stride};
-    return 1;
-}
 
 /* --- Layers ---------------------------------------------------------------------------------------------------------- */
 
@@ -145,24 +50,6 @@ static void say_why_not_packed(int64_t worst) {
     } else if (!PyErr_Occurred()) {
         PyErr_NoMemory();
     }
-}
-
-static PyObject *done_or_no_memory(held *all, int done) {
-    let_go(all);
-    if (!done) {
-        return PyErr_NoMemory();
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *failed(held *all) {
-    let_go(all);
-    return NULL;
-}
-
-static PyObject *refuse(held *all, const char *why) {
-    PyErr_SetString(PyExc_ValueError, why);
-    return failed(all);
 }
 
 static PyObject *pack_linear(PyObject *module, PyObject *args) {
@@ -422,207 +309,6 @@ static PyObject *leave(PyObject *module, PyObject *args) {
     return done_or_no_memory(&all, done);
 }
 
-/* --- Latents --------------------------------------------------------------------------------------------------------- */
-
-static int are_sides(Py_ssize_t height, Py_ssize_t width) {
-    return height >= 1 && width >= 1 && height <= MOST_CELLS && width <= MOST_CELLS;
-}
-
-static int are_channels(Py_ssize_t channels) {
-    return channels >= 1 && channels <= VK_MAX_CHANNELS;
-}
-
-static int are_shifts(const int32_t *shift, int channels) {
-    for (int c = 0; c < channels; c++) {
-        if (shift[c] < 0 || shift[c] > VK_MAX_SHIFT) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
-static PyObject *scale_latents(PyObject *module, PyObject *args) {
-    (void)module;
-    PyObject *latents, *factors, *shifts, *to;
-    int limit, border, threads;
-    if (!PyArg_ParseTuple(args, "OOOiOii", &latents, &factors, &shifts, &limit, &to, &border, &threads)) {
-        return NULL;
-    }
-    held all = {.count = 0};
-    vk_grid x;
-    const int32_t *factor, *shift;
-    const Py_buffer *y16 = hold(&all, latents, "y16", 's', 4, 3, 0);
-    if (!y16) {
-        return failed(&all);
-    }
-    if (!are_channels(y16->shape[2])) {
-        return refuse(&all, "y16 is [rows, columns, channels]");
-    }
-    const int channels = (int)y16->shape[2];
-    if (!hold_row(&all, factors, "factor", channels, 0, &factor) || !hold_row(&all, shifts, "shift", channels, 0, &shift) ||
-        !hold_grid(&all, to, "x", border, channels, 1, &x)) {
-        return failed(&all);
-    }
-    if (!are_shifts(shift, channels) || x.rows != y16->shape[0] || x.columns != y16->shape[1] || limit < 1 ||
-        limit > VK_MAX_LIMIT) {
-        return refuse(&all, "x has the rows and columns of y16, shifts are 0 to 30, limit is 1 to 32767");
-    }
-    Py_BEGIN_ALLOW_THREADS
-    vk_scale_latents(y16->buf, factor, shift, limit, &x, channels, threads);
-    Py_END_ALLOW_THREADS
-    return done_or_no_memory(&all, 1);
-}
-
-static PyObject *patches(PyObject *module, PyObject *args) {
-    (void)module;
-    PyObject *from, *to;
-    int side, border, threads;
-    if (!PyArg_ParseTuple(args, "OiOii", &from, &side, &to, &border, &threads)) {
-        return NULL;
-    }
-    held all = {.count = 0};
-    vk_grid x;
-    const Py_buffer *given = hold(&all, from, "samples", 'u', 1, 3, 0);
-    if (!given) {
-        return failed(&all);
-    }
-    if (side < 1 || side > MOST_SIDE || given->shape[2] < 1 || given->shape[2] > 4) {
-        return refuse(&all, "samples are [side · rows, side · columns, 1 to 4]");
-    }
-    if (!hold_grid(&all, to, "x", border, side * side * (int)given->shape[2], 1, &x)) {
-        return failed(&all);
-    }
-    if (given->shape[0] != (Py_ssize_t)side * x.rows || given->shape[1] != (Py_ssize_t)side * x.columns) {
-        return refuse(&all, "samples are [side · rows, side · columns, 1 to 4]");
-    }
-    Py_BEGIN_ALLOW_THREADS
-    vk_patches(given->buf, side, (int)given->shape[2], &x, threads);
-    Py_END_ALLOW_THREADS
-    return done_or_no_memory(&all, 1);
-}
-
-static PyObject *gain(PyObject *module, PyObject *args) {
-    (void)module;
-    PyObject *from, *factors, *shifts, *to;
-    int border, top, left, threads;
-    if (!PyArg_ParseTuple(args, "OiiiOOOi", &from, &border, &top, &left, &factors, &shifts, &to, &threads)) {
-        return NULL;
-    }
-    held all = {.count = 0};
-    vk_grid x;
-    const int32_t *factor, *shift;
-    const Py_buffer *v = hold(&all, to, "v", 's', 4, 3, 1);
-    if (!v) {
-        return failed(&all);
-    }
-    if (!are_channels(v->shape[2])) {
-        return refuse(&all, "v is [height, width, channels]");
-    }
-    const int channels = (int)v->shape[2];
-    if (!hold_grid(&all, from, "x", border, channels, 0, &x) || !hold_row(&all, factors, "factor", channels, 0, &factor) ||
-        !hold_row(&all, shifts, "shift", channels, 0, &shift)) {
-        return failed(&all);
-    }
-    if (!are_shifts(shift, channels) || !are_sides(v->shape[0], v->shape[1]) || top < 0 || left < 0 ||
-        top > x.rows - v->shape[0] || left > x.columns - v->shape[1]) {
-        return refuse(&all, "v lies inside x, shifts are 0 to 30");
-    }
-    Py_BEGIN_ALLOW_THREADS
-    vk_gain(&x, top, left, factor, shift, v->buf, (int)v->shape[0], (int)v->shape[1], channels, threads);
-    Py_END_ALLOW_THREADS
-    return done_or_no_memory(&all, 1);
-}
-
-static PyObject *seen(PyObject *module, PyObject *args) {
-    (void)module;
-    PyObject *from, *table, *to;
-    int border, threads;
-    if (!PyArg_ParseTuple(args, "OOOii", &from, &table, &to, &border, &threads)) {
-        return NULL;
-    }
-    held all = {.count = 0};
-    vk_grid x;
-    const Py_buffer *v = hold(&all, from, "v", 's', 4, 3, 0), *lookup = v ? hold(&all, table, "lookup", 's', 2, 1, 0) : NULL;
-    if (!lookup) {
-        return failed(&all);
-    }
-    if (!are_channels(v->shape[2]) || !are_sides(v->shape[0], v->shape[1]) || lookup->shape[0] < 2 ||
-        lookup->shape[0] % 2 || lookup->shape[0] > 1 << 24) {
-        return refuse(&all, "v is [height, width, channels], the lookup has an even length");
-    }
-    if (!hold_grid(&all, to, "x", border, (int)v->shape[2], 1, &x)) {
-        return failed(&all);
-    }
-    Py_BEGIN_ALLOW_THREADS
-    vk_seen(v->buf, (int)v->shape[0], (int)v->shape[1], (int)v->shape[2], lookup->buf, (int)(lookup->shape[0] / 2), &x, threads);
-    Py_END_ALLOW_THREADS
-    return done_or_no_memory(&all, 1);
-}
-
-/* Whether a step of the latents [height, width, channels] is the planes [channels / 4, height, width]. */
-static int is_step_of(const Py_buffer *planes, const Py_buffer *latents, int k) {
-    return k >= 0 && k < 4 && are_channels(latents->shape[2]) && latents->shape[2] % 4 == 0 &&
-           are_sides(latents->shape[0], latents->shape[1]) && planes->shape[0] == latents->shape[2] / 4 &&
-           planes->shape[1] == latents->shape[0] && planes->shape[2] == latents->shape[1];
-}
-
-static const char STEP[] = "k is 0 to 3, latents are [height, width, channels], and planes of a step [channels / 4, height, width]";
-
-static PyObject *round_step(PyObject *module, PyObject *args) {
-    (void)module;
-    PyObject *from, *means, *indices, *zones, *to;
-    int k, threads;
-    if (!PyArg_ParseTuple(args, "OOOOiOi", &from, &means, &indices, &zones, &k, &to, &threads)) {
-        return NULL;
-    }
-    held all = {.count = 0};
-    const int32_t *zone;
-    const Py_buffer *v = hold(&all, from, "v", 's', 4, 3, 0), *mean = v ? hold(&all, means, "mean", 's', 4, 3, 0) : NULL;
-    const Py_buffer *index = mean ? hold(&all, indices, "index", 'u', 1, 3, 0) : NULL;
-    const Py_buffer *symbols = index ? hold(&all, to, "symbols", 's', 4, 3, 1) : NULL;
-    if (!symbols || !hold_row(&all, zones, "zone", 64, 1, &zone)) {
-        return failed(&all);
-    }
-    if (!is_step_of(mean, v, k) || !is_step_of(index, v, k) || !is_step_of(symbols, v, k)) {
-        return refuse(&all, STEP);
-    }
-    uint8_t together = 0;
-    for (Py_ssize_t n = 0; n < index->len; n++) {
-        together |= ((const uint8_t *)index->buf)[n];
-    }
-    if (together > 63) {
-        return refuse(&all, "indices are 0 to 63");
-    }
-    Py_BEGIN_ALLOW_THREADS
-    vk_round_step(v->buf, mean->buf, index->buf, zone, k, (int)v->shape[0], (int)v->shape[1], (int)v->shape[2], symbols->buf, threads);
-    Py_END_ALLOW_THREADS
-    return done_or_no_memory(&all, 1);
-}
-
-static PyObject *put_step(PyObject *module, PyObject *args) {
-    (void)module;
-    PyObject *from, *means, *to, *all_of_them;
-    int k, threads;
-    if (!PyArg_ParseTuple(args, "OOiOOi", &from, &means, &k, &to, &all_of_them, &threads)) {
-        return NULL;
-    }
-    held all = {.count = 0};
-    const Py_buffer *symbols = hold(&all, from, "symbols", 's', 4, 3, 0);
-    const Py_buffer *mean = symbols ? hold(&all, means, "mean", 's', 4, 3, 0) : NULL;
-    const Py_buffer *planes = mean ? hold(&all, to, "planes", 's', 4, 3, 1) : NULL;
-    const Py_buffer *y16 = planes ? hold(&all, all_of_them, "y16", 's', 4, 3, 1) : NULL;
-    if (!y16) {
-        return failed(&all);
-    }
-    if (!is_step_of(symbols, y16, k) || !is_step_of(mean, y16, k) || !is_step_of(planes, y16, k)) {
-        return refuse(&all, STEP);
-    }
-    Py_BEGIN_ALLOW_THREADS
-    vk_put_step(symbols->buf, mean->buf, k, (int)y16->shape[0], (int)y16->shape[1], (int)y16->shape[2], planes->buf, y16->buf, threads);
-    Py_END_ALLOW_THREADS
-    return done_or_no_memory(&all, 1);
-}
-
 static PyObject *available(PyObject *module, PyObject *nothing) {
     (void)module;
     (void)nothing;
@@ -648,12 +334,12 @@ static PyMethodDef methods[] = {
     {"samples", samples, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
     {"enter", enter, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
     {"leave", leave, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
-    {"patches", patches, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
-    {"gain", gain, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
-    {"seen", seen, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
-    {"round_step", round_step, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
-    {"put_step", put_step, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
-    {"scale_latents", scale_latents, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
+    {"patches", vk_py_patches, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
+    {"gain", vk_py_gain, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
+    {"seen", vk_py_seen, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
+    {"round_step", vk_py_round_step, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
+    {"put_step", vk_py_put_step, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
+    {"scale_latents", vk_py_scale_latents, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
     {NULL, NULL, 0, NULL},
 };
 
