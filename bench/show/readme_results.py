@@ -105,11 +105,11 @@ def _marks(name: str) -> tuple[str, str]:
 
 
 def numbers(results: Results) -> str:
-    """The three figures that a reader wants first: bytes against AVIF and JPEG at equal looks, and the time to decode."""
+    """The figures that a reader wants first: bytes against AVIF, JPEG XL and JPEG at equal looks, and the time to decode."""
     name = PUBLISHED_SET if PUBLISHED_SET in results.tables else next(iter(results.tables))
     rows = [
         [f"bytes at equal SSIMULACRA2, against {display_name(peer)}", _saved(results, name, peer)]
-        for peer in ("avif", "jpeg")
+        for peer in ("avif", "jxl", "jpeg")
     ]
     rows.append(["decoding 0.4 megapixels on one thread, as a multiple of AVIF's time", _times_avif(results, name)])
     used = [*results.tables[name].environments, *(row.environment for row in results.times if row.set == name)]
@@ -125,8 +125,12 @@ def numbers(results: Results) -> str:
 def _elsewhere(results: Results, name: str) -> str:
     """The first figure on the other sets, as a sentence; empty where there is none."""
     found = {other: _saved(results, other, "avif") for other in results.tables if other != name}
-    shown = [f"{value} on {markdown.set_label(results, other)}" for other, value in found.items() if value is not None]
-    return f"Against AVIF it is {' and '.join(shown)}. " if shown else ""
+    shown = [
+        f"{value} ({other}, {len({row.picture for row in results.tables[other].rows})} pictures)"
+        for other, value in found.items()
+        if value is not None
+    ]
+    return f"On other sets the first figure is {' and '.join(shown)}. " if shown else ""
 
 
 def _saved(results: Results, name: str, peer: str) -> str | None:
