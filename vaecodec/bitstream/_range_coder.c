@@ -164,18 +164,29 @@ static PyObject *pop(PyObject *self, PyObject *args) {
 
 /* Whether tables have all symbols; an error is set otherwise. */
 static int symbols_are_coded(const tables *all, const int32_t *symbols, const uint8_t *indices, Py_ssize_t n) {
+    uint32_t largest[TABLES + 1] = {0}, beyond = 0;
+    for (int t = 1; t <= TABLES; t++) {
+        largest[t] = (uint32_t)largest_of(all, (uint8_t)t);
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        const uint32_t value = (uint32_t)symbols[i];
+        beyond |= (symbols[i] < 0 ? 0 - value : value) > largest[indices[i]];
+    }
+    if (!beyond) {
+        return 1;
+    }
     for (Py_ssize_t i = 0; i < n; i++) {
         const int t = indices[i];
         if (!t && symbols[i]) {
             PyErr_SetString(PyExc_ValueError, "a symbol with table index 0 is not 0");
-            return 0;
+            break;
         }
         if (!has_code(all, symbols[i], indices[i])) {
             PyErr_Format(PyExc_ValueError, "symbol %d is beyond %d, the largest of table %d", symbols[i], largest_of(all, indices[i]), t);
-            return 0;
+            break;
         }
     }
-    return 1;
+    return 0;
 }
 
 static PyObject *push(PyObject *self, PyObject *args) {

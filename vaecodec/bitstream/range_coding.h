@@ -12,6 +12,7 @@ enum {
     PRECISION = 24, /* counts of a table add up to 2^PRECISION */
     LOOK_BITS = 10, /* of a quantile, to find the entry near to it */
     NEAR = 8,       /* so many entries are gone through one by one */
+    OFTEN = 1 << (PRECISION - 1), /* a 0 of this count is looked for first */
     ESCAPE_LENGTH_BITS = 5,
     MAX_ESCAPE_LENGTH = 20,
     IMPOSSIBLE = -1, /* what pop returns for a state that no encoder makes */
@@ -77,7 +78,7 @@ static ptrdiff_t counts_of(const int32_t *half_widths) {
 /* --- Range coding -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    uint64_t lower, range, point;
+    uint64_t offset, range; /* what the words say, from where the range begins */
     const unsigned char *data;
     size_t words, next; /* next may pass words: those are 0 */
     int busy;
@@ -102,24 +103,23 @@ static uint64_t next_word(decoder *d) {
 /* data: words of 4 bytes, which stay where they are. */
 static void start_decoding(decoder *d, const unsigned char *data, size_t words) {
     *d = (decoder){.range = UINT64_MAX, .data = data, .words = words};
-    d->point = next_word(d) << 32;
-    d->point |= next_word(d);
+    d->offset = next_word(d) << 32;
+    d->offset |= next_word(d);
 }
 
 /* Whether nothing is left, and nothing was needed beyond the end. */
 static int is_used_up(const decoder *d) {
     const int untouched = d->range == UINT64_MAX;
-    return untouched ? d->words == 0 : d->next >= d->words && d->point - d->lower < ((uint64_t)1 << 33) - 1;
+    return untouched ? d->words == 0 : d->next >= d->words && d->offset < ((uint64_t)1 << 33) - 1;
 }
 
 /* Range after an entry: its share, and more bits where it gets small. */
 static inline void narrow(decoder *d, uint64_t scale, uint32_t left, uint32_t count) {
-    d->lower += scale * left;
+    d->offset -= scale * left;
     d->range = scale * count;
     if (d->range < (uint64_t)1 << 32) {
-        d->lower <<= 32;
         d->range <<= 32;
-        d->point = d->point << 32 | next_word(d);
+        d->offset = d->offset << 32 | next_word(d);
     }
 }
 
@@ -142,7 +142,7 @@ static inline int entry_at(const table *t, uint32_t quantile) {
 
 /* The number of an entry, or IMPOSSIBLE. */
 static inline int decode(decoder *d, const table *t) {
-    const uint64_t scale = d->range >> PRECISION, quantile = (d->point - d->lower) / scale;
+    const uint64_t scale = d->range >> PRECISION, quantile = d->offset / scale;
     if (quantile >> PRECISION) {
         return IMPOSSIBLE;
     }
@@ -153,7 +153,7 @@ static inline int decode(decoder *d, const table *t) {
 
 /* One of 2^bits entries of equal counts, bits up to MAX_ESCAPE_LENGTH; or IMPOSSIBLE. */
 static int32_t decode_uniform(decoder *d, int bits) {
-    const uint64_t scale = d->range >> PRECISION, quantile = (d->point - d->lower) / scale;
+    const uint64_t scale = d->range >> PRECISION, quantile = d->offset / scale;
     if (quantile >> PRECISION) {
         return IMPOSSIBLE;
     }
@@ -223,41 +223,69 @@ static int encode_uniform(encoder *e, int bits, uint32_t entry) {
 /* Places of the coded symbols in coding order: by table index, and as they come within one. Returns how many there are, −1 for an
  * index that is too large. order: [n]; ends: where each table's symbols end in it, [TABLES + 1]. */
 static ptrdiff_t coding_order(const uint8_t *indices, ptrdiff_t n, uint32_t *order, ptrdiff_t *ends) {
-    ptrdiff_t counts[256] = {0};
-    for (ptrdiff_t i = 0; i < n; i++) {
-        counts[indices[i]]++;
+    /* Counted in four rows: symbols of one table come one after another, and each would wait for the count before. */
+    ptrdiff_t rows[4][256] = {{0}}, i = 0;
+    for (; i + 4 <= n; i += 4) {
+        for (int row = 0; row < 4; row++) {
+            rows[row][indices[i + row]]++;
+        }
     }
-    ptrdiff_t to[TABLES + 1], sum = 0, within = 0;
+    for (; i < n; i++) {
+        rows[0][indices[i]]++;
+    }
+    ptrdiff_t sum = 0, within = 0;
+    uint32_t to[TABLES + 1];
     for (int t = 0; t <= TABLES; t++) {
-        within += counts[t];
-        to[t] = sum;
-        sum += t ? counts[t] : 0;
+        const ptrdiff_t count = rows[0][t] + rows[1][t] + rows[2][t] + rows[3][t];
+        within += count;
+        to[t] = (uint32_t)sum;
+        sum += t ? count : 0;
         ends[t] = sum;
     }
     if (within != n) {
         return -1;
     }
-    for (ptrdiff_t i = 0; i < n; i++) {
-        if (indices[i]) {
-            order[to[indices[i]]++] = (uint32_t)i;
-        }
+    to[0] = (uint32_t)sum; /* Those that are not coded come last: one place for each, and no branch. */
+    for (i = 0; i < n; i++) {
+        order[to[indices[i]]++] = (uint32_t)i;
     }
     return sum;
+}
+
+/* Symbols of one table, at the places of order. Returns how many are escaped, or IMPOSSIBLE. */
+static ptrdiff_t decode_run(decoder *d, const table *t, const uint32_t *order, ptrdiff_t n, int32_t *symbols) {
+    const uint32_t before = t->left[t->half_width], zeros = t->left[t->half_width + 1] - before;
+    ptrdiff_t escapes = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (zeros >= OFTEN) {
+            /* No division where the most frequent entry is guessed right. */
+            const uint64_t scale = d->range >> PRECISION;
+            if (d->offset - scale * before < scale * zeros) {
+                narrow(d, scale, before, zeros);
+                symbols[order[i]] = 0;
+                continue;
+            }
+        }
+        const int entry = decode(d, t);
+        if (entry == IMPOSSIBLE) {
+            return IMPOSSIBLE;
+        }
+        escapes += entry == t->escape;
+        symbols[order[i]] = entry - t->half_width;
+    }
+    return escapes;
 }
 
 /* 0, IMPOSSIBLE, or the length of an escape that is too long. symbols: zeros where the index is 0, see pop. */
 static int decode_group(decoder *d, const tables *all, const uint32_t *order, const ptrdiff_t *ends, int32_t *symbols) {
     ptrdiff_t escapes = 0, i = 0;
     for (int t = 1; t <= TABLES; t++) {
-        const table *of = &all->of[t];
-        for (; i < ends[t]; i++) {
-            const int entry = decode(d, of);
-            if (entry == IMPOSSIBLE) {
-                return IMPOSSIBLE;
-            }
-            escapes += entry == of->escape;
-            symbols[order[i]] = entry - of->half_width;
+        const ptrdiff_t more = decode_run(d, &all->of[t], order + i, ends[t] - i, symbols);
+        if (more == IMPOSSIBLE) {
+            return IMPOSSIBLE;
         }
+        escapes += more;
+        i = ends[t];
     }
     i = 0;
     for (int t = 1; t <= TABLES && escapes; t++) {
