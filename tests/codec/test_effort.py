@@ -24,7 +24,7 @@ from vaecodec.models.coding import dead_zone, encode_tile
 from vaecodec.models.perceptual import Distortion
 from vaecodec.models.rectangle import Rectangle
 from vaecodec.models.refine import EFFORTS
-from vaecodec.models.tunes import TUNES, DistortionWeights
+from vaecodec.models.tunes import TUNES, UNSAID, DistortionWeights
 from vaecodec.models.weights import FORMAT, Weights, load_weights, save_weights
 from vaecodec.models.weights_file import open_weights_file
 from vaecodec.picture import Picture
@@ -130,8 +130,10 @@ def test_a_search_minimises_what_training_did(
     Codec(path).encode(Picture(photograph[:64, :64]), effort=2)
     assert seen == [Distortion.of(trained_for)]
     assert load_weights(path).model_id() == tiny_weights.model_id()
-    save_weights(replace(tiny_weights, tune="eye", trained_for=TUNES["eye"].distortion), path)
+    save_weights(replace(tiny_weights, tune="eye", trained_for=UNSAID["eye"]), path)
     assert load_weights(path).trained_for is None
+    save_weights(replace(tiny_weights, tune="eye", trained_for=TUNES["eye"].distortion), path)
+    assert load_weights(path).distortion == TUNES["eye"].distortion
 
 
 @pytest.mark.parametrize("wrong", [{"squared": 2.0}, {"power": 0.0}, {"colour": "much"}, {"shape": 1.0}])

@@ -12,7 +12,7 @@ from skimage import data
 
 from vaecodec.metrics import ssimulacra2
 from vaecodec.metrics.ssimulacra2 import Reference
-from vaecodec.models.perceptual import Distortion, score
+from vaecodec.models.perceptual import DARKEST, SENSITIVITY, Distortion, contrast_error, score
 
 PICTURES = {"astronaut": data.astronaut(), "coffee": data.coffee(), "cat": data.chelsea()}
 
@@ -89,11 +89,29 @@ def test_the_loss_orders_pictures_as_the_metric_does() -> None:
         assert float(score(planes(original), planes(decoded))) == pytest.approx(ssimulacra2(original, decoded), abs=2.5)
 
 
+def test_contrasts_count_as_far_as_they_are_seen() -> None:
+    """By the formula, on gratings of one frequency: an error is less visible on a strong grating, where it is finest, and where there is nothing it is 0."""
+
+    def grating(period: int, contrast: float) -> torch.Tensor:
+        light = 0.3 * (1 + contrast * torch.cos(torch.arange(128) * 2 * torch.pi / period))
+        return (255 * (1.055 * light ** (1 / 2.4) - 0.055)).expand(1, 3, 128, 128)
+
+    def error(period: int, contrast: float) -> float:
+        return float(contrast_error(grating(period, contrast), grating(period, contrast + 0.02)))
+
+    assert error(6, 0.0) > 2 * error(6, 0.3) > 0
+    assert error(6, 0.0) > 2 * error(2, 0.0)
+    assert float(contrast_error(grating(6, 0.3), grating(6, 0.3))) == 0
+    # Eight rows have the finest octave alone, and a grating of 2 pixels is all in it.
+    finest = contrast_error(grating(2, 0.0)[:, :, :8], grating(2, 0.02)[:, :, :8])
+    assert float(finest) == pytest.approx((SENSITIVITY[0] * 0.02 * 0.3 / (0.3 + DARKEST)) ** 2, rel=0.02)
+
+
 def test_the_gradient_of_the_distortion_is_right() -> None:
     original = torch.from_numpy(PICTURES["coffee"][:64, :64].copy()).double()[None]
     decoded = torch.from_numpy(jpeg(PICTURES["coffee"][:64, :64], 40)).double()[None].requires_grad_()
     lam = torch.tensor([0.02], dtype=torch.float64)
-    distortion = Distortion(colour=0.5)
+    distortion = Distortion(colour=0.5, contrast=0.5)
     (gradient,) = torch.autograd.grad(distortion(original, decoded, lam)[0].sum(), decoded)
     direction = gradient / gradient.norm()
     step = 0.5
@@ -103,7 +121,7 @@ def test_the_gradient_of_the_distortion_is_right() -> None:
 
 def test_flat_equal_pictures_have_a_finite_gradient() -> None:
     flat = torch.full((1, 64, 64, 3), 77.0, requires_grad=True)
-    Distortion()(flat.detach(), flat, torch.tensor([0.02]))[0].sum().backward()
+    Distortion(contrast=0.15)(flat.detach(), flat, torch.tensor([0.02]))[0].sum().backward()
     assert flat.grad is not None and bool(torch.isfinite(flat.grad).all())
 
 

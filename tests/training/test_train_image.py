@@ -83,11 +83,11 @@ def test_a_run_writes_weights_that_code_pictures_and_a_curve(photographs: Path, 
 
 def test_a_checkpoint_has_one_id_whoever_exports_it(photographs: Path, tmp_path: Path) -> None:
     out, again = tmp_path / "mine.safetensors", tmp_path / "again.safetensors"
-    train(settings(photographs, out, steps=2, validate_every=2, squared=0.3, colour=0.1))
+    train(settings(photographs, out, steps=2, validate_every=2, squared=0.3, colour=0.1, contrast=0.2))
     export_checkpoint.main([str(out.with_suffix(".best")), str(photographs), "-o", str(again)])
     assert named_id(again) == named_id(out)
     for path in (out, again):
-        assert load_weights(path).distortion == DistortionWeights(squared=0.3, colour=0.1)
+        assert load_weights(path).distortion == DistortionWeights(squared=0.3, colour=0.1, contrast=0.2)
 
 
 def test_training_lowers_the_loss(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

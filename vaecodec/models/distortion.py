@@ -37,7 +37,7 @@ class Price:
     """What distortion is worth at one quality.
 
     Attributes:
-        weights: of the distortion that the model was trained for. Coarse colour is left out.
+        weights: of the distortion that the model was trained for. Coarse colour and contrasts are left out.
         lam: λ, bits per pixel per unit of squared error.
     """
 

@@ -251,7 +251,7 @@ def export_weights(
         path: file to write, replaced whole.
         card: what the weights' card says besides: steps, hours, data.
         tune: what the model was trained for, a name in ``TUNES``.
-        trained_for: the distortion that training minimised, where it is not the tune's own.
+        trained_for: the distortion that training minimised; None: the tune's in ``UNSAID``.
         ranges: see :func:`round_model`.
     """
     cap_gains(model, crops[:RANGE_CROPS])

@@ -1,11 +1,14 @@
-"""Distortion for the eye, differentiable: SSIMULACRA2's error with a little squared error; for the trainer and for long searches of an encoder.
+"""Distortion for the eye, differentiable: SSIMULACRA2's error, the error of contrasts and a little squared error; for the trainer and for long searches of an encoder.
 
 ::
 
     sRGB ─► linear light ─┬─► XYB ─► means, variances, covariance of a Gaussian window ─► 3 errors a channel ─► weighted sum
-                          └─► halve, and again at five coarser scales
+                          ├─► halve, and again at five coarser scales
+                          └─► luminance ─► contrasts in five octaves ─► their errors, in steps that are just seen ─► sum
 
-Source: J. Sneyers, SSIMULACRA 2.1, 2023 (constants and weights in ``vaecodec.metrics.ssimulacra2``). A crop of 256 pixels has all six scales.
+Sources: J. Sneyers, SSIMULACRA 2.1, 2023 (constants and weights in ``vaecodec.metrics.ssimulacra2``); for contrasts Burt and Adelson, "The Laplacian
+pyramid as a compact image code", 1983, Legge and Foley, "Contrast masking in human vision", 1980, and Barten, *Contrast sensitivity of the human
+eye*, 1999. A crop of 256 pixels has all six scales and all five octaves.
 """
 
 from __future__ import annotations
@@ -37,25 +40,44 @@ from vaecodec.models.tunes import DistortionWeights
 
 FOURTH_POWER_FLOOR = 1e-20
 """Under the fourth root, whose slope at 0 is infinite."""
+SENSITIVITY = (12.0, 50.0, 130.0, 190.0, 170.0)
+"""One over the contrast that is just seen, for each octave, the finest first: about 27, 13, 7, 3.4 and 1.7 periods a degree, a 4K screen at arm's length."""
+MASKING = 0.3
+"""What is there hides errors: a contrast of n just visible steps makes the step √(1 + (0.3·n)²) times as large."""
+DARKEST = 0.004
+"""Added to the luminance (white is 1) that a contrast is relative to: stray light."""
+MSE_OF_CONTRAST = 46.87
+CONTRAST_POWER = 0.784
+"""MSE = 46.87·c^0.784 on photographs, c the error of contrasts, along the curve of the weights d7aa08289bd79538."""
+LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
-@lru_cache(maxsize=32)
-def _blur_matrix(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """[size, size]: the Gaussian window along one dimension, mirrored at both ends (edge sample repeated)."""
+def _window() -> tuple[float, ...]:
     kernel = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
-    kernel /= kernel.sum()
-    matrix = np.zeros((size, size))
+    return tuple((kernel / kernel.sum()).tolist())
+
+
+GAUSSIAN = _window()
+"""The metric's window."""
+BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+"""The low pass between two octaves."""
+
+
+@lru_cache(maxsize=64)
+def _blur_matrix(size: int, kernel: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """[size, size]: a window along one dimension, mirrored at both ends (edge sample repeated)."""
+    matrix, radius = np.zeros((size, size)), len(kernel) // 2
     for row in range(size):
-        for offset, value in zip(range(-RADIUS, RADIUS + 1), kernel, strict=True):
+        for offset, value in zip(range(-radius, radius + 1), kernel, strict=True):
             column = row + offset
             column = -1 - column if column < 0 else column
             matrix[row, 2 * size - 1 - column if column >= size else column] += value
     return torch.from_numpy(matrix).to(device, dtype)
 
 
-def blur(x: Tensor) -> Tensor:
-    """Gaussian window of σ 1.5 over [..., H, W]: two products with banded matrices, faster than one-channel convolutions and their gradients."""
-    rows, columns = (_blur_matrix(x.shape[side], x.dtype, x.device) for side in (-2, -1))
+def blur(x: Tensor, kernel: tuple[float, ...] = GAUSSIAN) -> Tensor:
+    """A window, of σ 1.5 if none is named, over [..., H, W]: two products with banded matrices, faster than one-channel convolutions and their gradients."""
+    rows, columns = (_blur_matrix(x.shape[side], kernel, x.dtype, x.device) for side in (-2, -1))
     return rows @ (x @ columns.T)
 
 
@@ -119,6 +141,31 @@ def weighted_error(reference: Tensor, decoded: Tensor) -> Tensor:
     return total * TOTAL_WEIGHT
 
 
+def contrast_error(reference: Tensor, decoded: Tensor) -> Tensor:
+    """How visible the error of luminance is: the mean square error of contrasts in each of five octaves, in just visible steps, summed.
+
+    Args:
+        reference: [B, 3, H, W] sRGB samples 0..255, float32; no gradient.
+        decoded: the same shape; beyond 0..255 it is clipped.
+
+    Returns:
+        [B], float32; 0 for equal pictures. Octaves after one whose shorter side is under 16 pixels are left out.
+    """
+    weights = torch.tensor(LUMINANCE, dtype=decoded.dtype, device=decoded.device)[:, None, None]
+    a, b = (weights * _linear_light(reference)).sum(1).detach(), (weights * _linear_light(decoded)).sum(1)
+    total = torch.zeros(len(a), dtype=decoded.dtype, device=a.device)
+    for sensitivity in SENSITIVITY:
+        coarse_a, coarse_b = blur(a, BINOMIAL), blur(b, BINOMIAL)
+        contrast = sensitivity * (a - coarse_a) / (coarse_a + DARKEST)
+        error = contrast - sensitivity * (b - coarse_b) / (coarse_b + DARKEST)
+        hidden = MASKING * blur(contrast.abs(), BINOMIAL)
+        total = total + (error * error / (1 + hidden * hidden)).flatten(1).mean(1)
+        if min(a.shape[-2:]) < 2 * SHORTEST_SIDE:
+            break
+        a, b = coarse_a[:, ::2, ::2], coarse_b[:, ::2, ::2]
+    return total
+
+
 def score(reference: Tensor, decoded: Tensor) -> Tensor:
     """SSIMULACRA2 of [B, 3, H, W] samples 0..255 -> [B]; 100 for equal pictures."""
     return score_of_error(weighted_error(reference, decoded))
@@ -137,7 +184,7 @@ class Distortion(DistortionWeights):
     @classmethod
     def of(cls, weights: DistortionWeights) -> Distortion:
         """With these weights."""
-        return cls(weights.squared, weights.power, weights.colour)
+        return cls(weights.squared, weights.power, weights.colour, weights.contrast)
 
     def __call__(self, x: Tensor, x_hat: Tensor, lam: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Compares pictures.
@@ -158,6 +205,9 @@ class Distortion(DistortionWeights):
             error = weighted_error(planes, planes_hat)
             scale = error_factor(lam, self.power)
             total = self.squared * mse + (1 - self.squared) * scale * (error + 1e-6) ** self.power
+            if self.contrast:
+                visible = contrast_error(planes, planes_hat)
+                total = total + self.contrast * MSE_OF_CONTRAST * (visible + 1e-4) ** CONTRAST_POWER
             if self.colour:
                 total = total + self.colour * _coarse_colour_error(planes, planes_hat)
         return total, mse, error

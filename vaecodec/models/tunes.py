@@ -16,15 +16,17 @@ class DistortionWeights:
         power: the metric's weighted error counts as e^power. The score is nearly linear in e^0.63: at 0.63 bits go where they raise the mean
             score most, above it to the worst pictures.
         colour: weight of the squared error of colour at 1/8 and 1/32, which eyes see on large grounds and SSIMULACRA2 weighs little.
+        contrast: weight of the error of luminance in just visible steps of contrast, in which a squared error is blind to what is hidden by texture.
     """
 
     squared: float = 0.15
     power: float = 0.815
     colour: float = 0.0
+    contrast: float = 0.0
 
     def check(self) -> None:
         """Raises ``ValueError`` for weights that no training has: they come from files too."""
-        bounds = {"squared": (0, 1), "power": (0.01, 10), "colour": (0, 1000)}
+        bounds = {"squared": (0, 1), "power": (0.01, 10), "colour": (0, 1000), "contrast": (0, 1000)}
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not low <= value <= high:
@@ -48,8 +50,13 @@ class Tune:
 
 TUNES: Final[Mapping[str, Tune]] = {
     # JPEG 85 has a SSIMULACRA2 score of 80.9.
-    "eye": Tune(81.0, (2.0, 0.012), DistortionWeights()),
+    "eye": Tune(81.0, (2.0, 0.012), DistortionWeights(squared=0.05, contrast=0.15)),
     # JPEG 85 has an MS-SSIM of 0.9915, quality 61 has 0.9925.
     "psnr": Tune(61.0, (2.0, 0.022), DistortionWeights(squared=1.0)),
 }
 """How pictures look, by SSIMULACRA2 and a little squared error; or the squared error alone."""
+
+UNSAID: Final[Mapping[str, DistortionWeights]] = {
+    "eye": DistortionWeights(), "psnr": DistortionWeights(squared=1.0),
+}  # fmt: skip
+"""What weights were trained for whose file does not say so: what the tune meant when files began to say so. It never changes."""

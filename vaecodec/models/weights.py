@@ -21,7 +21,7 @@ from vaecodec.models.decoder_data import QUALITY_UNITS, ExactData, table_shapes
 from vaecodec.models.encoder_data import EncoderData, encoder_table_shapes
 from vaecodec.models.layer_list import encoder_layer_shapes, encoder_shapes, layer_shapes
 from vaecodec.models.settings import ImageSettings, log_lambdas
-from vaecodec.models.tunes import TUNES, DistortionWeights
+from vaecodec.models.tunes import TUNES, UNSAID, DistortionWeights
 from vaecodec.models.weights_file import (
     Config,
     Tensors,
@@ -59,7 +59,7 @@ class Weights:
         card: who made it, of what, how long; free form, JSON.
         tune: what they were trained for, a name in ``TUNES``.
         analysis: the encoder in integers; None in files from before there was one.
-        trained_for: the distortion that training minimised; None where it is the tune's own.
+        trained_for: the distortion that training minimised; None where a file does not say so: then it is the tune's in ``UNSAID``.
     """
 
     data: ExactData
@@ -79,7 +79,7 @@ class Weights:
     @property
     def distortion(self) -> DistortionWeights:
         """What a search of the encoder weighs against bits: what training did."""
-        return self.trained_for or TUNES[self.tune].distortion
+        return self.trained_for or UNSAID[self.tune]
 
     def decoder_config(self) -> str:
         """Sizes and clamps of the decoding half, as JSON with sorted keys and without spaces: the id covers these characters."""
@@ -91,7 +91,7 @@ class Weights:
         """Sizes of the analysis and what it was trained for, as JSON."""
         config: dict[str, object] = {k: v for k, v in self.settings.to_dict().items() if k.startswith(ANALYSIS)}
         config |= {"tune": self.tune}
-        if self.distortion != TUNES[self.tune].distortion:
+        if self.distortion != UNSAID[self.tune]:
             config |= {"distortion": asdict(self.distortion)}
         if self.analysis is not None:
             config |= {"layers": clamps_of(self.analysis.layers)}

@@ -32,7 +32,8 @@ def distortion_of(settings: Mapping[str, Any]) -> DistortionWeights:
     own = TUNES[settings.get("tune", "psnr")].distortion
     if own.squared == 1:
         return own
-    return replace(own, **{part.name: settings[part.name] for part in fields(own) if part.name in settings})
+    # A part that a run's settings do not know had no weight in it.
+    return replace(own, **{part.name: settings.get(part.name, part.default) for part in fields(own)})
 
 
 def loss_weight(lam: Tensor) -> Tensor:
