@@ -124,6 +124,19 @@ def test_evaluate_prints_curves_and_writes_rows_and_a_plot(
     assert main(["evaluate", str(tmp_path), "--csv", str(rows), "-f", "--quiet"]) == 0
 
 
+def test_evaluate_checks_that_more_quality_is_more_bytes_and_a_higher_score(
+    api: Any, photograph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stand-in gives the same samples for qualities that are next to each other, which the check must find."""
+    assert main(["evaluate", str(photograph.parent), "-q", "50,50.1", "--check", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["falls"]
+    assert any("SSIMULACRA2 at 50," in line for line in found)
+    assert main(["evaluate", str(photograph.parent), "-q", "50,50.1", "--check"]) == 1
+    assert found[0] in capsys.readouterr().out
+    assert main(["evaluate", str(photograph.parent), "-q", "10,50", "--check"]) == 0
+    assert "rise at every step" in capsys.readouterr().out
+
+
 def test_evaluate_with_few_qualities_says_why_there_is_no_bd_rate(
     api: Any, photograph: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,8 +81,13 @@ def test_a_mean_of_some_pictures_only_is_not_given() -> None:
 def test_falls_name_the_picture_and_the_step() -> None:
     rows = measure_pictures([JPEG], [("good", photograph())])[JPEG.name]
     assert falls(rows) == []
-    broken = [dataclasses.replace(row, psnr=20.0, bytes=5) if row.setting == 47 else row for row in rows]
-    assert [line.split()[-3:] for line in falls(broken)] == [["5", "at", "47"], ["20.000", "at", "47"]]
+    broken = [dataclasses.replace(row, ssimulacra2=1.0, bytes=5) if row.setting == 47 else row for row in rows]
+    assert [line.split()[-3:] for line in falls(broken)] == [["5", "at", "47"], ["1.000", "at", "47"]]
+    # A picture that is too small for a score is judged by its PSNR.
+    small = [dataclasses.replace(row, ssimulacra2=None) for row in rows]
+    assert falls(small) == []
+    (line,) = falls([dataclasses.replace(row, psnr=20.0) if row.setting == 47 else row for row in small])
+    assert line.startswith("good: ") and line.endswith(", 20.000 at 47")
 
 
 def test_bd_rate_of_a_codec_against_itself_is_zero() -> None:

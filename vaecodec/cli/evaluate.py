@@ -39,13 +39,14 @@ def _qualities(_: click.Context, __: click.Parameter, value: str | None) -> tupl
     cls=Command,
     short_help="Measure rate and quality on a folder, beside JPEG.",
     sections={
-        "What is measured": ("qualities", "model", "device", "threads"),
+        "What is measured": ("qualities", "check", "model", "device", "threads"),
         "What is written": ("plot", "csv_file", "force"),
         "What is printed": ("as_json", "quiet"),
     },
     examples="""
 vaecodec evaluate photos/ -q 20,50,80
 vaecodec evaluate photos/ --plot curves.png --csv rows.csv
+vaecodec evaluate photos/ --check
 """,
 )
 @options.argument("folder", metavar="DIR")
@@ -58,6 +59,9 @@ vaecodec evaluate photos/ --plot curves.png --csv rows.csv
     show_default="0,10,...,100",
     help="Qualities, such as 10,30,50.",
 )
+@options.option(
+    "--check", is_flag=True, help="Exit code 1 unless more quality is more bytes and a higher score on every picture."
+)
 @options.model
 @options.device
 @options.threads_without_jobs
@@ -69,6 +73,7 @@ vaecodec evaluate photos/ --plot curves.png --csv rows.csv
 def command(
     folder: str,
     qualities: tuple[float, ...],
+    check: bool,
     model: str | None,
     device: str,
     threads: int | None,
@@ -82,7 +87,7 @@ def command(
     from vaecodec.api import DEFAULT_MODEL, Codec
     from vaecodec.cli.files import check_target, write_output
     from vaecodec.errors import PictureError
-    from vaecodec.evaluation import JPEG, VaecodecAdapter, curve, find_pictures
+    from vaecodec.evaluation import JPEG, VaecodecAdapter, curve, falls, find_pictures
     from vaecodec.evaluation.curves import rows_as_csv
 
     paths = find_pictures(folder)
@@ -97,8 +102,9 @@ def command(
 
     curves = {name: curve(measured) for name, measured in rows.items()}
     count = len(paths) - len(codes)
+    found = falls(rows[ours.name]) if check else None
     if as_json or not quiet:
-        _print(curves, ours.name, count, as_json=as_json)
+        _print(curves, ours.name, count, found, as_json=as_json)
     if csv_file is not None:
         text = rows_as_csv([row for measured in rows.values() for row in measured])
         write_output(csv_file, text.encode(), source="-", force=force)
@@ -107,7 +113,7 @@ def command(
 
         title = f"mean of {count} pictures of {Path(folder).resolve().name}"
         write_output(plot, curve_plot(curves, title), source="-", force=force)
-    if codes:
+    if codes or found:
         raise click.exceptions.Exit(1)
 
 
@@ -140,8 +146,10 @@ def _measured(
     return rows, codes
 
 
-def _print(curves: Mapping[str, list[CurvePoint]], name: str, count: int, *, as_json: bool) -> None:
-    """Curves, and how one of them compares with JPEG's."""
+def _print(
+    curves: Mapping[str, list[CurvePoint]], name: str, count: int, falls: Sequence[str] | None, *, as_json: bool
+) -> None:
+    """Curves, how one of them compares with JPEG's, and where it falls, if that was looked for."""
     from vaecodec.errors import MissingExtraError, UsageError
     from vaecodec.evaluation import JPEG, bd_rates
     from vaecodec.evaluation.curves import json_ready
@@ -158,7 +166,7 @@ def _print(curves: Mapping[str, list[CurvePoint]], name: str, count: int, *, as_
             "curves": {codec: [json_ready(point) for point in points] for codec, points in curves.items()},
             "bd_rate": None if comparison is None else {w: json_ready(result) for w, result in comparison.items()},
             "bd_rate_note": reason,
-        }
+        } | ({} if falls is None else {"falls": falls})
         click.echo(json.dumps(facts))
         return
     for codec, points in curves.items():
@@ -168,6 +176,8 @@ def _print(curves: Mapping[str, list[CurvePoint]], name: str, count: int, *, as_
     else:
         header = ("BD-rate against JPEG 4:2:0", *comparison)
         click.echo(text_table(header, [(name, *map(bd_rate_cell, comparison.values()))]))
+    if falls is not None:
+        click.echo("\n".join(["", *(falls or ["bytes and score rise at every step on every picture"])]))
 
 
 def _ms_ssim_is_there() -> bool:

@@ -167,7 +167,7 @@ def bd_rates(reference: Sequence[CurvePoint], tested: Sequence[CurvePoint]) -> d
 
 
 def falls(rows: Sequence[Measurement]) -> list[str]:
-    """Looks for steps of quality at which rate or PSNR does not rise, picture by picture.
+    """Looks for steps of quality at which rate or SSIMULACRA2 does not rise, picture by picture; PSNR where a picture is too small for a score.
 
     Returns:
         One line for each such step; empty where both rise strictly everywhere.
@@ -180,10 +180,12 @@ def falls(rows: Sequence[Measurement]) -> list[str]:
                 found.append(
                     f"{picture}: {before.bytes} bytes at {before.setting:g}, {after.bytes} at {after.setting:g}"
                 )
-            if after.psnr <= before.psnr:
-                found.append(
-                    f"{picture}: {before.psnr:.3f} dB at {before.setting:g}, {after.psnr:.3f} at {after.setting:g}"
-                )
+            if before.ssimulacra2 is None or after.ssimulacra2 is None:
+                low, high, what = before.psnr, after.psnr, "dB"
+            else:
+                low, high, what = before.ssimulacra2, after.ssimulacra2, "SSIMULACRA2"
+            if high <= low:
+                found.append(f"{picture}: {low:.3f} {what} at {before.setting:g}, {high:.3f} at {after.setting:g}")
     return found
 
 
