@@ -149,7 +149,7 @@ def _times_avif(results: Results, name: str) -> str | None:
     if OURS not in found or "avif" not in found:
         return None
     ours, avif = found[OURS].median, found["avif"].median
-    return f"×{ours / avif:.0f} ({markdown.duration(ours)} and {markdown.duration(avif)})"
+    return f"×{ours / avif:.0f} (ours {markdown.duration(ours)}, AVIF {markdown.duration(avif)})"
 
 
 def section(results: Results) -> str:

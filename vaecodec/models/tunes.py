@@ -54,7 +54,7 @@ TUNES: Final[Mapping[str, Tune]] = {
     # JPEG 85 has an MS-SSIM of 0.9915, quality 61 has 0.9925.
     "psnr": Tune(61.0, (2.0, 0.022), DistortionWeights(squared=1.0)),
 }
-"""How pictures look, by SSIMULACRA2 and a little squared error; or the squared error alone."""
+"""How pictures look, by SSIMULACRA2, visible contrasts and a little squared error; or the squared error alone."""
 
 UNSAID: Final[Mapping[str, DistortionWeights]] = {
     "eye": DistortionWeights(), "psnr": DistortionWeights(squared=1.0),
