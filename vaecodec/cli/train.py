@@ -19,7 +19,7 @@ _FAMILY = "--family"
 
 _IMAGE_SECTIONS = {
     "Data and weights": ("out", "validation", "init", "resume", "save_every"),
-    "What is trained": ("preset", "quality", "tilt", "tune", "squared", "power", "colour", "graphics"),
+    "What is trained": ("preset", "quality", "tilt", "tune", "squared", "power", "colour", "contrast", "graphics"),
     "How long": ("minutes", "steps"),
     "Optimiser": ("batch", "crop", "lr", "lr_linear", "warmup", "final_lr", "ema", "clip", "seed"),
     "Validation": ("validate_every", "validation_pictures"),

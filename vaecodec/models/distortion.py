@@ -37,7 +37,8 @@ class Price:
     """What distortion is worth at one quality.
 
     Attributes:
-        weights: of the distortion that the model was trained for. Coarse colour and contrasts are left out.
+        weights: of the distortion that the model was trained for. The error of contrasts, which is in units of MSE too, counts here as
+            squared error; coarse colour is left out.
         lam: λ, bits per pixel per unit of squared error.
     """
 
@@ -52,7 +53,7 @@ class Price:
     @property
     def of_latents(self) -> float:
         """Bits per pixel that the distortion of latents is worth, as photographs have it at this λ."""
-        return float(self.lam * typical_mse(self.lam))
+        return float(self.lam * (1 + self.weights.contrast) * typical_mse(self.lam))
 
     def worth(self, reference: Reference, changed: Samples) -> float:
         """Bits that the distortion of a picture or a part of one is worth, as :meth:`distortion` takes them."""
@@ -71,4 +72,4 @@ class Price:
             return mse
         squared, power = self.weights.squared, self.weights.power
         scale = float(error_factor(self.lam, power))
-        return squared * mse + (1 - squared) * scale * float(max(error, 0.0) ** power)
+        return (squared + self.weights.contrast) * mse + (1 - squared) * scale * float(max(error, 0.0) ** power)
