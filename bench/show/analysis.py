@@ -26,7 +26,7 @@ from bench.measure.rows import (
     read_times,
 )
 from vaecodec.errors import UsageError
-from vaecodec.evaluation import WINDOWS, BDRate, bd_rate, ms_ssim_db
+from vaecodec.evaluation import EYE_WINDOWS, WINDOWS, BDRate, bd_rate, ms_ssim_db
 
 PUBLISHED_FILE = Path(__file__).parent / "published_kodak.json"
 COSTS_FILE = "cost.json"
@@ -217,21 +217,25 @@ def rising(points: Sequence[Point]) -> list[Point]:
     return kept
 
 
-def picture_curves(rows: Iterable[QualityRow], codec: str) -> dict[str, list[Point]]:
-    """PSNR curves of one codec, picture by picture."""
+def picture_curves(rows: Iterable[QualityRow], codec: str, metric: str = "psnr") -> dict[str, list[Point]]:
+    """Curves of one codec, picture by picture."""
     curves: dict[str, list[Point]] = {}
     for row in rows:
-        if row.codec == codec and math.isfinite(row.psnr):
-            curves.setdefault(row.picture, []).append(Point(row.setting, row.bpp, row.psnr))
+        value = value_of(row, metric) if row.codec == codec else None
+        if value is not None and math.isfinite(value):
+            curves.setdefault(row.picture, []).append(Point(row.setting, row.bpp, value))
     return {name: rising(points) for name, points in sorted(curves.items())}
 
 
-def picture_gains(table: QualityTable, tested: str, reference: str, window: str = "main") -> dict[str, BDRate]:
+def picture_gains(
+    table: QualityTable, tested: str, reference: str, window: str = "main", metric: str = "psnr"
+) -> dict[str, BDRate]:
     """BD-rates of single pictures; a picture whose curves do not meet in the window is left out."""
-    ours, theirs = picture_curves(table.rows, tested), picture_curves(table.rows, reference)
+    ours, theirs = (picture_curves(table.rows, codec, metric) for codec in (tested, reference))
+    windows = EYE_WINDOWS if metric == "ssimulacra2" else WINDOWS
     gains = {}
     for name in sorted(set(ours) & set(theirs)):
-        found = compare(theirs[name], ours[name], WINDOWS[window], fewest=4)
+        found = compare(theirs[name], ours[name], windows[window], fewest=4)
         if found is not None and found.percent is not None:
             gains[name] = found
     return gains

@@ -116,21 +116,21 @@ def numbers(results: Results) -> str:
     models = sorted({one["model"] for one in used if "model" in one})
     low, high = EYE_WINDOWS["eye"]
     note = (
-        f"Bytes over {markdown.set_label(results, name)}, scores {low:.0f} to {high:.0f}; time for one of them. Weights `{'`, `'.join(models)}`. "
+        f"Bytes over {markdown.set_label(results, name)}, scores {low:.0f} to {high:.0f}; the time is that of one picture. Weights: `{'`, `'.join(models)}`{', the default' if models == ['eye'] else ''}. "
         f"{_elsewhere(results, name)}From `bench/results` by `python -m bench.show.readme_results`."
     )
     return f"{markdown.markdown_table(['vaecodec', ''], rows)}\n\n{note}"
 
 
 def _elsewhere(results: Results, name: str) -> str:
-    """The first figure on the other sets, as a sentence; empty where there is none."""
+    """The figure against AVIF on the other sets, as a sentence; empty where there is none."""
     found = {other: _saved(results, other, "avif") for other in results.tables if other != name}
     shown = [
         f"{value} ({other}, {len({row.picture for row in results.tables[other].rows})} pictures)"
         for other, value in found.items()
         if value is not None
     ]
-    return f"On other sets the first figure is {' and '.join(shown)}. " if shown else ""
+    return f"Against AVIF on other sets, kept out of training too: {' and '.join(shown)}. " if shown else ""
 
 
 def _saved(results: Results, name: str, peer: str) -> str | None:

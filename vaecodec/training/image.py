@@ -55,7 +55,8 @@ class TrainSettings(RunSettings):
     quality: float = setting(-1.0, "train for this quality alone, 0 to 100; below 0: for all")
     tilt: float = setting(1.0, "above 1 draws low qualities more often: q is u to this power, u even over 0..1")
     tune: str = setting(
-        "eye", "what distortion is: eye (SSIMULACRA2, visible contrasts, a little squared error) or psnr (squared error)"
+        "eye",
+        "what distortion is: eye (SSIMULACRA2, visible contrasts, a little squared error) or psnr (squared error)",
     )
     squared: float = setting(0.05, "share of the squared error in the distortion of --tune eye")
     power: float = setting(0.815, "of the metric's weighted error, in the distortion of --tune eye")
