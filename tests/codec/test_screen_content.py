@@ -14,7 +14,7 @@ from vaecodec.bitstream.container import TILE_LATENTS, read_container
 from vaecodec.codec.rectangle import Rectangle
 from vaecodec.codec.stored import ScreenPicture, read_stored_tile
 from vaecodec.evaluation import psnr
-from vaecodec.metrics.ssimulacra2 import Reference
+from vaecodec.metrics.ssimulacra2 import Reference, ssimulacra2
 from vaecodec.models.distortion import Price
 from vaecodec.models.tunes import TUNES
 from vaecodec.picture import Picture, looks_like_screen_content
@@ -120,14 +120,36 @@ def test_what_costs_less_is_chosen_for_screen_content() -> None:
     exact = 8.0 * len(screen.exact.payload)
     costs = []
     for lam in (0.0005, 0.002, 0.01, 0.1, 1.0):
-        tile, cost = screen.at(Price(TUNES["eye"].distortion, lam))
+        tile, cost, _ = screen.at(Price(TUNES["eye"].distortion, lam))
         assert len(tile.payload) <= len(screen.exact.payload) and cost <= exact
         changed = read_stored_tile(tile, Rectangle(0, 0, 256, 256), 3, 8)
         price = Price(TUNES["eye"].distortion, lam)
-        worth = price.lam * price.distortion(Reference(samples), changed) * 256 * 256
+        worth = price.lam * price.judge(Reference(samples), changed).distortion * 256 * 256
         assert cost == pytest.approx(8.0 * len(tile.payload) + worth)
         costs.append(cost)
     assert costs == sorted(costs) and costs[0] < exact == costs[-1]
+
+
+def test_a_page_never_scores_below_its_quality_where_a_library_stores_it() -> None:
+    samples = screenshot(256, 256)
+    screen = ScreenPicture(Reference(samples))
+    colours = []
+    for least in (-np.inf, 30, 50, 70, 90, 101):
+        tile, _, too_poor = screen.at(Price(TUNES["eye"].distortion, 0.0005, least))
+        changed = read_stored_tile(tile, Rectangle(0, 0, 256, 256), 3, 8)
+        found = ssimulacra2(samples, changed)
+        assert found is not None and found >= min(least, 100) and not too_poor
+        colours.append(len(np.unique(changed.reshape(-1, 3), axis=0)))
+    assert colours == sorted(colours) and colours[0] < colours[2] < colours[-1] == len(
+        np.unique(samples.reshape(-1, 3), axis=0)
+    )
+
+
+def test_a_page_at_any_quality_scores_at_least_that(codec: Codec) -> None:
+    samples = screenshot(300, 200)
+    for quality in (1, 10, 25, 40, 60):
+        score = ssimulacra2(samples, codec.encode(Picture(samples), quality=quality).samples)
+        assert score is not None and score >= quality
 
 
 def test_fewer_colours_are_not_said_to_be_without_loss(codec: Codec) -> None:

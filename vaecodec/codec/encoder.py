@@ -345,12 +345,14 @@ class Encoder:
                 ways.append(self._in_tiles(source, quality16, small))
         if whole is None:
             return min(ways, key=lambda coded: coded.cost)
-        return min([*ways, whole], key=lambda coded: self._measured_cost(source, coded))
+        return min([*ways, whole], key=lambda coded: self._measured(source, coded))
 
-    def _measured_cost(self, source: Source, coded: CodedPicture) -> float:
-        """The same as its cost, but for the distortion of latents, which lettering may have much more of than photographs."""
-        distortion = self._model.price_at(coded.header.quality16).worth(source.parts.reference, coded.samples)
-        return 8.0 * coded.size + distortion
+    def _measured(self, source: Source, coded: CodedPicture) -> tuple[bool, float]:
+        """Whether it is too poor, and its cost, but for the distortion of latents: lettering may have much more of it than photographs."""
+        price, samples = self._model.price_at(coded.header.quality16), coded.samples
+        verdict = price.judge(source.parts.reference, samples)
+        pixels = samples.shape[0] * samples.shape[1]
+        return verdict.score < price.least_score, 8.0 * coded.size + price.worth(verdict.distortion, pixels)
 
     def _stored_cost(self, source: Source) -> float:
         with self._watch.time("lossless"):
@@ -362,7 +364,7 @@ class Encoder:
         if screen is None:
             return None
         with self._watch.time("lossless"):
-            tile, cost = screen.at(self._model.price_at(quality16))
+            tile, cost, _ = screen.at(self._model.price_at(quality16))
         header = self._header(source, quality16, 0)
         cells = Grid.of(header).frame.cells()
         y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.util import find_spec
@@ -77,8 +78,9 @@ class LoadedModel:
         return self.weights.settings.to_dict()
 
     def price_at(self, quality16: int) -> Price:
-        """What distortion costs at quality 16·q."""
-        return Price(self.weights.distortion, self.weights.lambda_at(quality16))
+        """What distortion costs at quality 16·q, and where the quality is about a score, the least."""
+        least_score = quality16 / 16 if self.weights.tune == "eye" else -math.inf
+        return Price(self.weights.distortion, self.weights.lambda_at(quality16), least_score)
 
     @property
     def latents(self) -> int:

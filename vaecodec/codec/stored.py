@@ -24,7 +24,7 @@ from vaecodec.bitstream.container import (
 )
 from vaecodec.codec.rectangle import Rectangle, tile_grid
 from vaecodec.metrics.ssimulacra2 import Reference
-from vaecodec.models.distortion import Price
+from vaecodec.models.distortion import Price, Verdict
 from vaecodec.picture import LosslessPlanes, decode_lossless, encode_lossless, looks_like_screen_content
 from vaecodec.picture.lossless import Kind, encode_each, encode_smallest
 from vaecodec.picture.palette import Palettes
@@ -91,10 +91,12 @@ class StoredTile(NamedTuple):
     Attributes:
         tile: mode and bytes.
         cost: bits, and what its distortion is worth in bits.
+        too_poor: it looks worse than photographs do at the quality.
     """
 
     tile: Tile
     cost: float
+    too_poor: bool = False
 
 
 class ScreenPicture:
@@ -107,7 +109,7 @@ class ScreenPicture:
         """Takes a picture of 8 bits."""
         self._reference, self._samples = reference, np.ascontiguousarray(reference.samples)
         self._pixels = self._samples.shape[0] * self._samples.shape[1]
-        self._reduced: dict[int, tuple[Tile, float]] = {}
+        self._reduced: dict[int, tuple[Tile, Verdict]] = {}
 
     @cached_property
     def exact(self) -> Tile:
@@ -119,7 +121,7 @@ class ScreenPicture:
         return Palettes(self._samples)
 
     def at(self, price: Price) -> StoredTile:
-        """The form that costs least at a price of distortion: exact, or in as many colours as one of ``_COUNTS``."""
+        """The form that costs least at a price of distortion: exact, or in as many colours as one of ``_COUNTS`` that are not too poor."""
         exact = StoredTile(self.exact, bits_of(self.exact))
         # The bits of lettering fall with the logarithm of the distortion, so the cost is least where distortion is worth this.
         wanted = _BITS_SAVED * exact.cost / self._pixels / price.lam
@@ -131,20 +133,23 @@ class ScreenPicture:
         counts = [count for count in _COUNTS if count < len(errors)]
         place = sum(1 for count in counts if errors[count - 1] > factor * wanted**power)
         tried = {k: self._in_colours(counts[k], price) for k in (place - 1, place) if 0 <= k < len(counts)}
+        while tried and all(stored.too_poor for stored in tried.values()) and max(tried) + 1 < len(counts):
+            tried[max(tried) + 1] = self._in_colours(counts[max(tried) + 1], price)
         for step in (-1, 1):
             while tried:
-                best = min(tried, key=lambda k: tried[k].cost)
+                best = min(tried, key=lambda k: _rank(tried[k]))
                 if best + step in tried or not 0 <= best + step < len(counts):
                     break
                 tried[best + step] = self._in_colours(counts[best + step], price)
-        return min([exact, *tried.values()], key=_cost)
+        return min([exact, *tried.values()], key=_rank)
 
     def _in_colours(self, count: int, price: Price) -> StoredTile:
         if count not in self._reduced:
             reduced = self._palettes.reduced(count)
-            self._reduced[count] = _stored(reduced), price.distortion(self._reference, reduced)
-        tile, distortion = self._reduced[count]
-        return StoredTile(tile, bits_of(tile) + price.lam * distortion * self._pixels)
+            self._reduced[count] = _stored(reduced), price.judge(self._reference, reduced)
+        tile, verdict = self._reduced[count]
+        cost = bits_of(tile) + price.worth(verdict.distortion, self._pixels)
+        return StoredTile(tile, cost, verdict.score < price.least_score)
 
 
 def bits_of(tile: Tile) -> float:
@@ -152,8 +157,8 @@ def bits_of(tile: Tile) -> float:
     return 8.0 * len(tile.payload)
 
 
-def _cost(stored: StoredTile) -> float:
-    return stored.cost
+def _rank(stored: StoredTile) -> tuple[bool, float]:
+    return stored.too_poor, stored.cost
 
 
 def _stored(samples: Samples) -> Tile:

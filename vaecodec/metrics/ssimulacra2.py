@@ -104,8 +104,11 @@ def ssimulacra2(reference: Samples, decoded: Samples) -> float | None:
         ValueError: another dtype, or shapes that differ.
     """
     error = Reference(reference).weighted_error(decoded)
-    if error is None:
-        return None
+    return None if error is None else score_of_error(error)
+
+
+def score_of_error(error: float) -> float:
+    """The metric's last polynomial: weighted error -> score."""
     first, second, third = POLYNOMIAL
     error = first * error + second * error**2 + third * error**3
     return 100.0 - 10.0 * error**EXPONENT if error > 0 else 100.0

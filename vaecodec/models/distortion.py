@@ -5,12 +5,13 @@ The unit is the squared error of samples 0..255. :mod:`vaecodec.models.perceptua
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from vaecodec.metrics.ssimulacra2 import Reference, Samples
+from vaecodec.metrics.ssimulacra2 import Reference, Samples, score_of_error
 from vaecodec.models.tunes import DistortionWeights
 
 MSE_OF_ERROR = 4.74
@@ -32,6 +33,18 @@ def error_factor(lam: Any, power: float) -> Any:
     return MSE_OF_ERROR * MSE_POWER / power * usual ** (MSE_POWER - power)
 
 
+class Verdict(NamedTuple):
+    """How a picture looks at a price.
+
+    Attributes:
+        distortion: what training took for it, in units of squared error.
+        score: SSIMULACRA2; ∞ where the squared error is all that counts, or the picture is too small for a score.
+    """
+
+    distortion: float
+    score: float
+
+
 @dataclass(frozen=True)
 class Price:
     """What distortion is worth at one quality.
@@ -40,10 +53,12 @@ class Price:
         weights: of the distortion that the model was trained for. The error of contrasts, which is in units of MSE too, counts here as
             squared error; coarse colour is left out.
         lam: λ, bits per pixel per unit of squared error.
+        least_score: the SSIMULACRA2 score that photographs have at the quality; below it a picture is too poor. −∞: none is.
     """
 
     weights: DistortionWeights
     lam: float
+    least_score: float = -math.inf
 
     @property
     def squared_only(self) -> bool:
@@ -55,21 +70,21 @@ class Price:
         """Bits per pixel that the distortion of latents is worth, as photographs have it at this λ."""
         return float(self.lam * (1 + self.weights.contrast) * typical_mse(self.lam))
 
-    def worth(self, reference: Reference, changed: Samples) -> float:
-        """Bits that the distortion of a picture or a part of one is worth, as :meth:`distortion` takes them."""
-        height, width = changed.shape[:2]
-        return self.lam * self.distortion(reference, changed) * int(height) * int(width)
+    def worth(self, distortion: float, pixels: int) -> float:
+        """Bits that a distortion of so many pixels is worth."""
+        return self.lam * distortion * pixels
 
-    def distortion(self, reference: Reference, changed: Samples) -> float:
-        """A picture and uint8 [H, W, C] -> what training took for distortion, in units of squared error."""
+    def judge(self, reference: Reference, changed: Samples) -> Verdict:
+        """A picture and uint8 [H, W, C] of the same shape -> how that looks."""
         samples = reference.samples
         if np.array_equal(samples, changed):
-            return 0.0
+            return Verdict(0.0, math.inf)
         difference = samples.astype(np.int32) - changed
         mse = float(np.square(difference).mean())
         error = None if self.squared_only else reference.weighted_error(changed)
         if error is None:  # or too small for the metric
-            return mse
+            return Verdict(mse, math.inf)
         squared, power = self.weights.squared, self.weights.power
         scale = float(error_factor(self.lam, power))
-        return (squared + self.weights.contrast) * mse + (1 - squared) * scale * float(max(error, 0.0) ** power)
+        distortion = (squared + self.weights.contrast) * mse + (1 - squared) * scale * float(max(error, 0.0) ** power)
+        return Verdict(distortion, score_of_error(error))
