@@ -116,7 +116,7 @@ def numbers(results: Results) -> str:
     models = sorted({one["model"] for one in used if "model" in one})
     low, high = EYE_WINDOWS["eye"]
     note = (
-        f"Bytes over {markdown.set_label(results, name)}, scores {low:.0f} to {high:.0f}; the time is that of one picture. Weights: `{'`, `'.join(models)}`{', the default' if models == ['eye'] else ''}. "
+        f"Means over the test set {markdown.set_label(results, name)}, scores {low:.0f} to {high:.0f}; the time is that of one picture. Weights: `{'`, `'.join(models)}`{', the default' if models == ['eye'] else ''}. "
         f"{_elsewhere(results, name)}From `bench/results` by `python -m bench.show.readme_results`."
     )
     return f"{markdown.markdown_table(['vaecodec', ''], rows)}\n\n{note}"

@@ -112,7 +112,7 @@ def test_the_first_figures_are_of_one_set_and_the_others_are_told(results: Path)
     text = readme_results.numbers(load_results(results))
     # Half of JPEG's bytes against 0.55 of them, whatever the metric.
     assert "| bytes at equal SSIMULACRA2, against AVIF | −9.1 % |" in text
-    assert "Bytes over Kodak (6), " in text
+    assert "Means over the test set Kodak (6), " in text
     assert "Against AVIF on other sets, kept out of training too: −9.1 % (val, 6 pictures). " in text
     # Those weights alone that the figures are of.
     assert "Weights: `psnr`." in text
