@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from vaecodec.codec.options import (
     Tiling,
 )
 from vaecodec.codec.sections import metadata_of
+from vaecodec.forks import ForkSafeLock
 from vaecodec.installed import IMAGE_MODELS, ModelCard, find_weights, installed_weights, model_cards
 from vaecodec.models.weights_file import named_id
 from vaecodec.picture import Picture
@@ -65,7 +65,7 @@ __all__ = [
 _UNKNOWN = "update vaecodec, or name the weights file"
 
 _codecs: dict[tuple[object, ...], Codec] = {}
-_codecs_lock = threading.Lock()
+_codecs_lock = ForkSafeLock()
 
 
 def _shared_codec(path: Path, access: Access) -> Codec:

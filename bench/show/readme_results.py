@@ -111,15 +111,24 @@ def numbers(results: Results) -> str:
         [f"bytes at equal SSIMULACRA2, against {display_name(peer)}", _saved(results, name, peer)]
         for peer in ("avif", "jxl", "jpeg")
     ]
-    rows.append(["decoding 0.4 megapixels on one thread, as a multiple of AVIF's time", _times_avif(results, name)])
+    rows += [
+        [f"{what} 0.4 megapixels on one thread, against AVIF", _times_avif(results, name, operation)]
+        for what, operation in (("compressing", "encode"), ("decoding", "decode"))
+    ]
     used = [*results.tables[name].environments, *(row.environment for row in results.times if row.set == name)]
     models = sorted({one["model"] for one in used if "model" in one})
     low, high = EYE_WINDOWS["eye"]
     note = (
-        f"Means over the test set {markdown.set_label(results, name)}, scores {low:.0f} to {high:.0f}; the time is that of one picture. Weights: `{'`, `'.join(models)}`{', the default' if models == ['eye'] else ''}. "
+        f"Means over the test set {markdown.set_label(results, name)}, scores {low:.0f} to {high:.0f}; times are of one picture{_machine(results, name)}. AVIF: Pillow's, speed 6. Weights: `{'`, `'.join(models)}`{', the default' if models == ['eye'] else ''}. "
         f"{_elsewhere(results, name)}From `bench/results` by `python -m bench.show.readme_results`."
     )
     return f"{markdown.markdown_table(['vaecodec', ''], rows)}\n\n{note}"
+
+
+def _machine(results: Results, name: str) -> str:
+    """What the times were measured on, if it was one machine."""
+    machines = {row.environment["machine"] for row in results.times if row.set == name and row.codec in (OURS, "avif")}
+    return f" on an {machines.pop()}" if len(machines) == 1 else ""
 
 
 def _elsewhere(results: Results, name: str) -> str:
@@ -140,16 +149,16 @@ def _saved(results: Results, name: str, peer: str) -> str | None:
     return None if found is None or found.percent is None else f"{markdown.signed(found.percent)} %"
 
 
-def _times_avif(results: Results, name: str) -> str | None:
+def _times_avif(results: Results, name: str, operation: str) -> str | None:
     found: dict[str, TimeSummary] = {
         one.codec: one
         for one in summarise_times(results.times)
-        if (one.set, one.operation, one.threads) == (name, "decode", 1)
+        if (one.set, one.operation, one.threads) == (name, operation, 1)
     }
     if OURS not in found or "avif" not in found:
         return None
     ours, avif = found[OURS].median, found["avif"].median
-    return f"×{ours / avif:.0f} (ours {markdown.duration(ours)}, AVIF {markdown.duration(avif)})"
+    return f"×{ours / avif:.2g} (ours {markdown.duration(ours)}, AVIF {markdown.duration(avif)})"
 
 
 def section(results: Results) -> str:

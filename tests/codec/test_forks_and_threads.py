@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import vaecodec
+from vaecodec import api
 from vaecodec.api import Codec
+from vaecodec.codec.stored import StoredParts
+from vaecodec.picture import read_files
 
 PICTURE = np.random.default_rng(1).integers(0, 256, (130, 200, 3), np.uint8)
 SECONDS = 120
@@ -49,6 +58,46 @@ def test_a_child_of_fork_compresses_with_the_codec_of_its_parent(busy: Codec) ->
     process.start()
     process.join(SECONDS)
     assert process.exitcode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("what", ["the codecs of the process", "the filters of warnings", "a cached property"])
+def test_a_child_finds_open_what_another_thread_held(what: str) -> None:
+    held, done = threading.Event(), threading.Event()
+
+    def hold(lock: AbstractContextManager[Any]) -> None:
+        with lock:
+            held.set()
+            done.wait()
+
+    lock: Any = {
+        "the codecs of the process": api._codecs_lock,
+        "the filters of warnings": read_files._WARNING_FILTERS,
+    }.get(what)
+    if lock is None:
+        if not hasattr(vars(StoredParts)["tiles"], "lock"):
+            pytest.skip("this Python's cached properties have no lock")
+        lock = vars(StoredParts)["tiles"].lock
+    file = io.BytesIO()
+    Image.fromarray(PICTURE // 200 * 255).save(file, "PNG")
+    data = vaecodec.compress(file.getvalue())
+    thread = threading.Thread(target=hold, args=(lock,))
+    thread.start()
+    held.wait()
+
+    def child() -> None:
+        vaecodec.decompress(data)
+        os._exit(0 if vaecodec.compress(file.getvalue()) == data else 1)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(SECONDS)
+    done.set()
+    thread.join()
+    hung = process.is_alive()
+    process.kill()
+    assert not hung and process.exitcode == 0
 
 
 def _length() -> int:

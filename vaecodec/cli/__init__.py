@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -122,11 +123,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # What it has to say about a damaged file is said in our one line.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    if sys.stderr is None:
+        # Closed, as some daemons start programs: what would be said there is lost, and nothing else.
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     with warnings.catch_warnings(), as_exceptions():
         if not sys.warnoptions:
             # Warnings of libraries are for programmers; what a user has to know is an error or a line of our own.
             warnings.simplefilter("ignore")
-        return _run(arguments)
+        code = 1
+        try:
+            code = _run(arguments)
+        finally:
+            files = sys.modules.get("vaecodec.cli.files")
+            if code and files is not None:
+                files.remove_empty_folders()
+        return code
 
 
 def _command_of(error: click.UsageError, arguments: Sequence[str] | None) -> str:

@@ -91,6 +91,10 @@ def command(
     from vaecodec.evaluation.curves import rows_as_csv
 
     paths = find_pictures(folder)
+    if plot is not None:
+        from vaecodec.evaluation.plots import check_plots
+
+        check_plots()
     for target in (plot, csv_file):
         if target is not None:
             check_target(target, force=force)

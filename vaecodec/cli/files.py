@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -16,6 +17,8 @@ from vaecodec.errors import PictureNotFoundError, UsageError
 from vaecodec.sources import bytes_of_file
 
 PIPE = "-"
+_made: list[Path] = []
+"""Folders that ``-o`` named and that were not there, the innermost first."""
 
 
 def plan_outputs(
@@ -59,6 +62,10 @@ def plan_outputs(
         if PIPE not in (source, target) and _same_file(source, target):
             raise UsageError(f"{shown(source)}: is its own output: name another one with -o")
         plan[source] = target
+    if PIPE in plan and sys.stdin is None:
+        raise UsageError("standard input is closed: name a file")
+    if PIPE in plan.values() and sys.stdout is None:
+        raise UsageError("standard output is closed: name a file with -o")
     if PIPE in plan.values() and not force and sys.stdout.isatty():
         raise UsageError("the output would go to the terminal: name a file with -o, or use -f to send it there")
     return plan
@@ -76,8 +83,17 @@ def output_folder(output: str | None) -> Path | None:
     if output.endswith(("/", os.sep)):
         if path.exists() and not path.is_dir():
             raise UsageError(f"{shown(output)}: exists and is not a folder: name another one")
+        missing = [one for one in (path, *path.parents) if not one.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        _made.extend(missing)
     return path if path.is_dir() else None
+
+
+def remove_empty_folders() -> None:
+    """Of those that ``-o`` named and this run made: a run that failed leaves none behind."""
+    while _made:
+        with suppress(OSError):  # something lies in it
+            _made.pop(0).rmdir()
 
 
 def lift_pillow_limit(pixels: int | None) -> None:
@@ -106,6 +122,8 @@ def read_input(source: str) -> bytes:
         OSError: as the operating system says.
     """
     if source == PIPE:
+        if sys.stdin is None:
+            raise UsageError("standard input is closed: name a file")
         return bytes_of_file(sys.stdin.buffer, "the data")
     try:
         with Path(source).open("rb") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,6 +15,12 @@ from vaecodec.metrics.fidelity import Samples, ms_ssim_db
 
 _GAP = 12
 _CAPTION_SIZE = 16
+
+
+def check_plots() -> None:
+    """Raises ``MissingExtraError`` where matplotlib is not installed: before anything is measured."""
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("plots need the package matplotlib: pip install 'vaecodec[metrics]'")
 
 
 def curve_plot(curves: Mapping[str, Sequence[CurvePoint]], title: str) -> bytes:
@@ -29,10 +36,8 @@ def curve_plot(curves: Mapping[str, Sequence[CurvePoint]], title: str) -> bytes:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("plots need the package matplotlib: pip install 'vaecodec[metrics]'") from error
+    check_plots()
+    from matplotlib.figure import Figure
 
     values: dict[str, Callable[[CurvePoint], float | None]] = {
         "SSIMULACRA2": lambda point: point.ssimulacra2,

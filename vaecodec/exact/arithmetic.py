@@ -7,13 +7,14 @@ so weights are stored as integers and carried as W·2^−s; ``floor`` then gives
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
 import torch
+
+from vaecodec.forks import ForkSafeLock
 
 
 class Arithmetic(Enum):
@@ -29,7 +30,7 @@ class Arithmetic(Enum):
         return {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64}[self.value]
 
 
-_lock = threading.RLock()
+_lock = ForkSafeLock()
 _inside = 0
 _saved: list[tuple[Any, str, object]] = []
 

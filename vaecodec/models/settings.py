@@ -135,7 +135,16 @@ LARGE = ImageSettings(
 )
 """At most 25 kMAC per pixel to decode."""
 
-EYE = replace(FAST, synthesis_blocks8=2, last_hidden8=288, lambda_min=0.0008, lambda_max=3.0, anchors=8)
+EYE = replace(
+    FAST,
+    analysis_blocks8=3,
+    analysis_blocks16=3,
+    synthesis_blocks8=2,
+    last_hidden8=288,
+    lambda_min=0.0008,
+    lambda_max=3.0,
+    anchors=8,
+)
 """Trained for how pictures look: a second block before the last layer, and qualities up to what cannot be told apart."""
 
 FINER = replace(EYE, latents=448, features4=64, synthesis_blocks4=2, hidden4=192)

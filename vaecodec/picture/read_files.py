@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from vaecodec.errors import (
     UnreadablePictureError,
     UnsupportedPictureError,
 )
+from vaecodec.forks import ForkSafeLock
 from vaecodec.picture.bit_depth import HEADER_BYTES, bits_per_sample, high_bit_depth_jpeg
 from vaecodec.picture.coded_colour import Colour
 from vaecodec.picture.coded_colour import of_bmp as colour_of_bmp
@@ -97,7 +97,7 @@ _OUR_MAGICS = (
 )  # fmt: skip
 
 # Python's warning filters are one per process; two threads that change them at once would leave them changed.
-_WARNING_FILTERS = threading.Lock()
+_WARNING_FILTERS = ForkSafeLock()
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class TrainSettings(RunSettings):
     squared: float = setting(0.05, "share of the squared error in the distortion of --tune eye")
     power: float = setting(0.815, "of the metric's weighted error, in the distortion of --tune eye")
     colour: float = setting(0.0, "weight of the squared error of coarse colour, in --tune eye")
-    contrast: float = setting(0.15, "weight of the error of visible contrasts of luminance, in --tune eye")
+    contrast: float = setting(0.08, "weight of the error of visible contrasts of luminance, in --tune eye")
     graphics: float = setting(0.15, "part of the crops that are lettering and graphics, drawn at random")
     preset: str = setting("eye", "sizes of the model: " + ", ".join(PRESETS))
     batch: int = setting(4, "crops per step and process")
