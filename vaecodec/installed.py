@@ -19,6 +19,7 @@ class Shelf:
     folder: Path
     what: str
     how: str
+    codes: str
 
     def paths(self) -> list[Path]:
         """The weights files inside the package."""
@@ -40,6 +41,9 @@ class Shelf:
         if path.suffix == ".safetensors" or path.is_file():
             return path
         names = ", ".join(p.stem for p in self.paths()) or "none"
+        for other in (IMAGE_MODELS, ITEM_MODELS):
+            if other is not self and any(found.stem == str(model) for found in other.paths()):
+                raise UnknownModelError(f"{model} is for {other.codes}, not for {self.codes}: installed are {names}")
         raise UnknownModelError(f"no {self.what} is called {str(model)!r}: installed are {names}; {self.how} works too")
 
     def find_id(self, model_id: bytes, models: Sequence[str | Path], advice: str) -> Path:
@@ -62,8 +66,8 @@ class Shelf:
 
 
 WEIGHTS_FOLDER: Final = Path(__file__).parent / "weights"
-IMAGE_MODELS: Final = Shelf(WEIGHTS_FOLDER, "model", "a path of a weights file")
-ITEM_MODELS: Final = Shelf(WEIGHTS_FOLDER / "arrays", "model of the VAE family", "a path")
+IMAGE_MODELS: Final = Shelf(WEIGHTS_FOLDER, "model", "a path of a weights file", "pictures")
+ITEM_MODELS: Final = Shelf(WEIGHTS_FOLDER / "arrays", "model of the VAE family", "a path", "arrays of small items")
 
 
 def installed_weights() -> list[Path]:

@@ -45,6 +45,8 @@ def plan_outputs(
     if len(inputs) != len(set(inputs)):
         raise UsageError("an input is named twice: name it once")
     folder = output_folder(output)
+    if len(inputs) > 1 and output == PIPE:
+        raise UsageError("several inputs do not go into one pipe: name a folder with -o folder/")
     if len(inputs) > 1 and output is not None and folder is None:
         raise UsageError(f"{output}: several inputs need a folder for their outputs: -o {output}/ makes it")
     plan: dict[str, str] = {}
@@ -128,6 +130,8 @@ def read_input(source: str) -> bytes:
     try:
         with Path(source).open("rb") as file:
             return bytes_of_file(file, shown(source))
+    except IsADirectoryError as error:
+        raise UsageError(f"{shown(source)}: is a folder: name a file in it") from error
     except FileNotFoundError as error:
         raise PictureNotFoundError(f"{shown(source)}: no such file") from error
     except ValueError as error:

@@ -163,9 +163,10 @@ def search(measure: Measure, target: float, value_at: Callable[[int], float]) ->
             above = point
         if not measure.meets(value, target) and quality == (0 if measure.at_most else LAST):
             best, ask = ("takes at least", "less") if measure.at_most else ("reaches at most", "more")
+            lossless = "" if measure.at_most else ", or compress it without loss"
             raise TargetError(
                 f"{measure.aim.format(target)} cannot be reached: this picture {best} {measure.reached.format(value)}, "
-                f"ask for no {ask}"
+                f"ask for no {ask}{lossless}"
             )
         low, high = below[0] if below else -1, above[0] if above else LAST + 1
         if high - low <= 1:

@@ -64,7 +64,9 @@ class Picture:
             raise UnsupportedPictureError(
                 f"samples are {samples.dtype}: only uint8 and uint16 are supported, scale them to 0..255 or 0..65535 first"
             )
-        if samples.ndim != 3 or samples.shape[2] not in (1, 3) or 0 in samples.shape:
+        if 0 in samples.shape:
+            raise UnsupportedPictureError(f"samples have the shape {samples.shape}: a picture has at least one pixel")
+        if samples.ndim != 3 or samples.shape[2] not in (1, 3):
             raise UnsupportedPictureError(
                 f"samples have the shape {samples.shape}: only (height, width, 1) and (height, width, 3) are supported"
             )
