@@ -227,12 +227,17 @@ def picture_curves(rows: Iterable[QualityRow], codec: str, metric: str = "psnr")
     return {name: rising(points) for name, points in sorted(curves.items())}
 
 
+def windows_of(metric: str) -> Mapping[str, tuple[float, float]]:
+    """The windows of BD-rates by a metric, by name; the usual one first."""
+    return EYE_WINDOWS if metric == "ssimulacra2" else WINDOWS
+
+
 def picture_gains(
     table: QualityTable, tested: str, reference: str, window: str = "main", metric: str = "psnr"
 ) -> dict[str, BDRate]:
     """BD-rates of single pictures; a picture whose curves do not meet in the window is left out."""
     ours, theirs = (picture_curves(table.rows, codec, metric) for codec in (tested, reference))
-    windows = EYE_WINDOWS if metric == "ssimulacra2" else WINDOWS
+    windows = windows_of(metric)
     gains = {}
     for name in sorted(set(ours) & set(theirs)):
         found = compare(theirs[name], ours[name], windows[window], fewest=4)

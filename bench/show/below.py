@@ -17,11 +17,10 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from bench.measure.codecs import OURS, display_name
-from bench.show.analysis import Point, load_results, mean_curve, picture_curves, picture_gains, rising
+from bench.show.analysis import Point, load_results, mean_curve, picture_curves, picture_gains, rising, windows_of
 from bench.show.markdown import markdown_table, signed
 from bench.show.readme_results import newest_release
 from vaecodec.errors import UsageError
-from vaecodec.evaluation import EYE_WINDOWS, WINDOWS
 
 _STEPS = 200
 _METRICS = {"psnr": "PSNR", "ssimulacra2": "SSIMULACRA2"}
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--metric", choices=list(_METRICS), default="psnr", help="of quality [%(default)s]")
     options = parser.parse_args(arguments)
     metric, unit = options.metric, _UNITS[options.metric]
-    window, windows = ("eye", EYE_WINDOWS) if metric == "ssimulacra2" else ("main", WINDOWS)
+    window, (low, high) = next(iter(windows_of(metric).items()))
     results = load_results(options.results or newest_release())
     peers = options.peers.split(",")
     if unknown := [key for key in (options.codec, *peers) if key not in results.codecs()]:
@@ -96,7 +95,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     [name, picture, display_name(key), f"{gap.min():+.2f}{unit}", f"{behind.min():.2f} to {behind.max():.2f} bpp",
                      "n/a" if percent is None else signed(percent)],
                 ))  # fmt: skip
-    low, high = windows[window]
     header = ["set", "picture", "peer", "least, at equal bits", "behind at", f"BD-rate, {low:g}–{high:g}, %"]
     print(markdown_table(header, [row for _, row in sorted(pictures, key=lambda row: row[0])]))
 
