@@ -72,7 +72,16 @@ def _blur_matrix(size: int, kernel: tuple[float, ...], dtype: torch.dtype, devic
             column = row + offset
             column = -1 - column if column < 0 else column
             matrix[row, 2 * size - 1 - column if column >= size else column] += value
-    return torch.from_numpy(matrix).to(device, dtype)
+    with torch.inference_mode(False):
+        return torch.from_numpy(matrix).to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def _constant(name: str, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """One of the loss's constants, put on a device once."""
+    values = {"weights": WEIGHTS, "opsin": OPSIN, "luminance": LUMINANCE}[name]
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def blur(x: Tensor, kernel: tuple[float, ...] = GAUSSIAN) -> Tensor:
@@ -91,7 +100,7 @@ def _linear_light(x: Tensor) -> Tensor:
 def _xyb(x: Tensor) -> Tensor:
     """Linear RGB, [B, 3, H, W] -> the metric's positive XYB."""
     B, _, H, W = x.shape
-    opsin = torch.tensor(OPSIN, dtype=x.dtype, device=x.device)
+    opsin = _constant("opsin", x.dtype, x.device)
     mixed = (opsin @ x.reshape(B, 3, H * W) + OPSIN_BIAS).clamp_min(1e-6)
     # exp(log/3): half the time of a power.
     root = ((mixed.log() / 3).exp() - OPSIN_BIAS ** (1 / 3)).reshape(B, 3, H, W)
@@ -117,7 +126,7 @@ def weighted_error(reference: Tensor, decoded: Tensor) -> Tensor:
     Returns:
         [B], float32. Scales whose shorter side is under 8 pixels are left out.
     """
-    weights = torch.tensor(WEIGHTS, dtype=decoded.dtype, device=decoded.device)
+    weights = _constant("weights", decoded.dtype, decoded.device)
     a, b = _linear_light(reference).detach(), _linear_light(decoded)
     total = torch.zeros(len(a), dtype=decoded.dtype, device=a.device)
     for scale in range(SCALES):
@@ -151,7 +160,7 @@ def contrast_error(reference: Tensor, decoded: Tensor) -> Tensor:
     Returns:
         [B], float32; 0 for equal pictures. Octaves after one whose shorter side is under 16 pixels are left out.
     """
-    weights = torch.tensor(LUMINANCE, dtype=decoded.dtype, device=decoded.device)[:, None, None]
+    weights = _constant("luminance", decoded.dtype, decoded.device)[:, None, None]
     a, b = (weights * _linear_light(reference)).sum(1).detach(), (weights * _linear_light(decoded)).sum(1)
     total = torch.zeros(len(a), dtype=decoded.dtype, device=a.device)
     for sensitivity in SENSITIVITY:
