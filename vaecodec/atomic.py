@@ -17,6 +17,7 @@ Writer = Callable[[BinaryIO], None]
 
 # Where Linux lists the open files of this process.
 _OPEN_FILES = "/proc/self/fd"
+_SCRATCH_ENDING = ".part"
 # Errors by which a file system says that it has no hard links.
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
@@ -51,8 +52,8 @@ def write_atomically(
     try:
         _write_whole(target, data, overwrite=overwrite, times_from=times_from)
     except OSError as error:
-        # A full disk is reported without a name.
-        if error.filename is None and error.errno is not None:
+        # A full disk is reported without a name, a folder that may not be written with that of the temporary file.
+        if error.errno is not None and (error.filename is None or str(error.filename).endswith(_SCRATCH_ENDING)):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
@@ -77,6 +78,7 @@ def check_output(path: str | Path, *, overwrite: bool) -> None:
     Raises:
         OutputExistsError: the output exists and overwrite is False.
         UsageError: the output is a folder, or its folder does not exist.
+        PermissionError: nothing may be written in its folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -85,6 +87,8 @@ def check_output(path: str | Path, *, overwrite: bool) -> None:
         return
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such folder: make it first, or check the path")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     if not overwrite and os.path.lexists(path):
         raise _exists(path)
 
@@ -172,7 +176,7 @@ class _Scratch:
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[_Scratch]:
     """A new file in ``folder``: without a name on Linux, so that nothing is left of a process that is killed; nothing is left of it in any case."""
-    path = folder / f".vaecodec-{os.urandom(8).hex()}.part"
+    path = folder / f".vaecodec-{os.urandom(8).hex()}{_SCRATCH_ENDING}"
     nameless = _open_nameless(path)
     scratch = _Scratch(path.open("xb") if nameless is None else nameless, path, named=nameless is None)
     try:

@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -108,15 +109,32 @@ def demonstrate(codec: PictureCodec, folder: Path, *, overwrite: bool = False) -
     check_output(sheet, overwrite=overwrite)
 
     coded = tuple(at_equal_bytes(codec, original, quality) for quality in SIZES.values())
-    files = [folder / f"{_NAME}.png"]
-    write_picture(Picture(original), files[0], overwrite=overwrite)
-    for size, row in zip(SIZES, coded, strict=True):
-        for one in row:
-            path = folder / f"{_NAME}-{size}{_SUFFIXES[one.codec]}"
+    named = {
+        folder / f"{_NAME}-{size}{_SUFFIXES[one.codec]}": one
+        for size, row in zip(SIZES, coded, strict=True)
+        for one in row
+    }
+    pictures = {folder / f"{_NAME}.png": original, sheet: sheet_of(original, coded)}
+    for path in (*pictures, *named):
+        check_output(path, overwrite=overwrite)
+    with _all_or_none((*pictures, *named)):
+        for path, one in named.items():
             write_atomically(path, one.data, overwrite=overwrite)
-            files.append(path)
-    write_picture(Picture(sheet_of(original, coded)), sheet, overwrite=overwrite)
-    return Demonstration(coded, table_of(coded), (sheet, *files))
+        for path, samples in pictures.items():
+            write_picture(Picture(samples), path, overwrite=overwrite)
+    return Demonstration(coded, table_of(coded), (sheet, *(path for path in (*pictures, *named) if path != sheet)))
+
+
+@contextmanager
+def _all_or_none(paths: Sequence[Path]) -> Iterator[None]:
+    """Where the block fails or is interrupted, those of the files that were not there before are removed."""
+    new = [path for path in paths if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def at_equal_bytes(codec: PictureCodec, original: Samples, avif_quality: float) -> tuple[CodedPicture, ...]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from vaecodec.training.curves import draw_curves
-from vaecodec.vae.training import VaeTrainSettings, train_vae
+from vaecodec.vae.train_settings import VaeTrainSettings
+from vaecodec.vae.training import train_vae
 
 OVER_FITTED: dict[str, Any] = {
     "limit": 500,

@@ -176,13 +176,15 @@ class Settings:
 
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """Stands for vaecodec.training.image."""
+    """Stands for vaecodec.training.image and its settings."""
     from vaecodec.cli import train as command_module
 
     given: list[Settings] = []
-    module = ModuleType("vaecodec.training.image")
-    module.__dict__.update(TrainSettings=Settings, train=given.append)
-    monkeypatch.setitem(sys.modules, "vaecodec.training.image", module)
+    for name, value in (("settings.TrainSettings", Settings), ("image.train", given.append)):
+        place, _, attribute = f"vaecodec.training.{name}".rpartition(".")
+        module = ModuleType(place)
+        module.__dict__[attribute] = value
+        monkeypatch.setitem(sys.modules, place, module)
     monkeypatch.setattr(command_module.command, "params", [])
     return given
 

@@ -24,9 +24,9 @@ def tiled(codec: Codec, picture: Picture, *, check: bool = False) -> bytes:
 
 @pytest.fixture(scope="module")
 def picture(photograph: np.ndarray) -> Picture:
-    """300 × 420 with a black corner, which is stored without loss, metadata and alpha."""
+    """300 × 420 with fine stripes in a corner, which are stored without loss, metadata and alpha."""
     samples = photograph[:300, :420].copy()
-    samples[:256, :256] = 0
+    samples[:256, :256] = (np.arange(256) % 3 == 0)[:, None] * np.uint8(255)
     alpha = np.add.outer(np.arange(300), np.arange(420)).clip(0, 255).astype(np.uint8)
     return Picture(samples, icc=b"profile", alpha=alpha)
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import os
 from pathlib import Path
 
@@ -88,6 +89,9 @@ def test_falls_name_the_picture_and_the_step() -> None:
     assert falls(small) == []
     (line,) = falls([dataclasses.replace(row, psnr=20.0) if row.setting == 47 else row for row in small])
     assert line.startswith("good: ") and line.endswith(", 20.000 at 47")
+    # What is exact has nothing more to give.
+    exact = [dataclasses.replace(row, bytes=90, ssimulacra2=100.0, psnr=math.inf) for row in rows]
+    assert falls(exact) == []
 
 
 def test_bd_rate_of_a_codec_against_itself_is_zero() -> None:

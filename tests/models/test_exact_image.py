@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,20 @@ def test_the_exact_synthesis_is_close_to_the_float_one(
     assert float((exact - whole).abs().mean()) < 0.5
 
 
+def test_factors_over_quality_that_differ_widely_are_not_clipped(tiny_model: ImageModel, crops: torch.Tensor) -> None:
+    model = deepcopy(tiny_model)
+    with torch.no_grad():
+        # At quality 0 features between are a tenth of what they are elsewhere.
+        model.log_inverse_gain[0] -= 2.3
+        model.synthesis_vector[0] += 2.3
+    layers = build_layers(round_model(model, crops[:4]), CPU)
+    latents, _ = encode(model, ExactPrior(layers), crops[2], 0)
+    y16 = torch.from_numpy(latents.y16)
+    with torch.inference_mode():
+        whole = model.synthesise(y16[None].float() / 16, torch.tensor([0.0]))[0].clamp(0, 255)
+    assert float((ExactSynthesis(layers)(y16, 0).float() - whole).abs().mean()) < 0.5
+
+
 def test_ranges_set_by_quiet_pictures_hold_saturated_colours(
     tiny_model: ImageModel, crops: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,9 +125,10 @@ def test_ranges_set_by_quiet_pictures_hold_saturated_colours(
         return float((ExactSynthesis(layers)(y16, 1600).float() - whole).abs().mean())
 
     # Rounding to whole samples alone costs a quarter.
-    assert error() < 0.3
+    held = error()
+    assert held < 0.3
     monkeypatch.setattr(rounding, "extreme_patterns", lambda: quiet.numpy())
-    assert error() > 1
+    assert error() > 2 * held
 
 
 def test_a_tile_with_its_halo_gives_the_samples_of_the_whole(

@@ -26,9 +26,11 @@ from vaecodec.models.weights import load_weights
 from vaecodec.models.weights_file import named_id
 from vaecodec.training import export_checkpoint
 from vaecodec.training import image as trainer
+from vaecodec.training.checkpoints import read_checkpoint
 from vaecodec.training.grow import grow
-from vaecodec.training.image import TrainSettings, read_checkpoint, train
+from vaecodec.training.image import train
 from vaecodec.training.pictures import CropSampler
+from vaecodec.training.settings import TrainSettings
 
 TINY = ImageSettings(
     features=24, latents=16, analysis_blocks8=1, analysis_blocks16=1, prior_width=16, prior_blocks=1, hyper_latents=4, anchors=3, hidden8=48, hidden16=32,

@@ -17,7 +17,8 @@ from vaecodec.errors import UsageError
 from vaecodec.training.checkpoints import read_checkpoint
 from vaecodec.vae.arrays import ArrayCodec
 from vaecodec.vae.networks import VaeModel
-from vaecodec.vae.training import VaeTrainSettings, main, train_vae
+from vaecodec.vae.train_settings import VaeTrainSettings
+from vaecodec.vae.training import main, train_vae
 
 CPU = torch.device("cpu")
 

@@ -72,7 +72,7 @@ def read_tiles(header: Header, table: memoryview, data: memoryview, keep_damaged
         total += length
     if position != len(table):
         raise damaged_file(f"the TILES section is not the size that {expected} tiles take")
-    if total < len(data):
+    if total < len(data) and not keep_damaged:
         raise damaged_file(f"{len(data) - total} bytes follow the last tile")
     if total > len(data) and not keep_damaged:
         raise TruncatedFileError(f"the tiles need {total - len(data)} bytes more than the file has: get the whole file")

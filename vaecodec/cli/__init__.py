@@ -168,8 +168,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (VaecodecError, OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             return 1
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
-            error.filename = "standard output"
         say(error)
         return exit_code(error)
     except ModuleNotFoundError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about
+from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about, shown
 from vaecodec.cli.files import PIPE, is_missing, plan_outputs
 from vaecodec.cli.folders import FolderPlan, is_finished, plan_folders
 from vaecodec.cli.jobs import Job, Outcome, Task, exit_with, run_all, tell_failure
@@ -52,7 +52,7 @@ def run(
         _run_folders(plan, job, verb, workers=workers, quiet=quiet, summary=summary and not quiet)
         return
     if len(inputs) == 1 and is_missing(inputs[0]):
-        error = PictureNotFoundError(f"{inputs[0]}: no such file")
+        error = PictureNotFoundError(f"{shown(inputs[0])}: no such file")
         failure = message_about(inputs[0], error)
         tell_failure(Outcome(Task(inputs[0], ""), failure=failure, code=error.exit_code), as_json=job.as_json)
         raise click.exceptions.Exit(error.exit_code)

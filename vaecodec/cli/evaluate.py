@@ -111,7 +111,7 @@ def command(
         _print(curves, ours.name, count, found, as_json=as_json)
     if csv_file is not None:
         text = rows_as_csv([row for measured in rows.values() for row in measured])
-        write_output(csv_file, text.encode(), source="-", force=force)
+        write_output(csv_file, text.encode(errors="surrogateescape"), source="-", force=force)
     if plot is not None:
         from vaecodec.evaluation.plots import curve_plot
 

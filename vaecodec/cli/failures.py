@@ -97,7 +97,8 @@ def message_about(source: str, error: BaseException, target: str = "") -> str:
     where = source if not target else f"{source} -> {target}" if target != "-" else f"{source} -> standard output"
     if isinstance(error, PictureNotFoundError) and target and str(error).startswith(f"{source}: "):
         # What is not there any more is said as what cannot be written is.
-        return f"{where}{_text_of(error).removeprefix(source)}"
+        link = _similar_names(named) if Path(named).is_symlink() else ""
+        return f"{where}{_text_of(error).removeprefix(source)}{link}"
     if isinstance(error, VaecodecError):
         text = _text_of(error)
         if source != named and source not in text:
@@ -105,6 +106,8 @@ def message_about(source: str, error: BaseException, target: str = "") -> str:
         if isinstance(error, _ABOUT_THE_INPUT) and named not in text:
             text = f"{source}: {text.removeprefix('the data: ')}"
         return f"{text}{_advice(error, named)}"
+    if _is_of_standard_output(error) and target != "-":
+        return _line(error)
     if isinstance(error, OSError) and error.strerror:
         return f"{where}: {error.strerror.lower()}{_WHAT_HELPS.get(error.errno or 0, '')}"
     if isinstance(error, (OSError, MemoryError)):
@@ -135,6 +138,8 @@ def _similar_names(source: str) -> str:
     if any(mark in source for mark in "*?["):
         return ": nothing matches this pattern"
     path = Path(source)
+    if path.is_symlink():
+        return f": it is a link to {shown(str(path.readlink()))}, which is not there"
     try:
         names = [other.name for other in path.parent.iterdir()]
     except (OSError, ValueError):
@@ -146,9 +151,16 @@ def _similar_names(source: str) -> str:
     return f": did you mean {shown(str(path.with_name(found[0])))}?" if found else ": check the path"
 
 
+def _is_of_standard_output(error: object) -> bool:
+    """Whether a disk is full that is no file's: all writing to files names them."""
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None
+
+
 def _line(message: object) -> str:
     if isinstance(message, VaecodecError):
         return _text_of(message) + _advice(message)
+    if _is_of_standard_output(message):
+        return "standard output: no space left on device"
     if isinstance(message, OSError) and message.strerror:
         where = f"{shown(str(message.filename))}: " if message.filename else ""
         return f"{where}{message.strerror.lower()}{_WHAT_HELPS.get(message.errno or 0, '')}"

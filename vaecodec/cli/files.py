@@ -64,8 +64,8 @@ def plan_outputs(
         if PIPE not in (source, target) and _same_file(source, target):
             raise UsageError(f"{shown(source)}: is its own output: name another one with -o")
         plan[source] = target
-    if PIPE in plan and sys.stdin is None:
-        raise UsageError("standard input is closed: name a file")
+    if PIPE in plan:
+        _check_standard_input()
     if PIPE in plan.values() and sys.stdout is None:
         raise UsageError("standard output is closed: name a file with -o")
     if PIPE in plan.values() and not force and sys.stdout.isatty():
@@ -124,9 +124,9 @@ def read_input(source: str) -> bytes:
         OSError: as the operating system says.
     """
     if source == PIPE:
-        if sys.stdin is None:
-            raise UsageError("standard input is closed: name a file")
+        _check_standard_input()
         return bytes_of_file(sys.stdin.buffer, "the data")
+    check_source(source)
     try:
         with Path(source).open("rb") as file:
             return bytes_of_file(file, shown(source))
@@ -136,6 +136,11 @@ def read_input(source: str) -> bytes:
         raise PictureNotFoundError(f"{shown(source)}: no such file") from error
     except ValueError as error:
         raise UsageError(f"{source!r}: not a path: {error}") from error
+
+
+def _check_standard_input() -> None:
+    if sys.stdin is None:
+        raise UsageError("standard input is closed: name a file")
 
 
 def read_picture_stream(source: str, max_pixels: int | None) -> bytes:
@@ -166,13 +171,25 @@ def check_source(source: str) -> None:
         PictureNotFoundError: there is no such file.
     """
     if is_missing(source):
-        raise PictureNotFoundError(f"{source}: no such file")
+        raise PictureNotFoundError(f"{shown(source)}: no such file")
 
 
 def check_target(target: str, *, force: bool) -> None:
     """Refuses an output that cannot be written before any work is done for it."""
     if target != PIPE:
         check_output(target, overwrite=force)
+
+
+def check_replaceable(target: str) -> None:
+    """Where an output is overwritten unasked, an input may have been meant: only a PNG or an empty file may lie there.
+
+    Raises:
+        UsageError: there is another file.
+    """
+    magic = b"\x89PNG"
+    with suppress(OSError, ValueError):
+        if not is_stream(target) and Path(target).read_bytes()[: len(magic)] not in (b"", magic):
+            raise UsageError(f"{shown(target)}: exists and is no PNG, so it stays: name another output")
 
 
 def write_output(target: str, data: bytes | Writer, *, source: str, force: bool) -> None:

@@ -40,11 +40,23 @@ def _refusal(
     return click.BadParameter(f"{value!r} is not a {kind} {span}", ctx=error.ctx, param=error.param)
 
 
+class PathName(click.types.StringParamType):
+    """The name of a file or folder. An empty one would be the current folder."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name as it is."""
+        if not value:
+            self.fail("an empty name (a variable of the shell that is not set?)", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 option = partial(click.option, cls=Option)
 """An option, its default shown in the one style."""
-argument = partial(click.argument, shell_complete=complete_path)
+argument = partial(click.argument, type=PathName(), shell_complete=complete_path)
 """An argument that is a path."""
-path_option = partial(option, shell_complete=complete_path)
+path_option = partial(option, type=PathName(), shell_complete=complete_path)
 """An option that is a path."""
 
 inputs = argument("inputs", nargs=-1, required=True, metavar="INPUT...")
@@ -78,18 +90,19 @@ def _pixels(_: click.Context, __: click.Parameter, value: str | None) -> int | N
     """Reads a number of pixels, of thousands of thousands with MP, of a thousand of those with GP."""
     if value is None:
         return None
-    found = re.fullmatch(r"\s*([0-9]{1,12})\s*(|mp|gp)\s*", value.lower())
-    if found is None or int(found[1]) == 0:
+    found = re.fullmatch(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(|mp|gp)\s*", value.lower())
+    pixels = 0 if found is None else round(float(found[1]) * {"": 1, "mp": 10**6, "gp": 10**9}[found[2]])
+    if pixels == 0:
         raise click.BadParameter(f"{value!r} is not a number of pixels such as 300MP, 1GP or 500000")
-    return int(found[1]) * {"": 1, "mp": 10**6, "gp": 10**9}[found[2]]
+    return pixels
 
 
 limit = option(
     "--limit",
     callback=_pixels,
     metavar="PIXELS",
-    show_default="1GP",
-    help="Refuse pictures of more pixels: 20MP, 1GP.",
+    show_default="1GP; what Pillow decodes 178MP",
+    help="Refuse pictures of more pixels: 20MP, 1.5GP.",
 )
 as_json = option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 quiet = option("--quiet", is_flag=True, help="Print nothing but errors.")

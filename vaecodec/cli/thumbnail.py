@@ -27,8 +27,8 @@ vaecodec thumbnail -s 512 holiday.vaec larger.png
     "-s", "--size", type=options.Count(1, 4096), default=256, metavar="PIXELS", help="The longer side at most."
 )
 def command(file: str, output: str, size: int) -> None:
-    """Write a small PNG of a .vaec file. OUT is overwritten: file managers make it before they ask."""
-    from vaecodec.cli.files import PIPE, read_input, write_output
+    """Write a small PNG of a .vaec file. OUT is overwritten if it is a PNG or empty: file managers make it before they ask."""
+    from vaecodec.cli.files import PIPE, check_replaceable, read_input, write_output
     from vaecodec.desktop import thumbnail
     from vaecodec.errors import UsageError
     from vaecodec.picture import OUTPUT_FORMATS
@@ -38,6 +38,7 @@ def command(file: str, output: str, size: int) -> None:
     }
     if Path(output).suffix.lower() in others:
         raise UsageError(f"{shown(output)}: thumbnails are PNG: name an output that ends in .png")
+    check_replaceable(output)
 
     for_each(
         [file],

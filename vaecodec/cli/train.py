@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 import click
 
 from vaecodec.cli.help import Command, Option, complete_path
+from vaecodec.cli.options import PathName
 
 # The fields that DIR and -o fill.
 _DATA, _OUT = "data", "out"
@@ -46,7 +47,7 @@ _VAE_SECTIONS = {
 
 
 class _TrainCommand(Command):
-    """Finds its options when they are needed: the trainer imports torch."""
+    """Finds its options when they are needed: there are two trainers."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         named = any(argument == _FAMILY or argument.startswith(f"{_FAMILY}=") for argument in args)
@@ -78,23 +79,25 @@ def command(**settings: Any) -> None:
     pictures, and "vaecodec train --family vae --help" lists the options.
     """
     if "family" in settings:
-        from vaecodec.vae.training import VaeTrainSettings, train_vae
+        from vaecodec.vae.train_settings import VaeTrainSettings
+        from vaecodec.vae.training import train_vae
 
         train_vae(VaeTrainSettings(**settings))
         return
-    from vaecodec.training.image import TrainSettings, train
+    from vaecodec.training.image import train
+    from vaecodec.training.settings import TrainSettings
 
     train(TrainSettings(**settings))
 
 
 def _image_parameters() -> list[click.Parameter]:
-    from vaecodec.training.image import TrainSettings
+    from vaecodec.training.settings import TrainSettings
 
     return _parameters(TrainSettings)
 
 
 def _vae_parameters() -> list[click.Parameter]:
-    from vaecodec.vae.training import VaeTrainSettings
+    from vaecodec.vae.train_settings import VaeTrainSettings
 
     return _parameters(VaeTrainSettings)
 
@@ -106,7 +109,9 @@ def _parameters(settings: type[Any]) -> list[click.Parameter]:
     for field in dataclasses.fields(settings):
         text = field.metadata.get("help", "")
         if field.name == _DATA:
-            parameters.append(click.Argument([field.name], metavar="DIR", shell_complete=complete_path))
+            parameters.append(
+                click.Argument([field.name], metavar="DIR", type=PathName(), shell_complete=complete_path)
+            )
             continue
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         default: Any = None

@@ -25,6 +25,7 @@ from vaecodec.bitstream.container import (
     DEFAULT_LIMITS,
     KIND_PICTURE,
     MAX_QUALITY16,
+    TILE_LATENTS,
     WITHOUT_MODEL,
     Container,
     Header,
@@ -167,6 +168,11 @@ class CodedPicture:
     def size(self) -> int:
         """What the tiles take in bytes, their entries in the table included."""
         return sum(len(tile.payload) + _TILE_ENTRY_BYTES for tile in self.tiles)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some tiles are latents and others stored."""
+        return len({tile.mode == TILE_LATENTS for tile in self.tiles}) == 2
 
     @cached_property
     def samples(self) -> Samples:
@@ -343,9 +349,13 @@ class Encoder:
             # Screen content takes more than its share of what latents cost; if it costs less stored, a second pass pays.
             if small != usual and parts.screen and self._stored_cost(source) < 2 * parts.share * ways[0].cost:
                 ways.append(self._in_tiles(source, quality16, small))
-        if whole is None:
+        is_deep = source.samples.dtype != np.uint8
+        if whole is None and (is_deep or not any(coded.is_mixed for coded in ways)):
             return min(ways, key=lambda coded: coded.cost)
-        return min([*ways, whole], key=lambda coded: self._measured(source, coded))
+        if all(coded.is_mixed for coded in ways):
+            # Beside a stored tile latents are seen without neighbours, and a seam may show.
+            ways.append(self._in_tiles(source, quality16, usual, stored=False))
+        return min(ways if whole is None else [*ways, whole], key=lambda coded: self._measured(source, coded))
 
     def _measured(self, source: Source, coded: CodedPicture) -> tuple[bool, float]:
         """Whether it is too poor, and its cost, but for the distortion of latents: lettering may have much more of it than photographs."""
@@ -392,15 +402,17 @@ class Encoder:
         depth = 8 * source.samples.dtype.itemsize
         return Header(KIND_PICTURE, self._model.id, width, height, channels, depth, quality16, exponent)
 
-    def _in_tiles(self, source: Source, quality16: int, exponent: int, *, sure: bool = False) -> CodedPicture:
-        """In tiles of a size, those of screen content without loss where that costs less, or, if ``sure``, untried."""
+    def _in_tiles(
+        self, source: Source, quality16: int, exponent: int, *, stored: bool = True, sure: bool = False
+    ) -> CodedPicture:
+        """In tiles of a size, those of screen content without loss where that costs less, or, if ``sure``, untried; none if not ``stored``."""
         header = self._header(source, quality16, exponent)
         grid, parts = Grid.of(header), source.parts
-        stored = parts.tiles if len(grid.tiles) == parts.count else {}
+        instead = parts.tiles if stored and len(grid.tiles) == parts.count else {}
         cells = grid.frame.cells()
         y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int32)
         tiles, bits, total = [], 0.0, 0.0
-        whole = Band(source.x, 0, lambda number, _: stored.get(number))
+        whole = Band(source.x, 0, lambda number, _: instead.get(number))
         for r, (coded, cost) in zip(grid.tiles, self._tiles(header, lambda _: whole, sure=sure), strict=True):
             if coded.y16 is not None:
                 y16[r.cells().within(cells)] = coded.y16

@@ -68,7 +68,9 @@ def bd_rate(
     named = (("reference", reference), ("tested", tested))
     for name, points in named:
         if len(points) < FEWEST_POINTS:
-            raise UsageError(f"the {name} curve has {len(points)} points: BD-rate needs at least {FEWEST_POINTS}")
+            raise UsageError(
+                f"the {name} curve has {len(points)} point{'' if len(points) == 1 else 's'}: BD-rate needs at least {FEWEST_POINTS}"
+            )
     curves = [_prepare(points, name) for name, points in named]
     lowest = max(float(quality[0]) for quality, _ in curves)
     highest = min(float(quality[-1]) for quality, _ in curves)

@@ -169,6 +169,8 @@ def bd_rates(reference: Sequence[CurvePoint], tested: Sequence[CurvePoint]) -> d
 def falls(rows: Sequence[Measurement]) -> list[str]:
     """Looks for steps of quality at which rate or SSIMULACRA2 does not rise, picture by picture; PSNR where a picture is too small for a score.
 
+    A picture that is exact already has nothing more to give.
+
     Returns:
         One line for each such step; empty where both rise strictly everywhere.
     """
@@ -176,6 +178,8 @@ def falls(rows: Sequence[Measurement]) -> list[str]:
     for picture in sorted({row.picture for row in rows}):
         steps = sorted((row for row in rows if row.picture == picture), key=lambda row: row.setting)
         for before, after in itertools.pairwise(steps):
+            if math.isinf(before.psnr) and math.isinf(after.psnr):
+                continue
             if after.bytes <= before.bytes:
                 found.append(
                     f"{picture}: {before.bytes} bytes at {before.setting:g}, {after.bytes} at {after.setting:g}"

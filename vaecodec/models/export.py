@@ -1,8 +1,8 @@
 """From a trained float model to the weights file: ranges from training pictures, rounding, tables fitted to real residuals.
 
 Every channel has a scale of its own: its largest value on the training pictures, with some margin, fills the range of the
-integers. So quiet channels are as precise as loud ones. Residual streams of the synthesis hold what drawn patterns of the
-strongest colours reach, too: there saturation shows.
+integers. So quiet channels are as precise as loud ones. The synthesis holds what drawn patterns of the strongest colours reach,
+too: there saturation shows.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ from vaecodec.models.rounding import (
     calibrate,
     extreme_patterns,
     numpy,
+    scale_behind,
     until_wide_enough,
 )
 from vaecodec.models.tunes import DistortionWeights
@@ -81,13 +82,13 @@ class Ranges:
         stream: residual streams of the prior.
         synthesis_stream: residual streams of the synthesis; the layers that leave them read them in two digits.
         inner: inside residual blocks of the prior.
-        synthesis_inner: inside residual blocks of the synthesis.
+        synthesis_inner: inside residual blocks of the synthesis; the linear layers that read it take it in two digits.
     """
 
     stream: int = 2047
     synthesis_stream: int = 16383
     inner: int = 1023
-    synthesis_inner: int = 2047
+    synthesis_inner: int = 16383
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,13 @@ def _round_layers(model: ImageModel, maxima: ChannelMaxima, r: Ranges) -> Rounde
     blocks8 = [f"g_s.blocks8.{i}" for i in range(s.synthesis_blocks8)]
     wide, inner = r.synthesis_stream, r.synthesis_inner
     at16 = Stream(maxima.scale(wide, "g_s.pairs.input", *(f"{name}.stream" for name in blocks16)), wide)
-    at8 = Stream(maxima.scale(wide, f"{s.leaving8}.input", *(f"{name}.stream" for name in blocks8)), wide)
     before = np.max(maxima.largest["g_s.pairs"].reshape(4, -1), axis=0)
     before8 = Stream(wide / np.maximum(before, 1e-3), wide, "g_s.pairs")
-    rounder.blocks(blocks16, at16, inner=inner)
+    scale8 = maxima.scale(wide, f"{s.leaving8}.input", *(f"{name}.stream" for name in blocks8))
+    at8 = Stream(scale_behind(before8, scale8, model.synthesis_vector), wide)
+    rounder.blocks(blocks16, at16, inner=inner, digits=True)
     rounder.linear("g_s.pairs", at16, before8, digits=True)
-    rounder.blocks(blocks8, at8, inner=inner)
+    rounder.blocks(blocks8, at8, inner=inner, digits=True)
     last = at8
     if s.features4:
         blocks4 = [f"g_s.blocks4.{i}" for i in range(s.synthesis_blocks4)]
@@ -143,7 +145,7 @@ def _round_layers(model: ImageModel, maxima: ChannelMaxima, r: Ranges) -> Rounde
             f"{blocks4[0]}.stream",
         )
         rounder.linear("g_s.quads", at8, last, digits=True)
-        rounder.blocks(blocks4, last, inner=inner)
+        rounder.blocks(blocks4, last, inner=inner, digits=True)
     rounder.linear("g_s.patches", last, Stream(np.array([SAMPLE_SCALE]), SAMPLE_LIMIT), digits=True)
     return RoundedLayers(rounder.layers, rounder.scales, prior, at16, at8, before8)
 

@@ -31,16 +31,16 @@ from vaecodec.models.rounding import (
     as_scales,
     calibrate,
     numpy,
+    scale_behind,
     until_wide_enough,
 )
 
-STREAM, INNER = 16383, 2047
+STREAM, INNER = 16383, 16383
 """Clamps of the analysis: its residual streams, and what is inside its blocks, as in the synthesis."""
 HYPER_STREAM, HYPER_INNER = 16383, 2047
 """Clamps of the hyper analysis: at low qualities its features are a fiftieth of what they are at high ones, and with the clamps of the
 prior z was shifted by up to a quarter: 0.01 dB."""
 MARGINS = Margins("g_a", stream=1.5, inner=2.5, other=1.25)
-FEATURE_FACTOR_LIMIT = FEATURE_LIMIT / (1 << FEATURE_SHIFT)
 
 
 class _Rounded(NamedTuple):
@@ -61,15 +61,13 @@ def _round_layers(encoder: ImageEncoder, maxima: ChannelMaxima) -> _Rounded:
     reached8 = [largest[f"{name}.stream"] for name in blocks8]
     reached8.append(largest["g_a.pairs.input"].reshape(4, -1).max(axis=0))
     scale8 = STREAM / np.maximum(np.max(reached8, axis=0), 1e-3)
-    # The factors over quality between the two must be within their own range.
-    vectors = numpy(encoder.analysis_vector.exp()).max(axis=0)
-    at8 = Stream(np.minimum(scale8, 0.99 * FEATURE_FACTOR_LIMIT * before8.scale / vectors), STREAM)
+    at8 = Stream(scale_behind(before8, scale8, encoder.analysis_vector), STREAM)
     at16 = Stream(maxima.scale(STREAM, "g_a.pairs", *(f"{name}.stream" for name in blocks16)), STREAM, "g_a.pairs")
     samples = Stream(np.array([float(SAMPLE_UNIT * SAMPLE_SCALE)]), SAMPLE_INPUT_LIMIT)
     rounder.linear("g_a.patches", samples, before8, digits=True)
-    rounder.blocks(blocks8, at8, inner=INNER)
+    rounder.blocks(blocks8, at8, inner=INNER, digits=True)
     rounder.linear("g_a.pairs", at8, at16, digits=True)
-    rounder.blocks(blocks16, at16, inner=INNER)
+    rounder.blocks(blocks16, at16, inner=INNER, digits=True)
 
     seen = Stream(np.full(s.latents, float(SEEN_UNIT)), SEEN_LIMIT)
     hyper16, hyper32 = (

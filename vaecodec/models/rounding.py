@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from vaecodec.exact.integers import DepthwiseData, LinearData
 from vaecodec.exact.rounding import FloatArray, ScaleTooFineError, round_depthwise, round_linear
+from vaecodec.models.decoder_data import FEATURE_LIMIT, FEATURE_SHIFT
 from vaecodec.models.layers import LEAK, PositionLinear, ResidualBlock
 
 CALIBRATION_QUALITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -28,10 +29,14 @@ def numpy(x: Tensor) -> FloatArray:
     return x.detach().double().cpu().numpy()
 
 
-def extreme_patterns(side: int = 256) -> npt.NDArray[np.uint8]:
-    """Checks, stripes and mosaics of saturated colours, with cells of 1 to 32 samples: uint8 [64, side, side, 3].
+ZONE_CONTRAST = 0.85
+"""Of the zone plates: what they need more of, photographs pay for."""
 
-    No photograph drives a synthesis as far: where only photographs set its ranges, such pictures lost 0.2 to 1.5 dB.
+
+def extreme_patterns(side: int = 256) -> npt.NDArray[np.uint8]:
+    """Checks, stripes and mosaics of saturated colours, with cells of 1 to 32 samples, and zone plates: uint8 [72, side, side, 3].
+
+    No photograph drives a synthesis as far: where only photographs set its ranges, such pictures lost 0.2 to 1.5 dB, and gratings 5 to 15.
     """
     rng = np.random.default_rng(7)
     y, x = np.mgrid[:side, :side]
@@ -45,6 +50,13 @@ def extreme_patterns(side: int = 256) -> npt.NDArray[np.uint8]:
         for cells in (x // cell + y // cell, x // cell, y // cell):
             for pair in (black_and_white, rng.permutation(colours)[:2]):
                 pictures.append(pair[cells % 2])
+    # Rings of every frequency and direction, around a corner or the middle.
+    for number, (oy, ox) in enumerate([(0, 0), (0, side - 1), (side / 2, side / 2), (side - 1, 0)] * 2):
+        reach = side / 2 if oy == side / 2 else side
+        phase = 0.7 * (number // 2)
+        wave = 0.5 + ZONE_CONTRAST / 2 * np.cos(np.pi * ((x - ox) ** 2 + (y - oy) ** 2) / (2 * reach) + phase)
+        low, high = black_and_white if number < 2 else rng.permutation(colours)[:2]
+        pictures.append(np.rint(low + (high - low) * wave[:, :, None]))
     return np.stack(pictures).astype(np.uint8)
 
 
@@ -100,9 +112,10 @@ class Margins:
     """By which factors ranges of one half of the image model are wider than what calibration crops reach.
 
     Attributes:
-        transform: ``g_s`` or ``g_a``: its streams hold what :func:`extreme_patterns` reach besides, as it is; there saturation shows.
+        transform: ``g_s`` or ``g_a``: it holds what :func:`extreme_patterns` reach besides; there saturation shows.
         stream: on residual streams of the transform.
         inner: inside its residual blocks.
+        patterns16: for the patterns on its streams at 1/16, where a frequency alone may fill a channel; elsewhere they count as they are.
         other: in what surrounds it, the prior or the hyper analysis.
     """
 
@@ -110,6 +123,7 @@ class Margins:
     stream: float
     inner: float
     other: float
+    patterns16: float = 2.0
 
     def on_pictures(self, name: str) -> float:
         """The factor for crops at ``name``."""
@@ -119,7 +133,10 @@ class Margins:
 
     def on_patterns(self, name: str) -> float:
         """The same for extreme patterns: what does not show ignores them."""
-        return 1.0 if self._is_stream(name) else 0.0
+        if not name.startswith(self.transform):
+            return 0.0
+        at16 = ".blocks16." in name or name in ("g_s.pairs.input", "g_a.pairs")
+        return self.patterns16 if at16 and self._is_stream(name) else 1.0
 
     def _is_stream(self, name: str) -> bool:
         return name.startswith(self.transform) and not name.endswith((".depthwise", ".expand"))
@@ -206,6 +223,19 @@ class Stream(NamedTuple):
     ranged_by: str = ""
 
 
+def scale_behind(before: Stream, scale: FloatArray, log_factors: Tensor) -> FloatArray:
+    """A scale behind the factors over quality: coarser where the integers of a factor, from ``before`` to it, would leave their range.
+
+    Args:
+        before: what is multiplied.
+        scale: integers per unit of the product, [C].
+        log_factors: at each anchor, [A, C].
+    """
+    highest = 0.99 * FEATURE_LIMIT / (1 << FEATURE_SHIFT)
+    coarsened: FloatArray = np.minimum(scale, highest * before.scale / numpy(log_factors.exp()).max(axis=0))
+    return coarsened
+
+
 Scales = dict[str, npt.NDArray[np.float32]]
 """Integers per unit by layer and side, and parameters of channels, [C]: with them integers can be made floats again."""
 
@@ -250,7 +280,7 @@ class Rounder:
         except ScaleTooFineError as error:
             raise RangeTooNarrowError(target.ranged_by, error.rows) from error
 
-    def block(self, name: str, stream: Stream, between: Stream, hidden: Stream) -> None:
+    def block(self, name: str, stream: Stream, between: Stream, hidden: Stream, *, digits: bool = False) -> None:
         """Rounds one residual block on a stream; ``between`` follows its depthwise convolution, ``hidden`` its expanding layer."""
         self._note(f"{name}.depthwise", stream, between)
         block = self.model.get_submodule(name)
@@ -262,12 +292,12 @@ class Rounder:
             )  # fmt: skip
         except ScaleTooFineError as error:
             raise RangeTooNarrowError(between.ranged_by, error.rows) from error
-        self.linear(f"{name}.expand", between, hidden, leaky=True)
-        self.linear(f"{name}.project", hidden, stream)
+        self.linear(f"{name}.expand", between, hidden, leaky=True, digits=digits)
+        self.linear(f"{name}.project", hidden, stream, digits=digits)
 
-    def blocks(self, names: list[str], stream: Stream, *, inner: int) -> None:
-        """Rounds residual blocks on one stream, with ``inner`` as the clamp of what is inside."""
+    def blocks(self, names: list[str], stream: Stream, *, inner: int, digits: bool = False) -> None:
+        """Rounds residual blocks on one stream, with ``inner`` as the clamp of what is inside; their linear layers take that in two digits if asked."""
         for name in names:
             places = f"{name}.depthwise", f"{name}.expand"
             between, hidden = (Stream(self.maxima.scale(inner, place), inner, place) for place in places)
-            self.block(name, stream._replace(ranged_by=f"{names[0]}.stream"), between, hidden)
+            self.block(name, stream._replace(ranged_by=f"{names[0]}.stream"), between, hidden, digits=digits)

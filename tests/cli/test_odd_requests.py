@@ -1,0 +1,147 @@
+"""What people type by mistake, or meet once a year: one line that says what is wrong, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vaecodec.demo
+from vaecodec import Codec
+from vaecodec.cli import main
+from vaecodec.errors import UsageError
+from vaecodec.evaluation.bd_rate import bd_rate
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    Image.fromarray(np.arange(64 * 64 * 3, dtype=np.uint32).reshape(64, 64, 3).astype(np.uint8)).save(
+        tmp_path / "a.png"
+    )
+    return tmp_path / "a.png"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["compress", ""], ["compress", "-r", ""], ["decompress", ""], ["info", ""], ["evaluate", ""], ["train", "", "-o", "x"], ["compress", "a.png", "-o", ""]],
+)  # fmt: skip
+def test_an_empty_name_is_not_the_current_folder(
+    arguments: list[str], picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(picture.parent)
+    assert main(arguments) == 2
+    assert "an empty name (a variable of the shell that is not set?)" in capsys.readouterr().err
+    assert list(picture.parent.iterdir()) == [picture]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("command", ["compress", "info"])
+def test_a_link_that_leads_nowhere_is_named(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    link = tmp_path / "a.png"
+    link.symlink_to("/nowhere.png")
+    assert main([command, str(link)]) == 3
+    assert "it is a link to /nowhere.png, which is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("limit", "code"), [("0.004MP", 5), ("0.0041MP", 0), ("0.000005GP", 0), ("0", 2), ("0.2", 2)])
+def test_limits_have_fractions(limit: str, code: int, picture: Path) -> None:
+    assert main(["compress", str(picture), "--limit", limit, "-f"]) == code
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", ["info a.vaec", "--help", "models"])
+def test_a_full_standard_output_is_named_and_not_the_input(arguments: str, picture: Path) -> None:
+    assert main(["compress", str(picture)]) == 0
+    line = f'"{sys.executable}" -m vaecodec {arguments} >/dev/full'
+    done = subprocess.run(line, shell=True, cwd=picture.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "vaecodec: standard output: no space left on device\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="everything may be written")
+def test_a_folder_that_may_not_be_written_is_found_before_the_work(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed = picture.parent / "closed"
+    closed.mkdir(mode=0o500)
+    assert main(["evaluate", str(picture.parent), "--csv", str(closed / "rows.csv")]) == 1
+    assert "rows.csv: permission denied" in capsys.readouterr().err
+
+
+def test_a_demo_that_is_interrupted_leaves_nothing_and_runs_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    codec = Codec("eye")
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(vaecodec.demo, "write_picture", interrupted)
+        vaecodec.demo.demonstrate(codec, tmp_path / "demo")
+    assert not list((tmp_path / "demo").iterdir())
+    assert len(vaecodec.demo.demonstrate(codec, tmp_path / "demo").files) == 8
+
+
+def test_bytes_after_the_last_tile_do_not_hide_the_tiles(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compress", str(picture)]) == 0
+    file = picture.with_suffix(".vaec")
+    right = picture.with_name("right.png")
+    assert main(["decompress", str(file), "-o", str(right)]) == 0
+    file.write_bytes(file.read_bytes() + b"more")
+    assert main(["decompress", str(file), "-f"]) == 3
+    assert "4 bytes follow the last tile" in capsys.readouterr().err
+    assert main(["decompress", "--keep-going", str(file), "-o", str(picture.with_name("kept.png"))]) == 0
+    assert np.array_equal(np.asarray(Image.open(picture.with_name("kept.png"))), np.asarray(Image.open(right)))
+
+
+def test_one_point_is_not_points() -> None:
+    with pytest.raises(UsageError, match="the tested curve has 1 point: BD-rate needs"):
+        bd_rate([(x, x) for x in range(1, 9)], [(1, 1)])
+
+
+@pytest.mark.parametrize("family", [[], ["--family", "vae"]])
+def test_the_trainers_help_needs_no_torch(family: list[str]) -> None:
+    program = "import sys; sys.modules['torch'] = None; from vaecodec.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "train", *family, "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Optimiser:" in done.stdout
+
+
+def test_a_thumbnail_is_never_written_over_anything_but_a_png(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compress", str(picture)]) == 0
+    file = picture.with_suffix(".vaec")
+    whole, note = file.read_bytes(), picture.with_name("note")
+    note.write_text("keep me")
+    for target in (file, note):
+        assert main(["thumbnail", str(file), str(target)]) == 2
+        assert "exists and is no PNG, so it stays" in capsys.readouterr().err
+    assert (file.read_bytes(), note.read_text()) == (whole, "keep me")
+    empty = picture.with_name("made-by-a-file-manager")
+    empty.touch()
+    for _ in range(2):
+        assert main(["thumbnail", str(file), str(empty)]) == 0
+        assert empty.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_rows_name_pictures_whose_names_are_no_unicode(picture: Path) -> None:
+    picture.rename(picture.with_name(os.fsdecode(b"lat\xe9.png")))
+    assert main(["evaluate", str(picture.parent), "-q", "50", "--csv", str(picture.parent / "rows.csv")]) == 0
+    assert b"lat\xe9.png" in (picture.parent / "rows.csv").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="there is no /proc")
+def test_what_cannot_be_written_is_named_and_not_the_temporary_file(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compress", str(picture), "-o", "/proc/a.vaec", "-f"]) != 0
+    assert "/proc/a.vaec: " in (said := capsys.readouterr().err) and ".part" not in said
