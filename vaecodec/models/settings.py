@@ -137,15 +137,15 @@ LARGE = ImageSettings(
 
 EYE = replace(
     FAST,
-    analysis_blocks8=3,
-    analysis_blocks16=3,
+    analysis_blocks8=4,
+    analysis_blocks16=4,
     synthesis_blocks8=2,
     last_hidden8=288,
     lambda_min=0.0008,
     lambda_max=3.0,
     anchors=8,
 )
-"""Trained for how pictures look: a second block before the last layer, three blocks each to analyse, and qualities up to what cannot be told apart."""
+"""Trained for how pictures look: a second block before the last layer, four blocks each to analyse, and qualities up to what cannot be told apart."""
 
 FINER = replace(EYE, latents=448, features4=64, synthesis_blocks4=2, hidden4=192)
 """At most 16 kMAC per pixel to decode: more latents, and two blocks at 1/4, where edges and fine texture are drawn."""
