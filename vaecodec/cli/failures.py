@@ -97,8 +97,7 @@ def message_about(source: str, error: BaseException, target: str = "") -> str:
     where = source if not target else f"{source} -> {target}" if target != "-" else f"{source} -> standard output"
     if isinstance(error, PictureNotFoundError) and target and str(error).startswith(f"{source}: "):
         # What is not there any more is said as what cannot be written is.
-        link = _similar_names(named) if Path(named).is_symlink() else ""
-        return f"{where}{_text_of(error).removeprefix(source)}{link}"
+        return f"{where}{_text_of(error).removeprefix(source)}{_where_a_link_leads(named)}"
     if isinstance(error, VaecodecError):
         text = _text_of(error)
         if source != named and source not in text:
@@ -138,8 +137,8 @@ def _similar_names(source: str) -> str:
     if any(mark in source for mark in "*?["):
         return ": nothing matches this pattern"
     path = Path(source)
-    if path.is_symlink():
-        return f": it is a link to {shown(str(path.readlink()))}, which is not there"
+    if link := _where_a_link_leads(source):
+        return link
     try:
         names = [other.name for other in path.parent.iterdir()]
     except (OSError, ValueError):
@@ -149,6 +148,12 @@ def _similar_names(source: str) -> str:
     fitting = [name for name in names if (Path(name).suffix.lower() == _EXTENSION) != compressing]
     found = get_close_matches(path.name, fitting, n=1) or get_close_matches(path.name, names, n=1)
     return f": did you mean {shown(str(path.with_name(found[0])))}?" if found else ": check the path"
+
+
+def _where_a_link_leads(source: str) -> str:
+    """Of a link whose target is missing; empty for any other name."""
+    path = Path(source)
+    return f": it is a link to {shown(str(path.readlink()))}, which is not there" if path.is_symlink() else ""
 
 
 def _is_of_standard_output(error: object) -> bool:

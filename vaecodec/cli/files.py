@@ -187,8 +187,10 @@ def check_replaceable(target: str) -> None:
         UsageError: there is another file.
     """
     magic = b"\x89PNG"
-    with suppress(OSError, ValueError):
-        if not is_stream(target) and Path(target).read_bytes()[: len(magic)] not in (b"", magic):
+    if is_stream(target):
+        return
+    with suppress(OSError, ValueError), Path(target).open("rb") as file:
+        if file.read(len(magic)) not in (b"", magic):
             raise UsageError(f"{shown(target)}: exists and is no PNG, so it stays: name another output")
 
 

@@ -30,7 +30,7 @@ def numpy(x: Tensor) -> FloatArray:
 
 
 ZONE_CONTRAST = 0.85
-"""Of the zone plates: what they need more of, photographs pay for."""
+"""Of the zone plates. More would cost photographs precision."""
 
 
 def extreme_patterns(side: int = 256) -> npt.NDArray[np.uint8]:
@@ -115,8 +115,8 @@ class Margins:
         transform: ``g_s`` or ``g_a``: it holds what :func:`extreme_patterns` reach besides; there saturation shows.
         stream: on residual streams of the transform.
         inner: inside its residual blocks.
-        patterns16: for the patterns on its streams at 1/16, where a frequency alone may fill a channel; elsewhere they count as they are.
         other: in what surrounds it, the prior or the hyper analysis.
+        patterns16: for the patterns on its streams at 1/16, where one frequency may fill a channel; elsewhere they count as they are.
     """
 
     transform: str
