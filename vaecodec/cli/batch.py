@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about, shown
-from vaecodec.cli.files import PIPE, is_missing, plan_outputs
+from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about
+from vaecodec.cli.files import PIPE, check_source, plan_outputs
 from vaecodec.cli.folders import FolderPlan, is_finished, plan_folders
 from vaecodec.cli.jobs import Job, Outcome, Task, exit_with, run_all, tell_failure
 from vaecodec.cli.progress import Progress
@@ -51,11 +51,13 @@ def run(
         plan = plan_folders(inputs, output, extensions, name_for, force=force)
         _run_folders(plan, job, verb, workers=workers, quiet=quiet, summary=summary and not quiet)
         return
-    if len(inputs) == 1 and is_missing(inputs[0]):
-        error = PictureNotFoundError(f"{shown(inputs[0])}: no such file")
-        failure = message_about(inputs[0], error)
-        tell_failure(Outcome(Task(inputs[0], ""), failure=failure, code=error.exit_code), as_json=job.as_json)
-        raise click.exceptions.Exit(error.exit_code)
+    if len(inputs) == 1:
+        try:
+            check_source(inputs[0])
+        except PictureNotFoundError as error:
+            failure = message_about(inputs[0], error)
+            tell_failure(Outcome(Task(inputs[0], ""), failure=failure, code=error.exit_code), as_json=job.as_json)
+            raise click.exceptions.Exit(error.exit_code) from error
     targets = {} if name_for is None else plan_outputs(inputs, output, name_for, force=force)
     tasks = [Task(source, targets.get(source, "")) for source in inputs]
     if any(PIPE in task for task in tasks):
