@@ -4,7 +4,8 @@
     python -m bench.measure.warm big.png --threads 1,2 --repeats 3
 
 All take turns, and the least time of each counts, since on a machine that does other things the least is the nearest to the truth. With one
-thread it is the processor's time; what more threads gain is wall time and needs as many quiet cores.
+thread it is the processor's time; what more threads gain is wall time and needs as many quiet cores. The gain is that of the least times;
+beside it the median of what the turns gained, each against the one just before, for machines whose speed drifts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import torch
 
@@ -26,15 +28,21 @@ from vaecodec.picture import Picture, read_picture
 NUMPY = "numpy"
 
 
-def least(jobs: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float]) -> dict[str, float]:
-    """The least seconds of each job; they take turns, after one round that does not count."""
+def timed(jobs: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+    """The seconds of each job in each round; they take turns, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(repeats + 1):
         for name, job in jobs.items():
             start = clock()
             job()
             seconds[name].append(clock() - start)
-    return {name: min(measured[1:]) for name, measured in seconds.items()}
+    return {name: measured[1:] for name, measured in seconds.items()}
+
+
+def gain(before: list[float], after: list[float]) -> str:
+    """How many times as fast: by the least times, and by the median of all turns."""
+    turns = median(one / other for one, other in zip(before, after, strict=True))
+    return f"{min(before) / min(after):.2f} ({turns:.2f})"
 
 
 def native(model: str, kernels: str, threads: int) -> Codec:
@@ -69,7 +77,7 @@ def main() -> None:
             found[f"encode {name}"] = partial(codec.compress, picture)
         return found
 
-    found = least(jobs(codecs), options.repeats, time.process_time)
+    found = {name: min(times) for name, times in timed(jobs(codecs), options.repeats, time.process_time).items()}
     print(f"{options.picture.name}, {processor()}, least of {options.repeats}\n")
     print(
         "| one thread, processor time | decode | torch's, times | encode | torch's, times |\n|---|---:|---:|---:|---:|"
@@ -85,11 +93,11 @@ def main() -> None:
     if counts == [1]:
         return
     codecs = {str(count): native(options.model, names[0], count) for count in counts}
-    found = least(jobs(codecs), options.repeats, time.perf_counter)
+    walls = timed(jobs(codecs), options.repeats, time.perf_counter)
     print(f"\n| threads, {names[0]}, wall time | decode | gain | encode | gain |\n|---|---:|---:|---:|---:|")
     for name in codecs:
         cells = [
-            f"{found[f'{what} {name}']:.3f} s | {found[f'{what} {counts[0]}'] / found[f'{what} {name}']:.2f}"
+            f"{min(walls[f'{what} {name}']):.3f} s | {gain(walls[f'{what} {counts[0]}'], walls[f'{what} {name}'])}"
             for what in ("decode", "encode")
         ]
         print(f"| {name} | {' | '.join(cells)} |")

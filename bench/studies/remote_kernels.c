@@ -30,6 +30,11 @@ static vk_grid grid_of(const array *a, int rows, int columns, int border) {
     return (vk_grid){a->data, rows, columns, border, a->bytes / (ptrdiff_t)sizeof(int16_t) / cells};
 }
 
+/* Of 32 bits or of 16, by the bytes that there are of them. */
+static vk_latents latents_in(const array *a, int32_t count) {
+    return a->bytes == 4 * count ? (vk_latents){.wide = a->data} : (vk_latents){.clamped = a->data};
+}
+
 int main(void) {
     static void *layers[MOST_LAYERS];
     int count = 0;
@@ -81,7 +86,7 @@ int main(void) {
             first = 3, last = 5;
         } else if (op == SCALE) {
             vk_grid x = grid_of(&a[3], n[0], n[1], n[2]);
-            vk_scale_latents(a[0].data, a[1].data, a[2].data, n[3], &x, n[4], 1);
+            vk_scale_latents(latents_in(&a[0], n[0] * n[1] * n[4]), a[1].data, a[2].data, n[3], &x, n[4], 1);
             first = 3, last = 4;
         } else if (op == PATCHES) {
             vk_grid x = grid_of(&a[1], n[0], n[1], n[2]);
@@ -99,7 +104,7 @@ int main(void) {
             vk_round_step(a[0].data, a[1].data, a[2].data, a[3].data, n[0], n[1], n[2], n[3], a[4].data, 1);
             first = 4, last = 5;
         } else if (op == PUT) {
-            vk_put_step(a[0].data, a[1].data, n[0], n[1], n[2], n[3], a[2].data, a[3].data, 1);
+            vk_put_step(a[0].data, a[1].data, n[0], n[1], n[2], n[3], a[2].data, latents_in(&a[3], n[1] * n[2] * n[3]), 1);
             first = 2, last = 4;
         } else {
             return 1;

@@ -75,6 +75,17 @@ def test_a_long_stream_comes_back_and_takes_what_the_tables_say(gaussian: Frozen
     assert abs(len(data) - gaussian.bits(symbols, indices) / 8) < 16
 
 
+@settings(max_examples=50)
+@given(coded=groups())
+def test_an_encoder_knows_what_the_tables_say(narrow: FrozenTables, coded: list[Group]) -> None:
+    encoder, bits = SymbolEncoder(narrow), 0.0
+    for group in coded:
+        symbols, indices = np.array(group[0], np.int32), indices_of(group)
+        encoder.push(symbols, indices)
+        bits += narrow.bits(symbols, indices)
+        assert encoder.bits == pytest.approx(bits)
+
+
 @pytest.mark.parametrize("index", [1, 9, 63])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_largest_symbol_comes_back_and_one_more_is_refused(narrow: FrozenTables, index: int, sign: int) -> None:

@@ -266,6 +266,10 @@ def test_a_step_rounded_and_put_together(seed: int, group: int, h: int, w: int, 
         in_place = symbols.copy()
         functions.put_step(in_place, mean, k, in_place, y16, 2)
         assert np.array_equal(in_place, planes)
+        clamped = np.empty(v.shape, np.int16)
+        functions.put_step(symbols, mean, k, planes, clamped, 2)
+        here = y16 != 7
+        assert np.array_equal(clamped[here], np.clip(y16, -32767, 32767)[here])
         results.append((symbols, planes, y16))
     for got, expected in zip(*results, strict=True):
         assert np.array_equal(got, expected)

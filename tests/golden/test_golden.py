@@ -84,7 +84,8 @@ def test_the_layout_in_memory_does_not_matter(codec: Codec, name: str) -> None:
     header = read_header(data)
     tile = read_container(data).tiles[0]
     first = tile_grid(header.width, header.height, header.tile_exponent)[0]
-    latents = torch.from_numpy(codec.model.decode_tile(tile.payload, first.cells(), header.quality16, Stopwatch()).y16)
+    y16 = codec.model.decode_tile(tile.payload, first.cells(), header.quality16, Stopwatch(), np.int32).y16
+    latents = torch.from_numpy(y16)
     channels_last = latents.contiguous()
     channels_first = latents.permute(2, 0, 1).contiguous().permute(1, 2, 0)
     assert channels_first.numel() == FAST.latents or channels_last.stride() != channels_first.stride()

@@ -147,11 +147,11 @@ class NativeSynthesis:
         return self.layers.kernels.linear("g_s.patches of 16 bits", whole)
 
     def __call__(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
-        """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
+        """int16 or int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
         return self._samples(self.patches, self._features(y16, quality16), np.uint8)
 
     def samples_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
-        """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
+        """int16 or int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
         Raises:
             UnsupportedPictureError: this model's last layer has too few fractional bits.
@@ -174,7 +174,7 @@ class NativeSynthesis:
         return out
 
     def _features(self, y16: IntArray, quality16: int) -> Grid:
-        """int32 [h, w, M] -> what the last layer takes: 2h × 2w cells of C1 channels, or 4h × 4w of those at 1/4."""
+        """[h, w, M] -> what the last layer takes: 2h × 2w cells of C1 channels, or 4h × 4w of those at 1/4."""
         s, (rows, columns, latents) = self.settings, y16.shape
         f = empty_grid(rows, columns, latents, s.kernel16 // 2)
         self.layers.kernels.functions.scale_latents(
@@ -269,11 +269,11 @@ class NativeBackend:
         return PriorPass(self.prior, z, quality16, height, width)
 
     def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
-        """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
+        """int16 or int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
         return self.synthesis(y16, quality16)
 
     def synthesise_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
-        """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
+        """int16 or int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
         Raises:
             UnsupportedPictureError: the model has samples of 8 bits only.

@@ -104,21 +104,23 @@ class TorchBackend:
 
     @_alone
     def synthesise(self, y16: IntArray, quality16: int) -> npt.NDArray[np.uint8]:
-        """int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
-        samples: npt.NDArray[np.uint8] = self.synthesis(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
+        """int16 or int32 [h, w, M] in sixteenths of a step -> samples uint8 [16h, 16w, 3]."""
+        samples: npt.NDArray[np.uint8] = self.synthesis(self._latents(y16), quality16).cpu().numpy()
         return samples
 
     @_alone
     def synthesise_16_bit(self, y16: IntArray, quality16: int) -> npt.NDArray[np.int32]:
-        """int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
+        """int16 or int32 [h, w, M] in sixteenths of a step -> samples of 16 bits, int32 [16h, 16w, 3] of 0..65535.
 
         Raises:
             UnsupportedPictureError: the model has samples of 8 bits only.
         """
-        samples: npt.NDArray[np.int32] = (
-            self.synthesis.samples_16_bit(torch.from_numpy(y16).to(self.device), quality16).cpu().numpy()
-        )
+        samples: npt.NDArray[np.int32] = self.synthesis.samples_16_bit(self._latents(y16), quality16).cpu().numpy()
         return samples
+
+    def _latents(self, y16: IntArray) -> torch.Tensor:
+        """As int32; "safe" refuses numbers that are no integers."""
+        return torch.from_numpy(y16.astype(np.int32, casting="safe")).to(self.device)
 
     @cached_property
     @_alone

@@ -24,6 +24,7 @@ static void free_tables(PyObject *capsule) {
     tables *all = PyCapsule_GetPointer(capsule, TABLES_NAME);
     if (all) {
         free(all->left);
+        free(all->bits);
         free(all);
     }
 }
@@ -45,9 +46,9 @@ static void free_decoder(PyObject *capsule) {
 }
 
 static PyObject *pack_tables(PyObject *self, PyObject *args) {
-    Py_buffer widths, counts;
+    Py_buffer widths, counts, bits;
     (void)self;
-    if (!PyArg_ParseTuple(args, "y*y*", &widths, &counts)) {
+    if (!PyArg_ParseTuple(args, "y*y*y*", &widths, &counts, &bits)) {
         return NULL;
     }
     PyObject *capsule = NULL;
@@ -55,21 +56,25 @@ static PyObject *pack_tables(PyObject *self, PyObject *args) {
     int wrong;
     const int aligned = (uintptr_t)widths.buf % 4 == 0 && (uintptr_t)counts.buf % 4 == 0;
     const Py_ssize_t entries = aligned && widths.len == TABLES * 4 ? counts_of(widths.buf) : -1;
-    if (entries < 0 || counts.len != 4 * entries) {
-        PyErr_Format(PyExc_ValueError, "%d half-widths L of 0 to %d, and 2 L + 2 counts for each", TABLES, MAX_HALF_WIDTH);
-    } else if (!(all = calloc(1, sizeof *all)) || !(all->left = calloc((size_t)entries + TABLES, sizeof *all->left))) {
+    if (entries < 0 || counts.len != 4 * entries || bits.len != (Py_ssize_t)sizeof(double) * entries) {
+        PyErr_Format(PyExc_ValueError, "%d half-widths L of 0 to %d, and 2 L + 2 counts and bits for each", TABLES, MAX_HALF_WIDTH);
+    } else if (!(all = calloc(1, sizeof *all)) || !(all->left = calloc((size_t)entries + TABLES, sizeof *all->left)) ||
+               !(all->bits = malloc((size_t)bits.len))) {
         PyErr_NoMemory();
     } else if ((wrong = fill_tables(all, widths.buf, counts.buf))) {
         PyErr_Format(PyExc_ValueError, "the counts of table %d are not all positive with the sum 2^%d", wrong, PRECISION);
     } else {
+        memcpy(all->bits, bits.buf, (size_t)bits.len);
         capsule = PyCapsule_New(all, TABLES_NAME, free_tables);
     }
     if (!capsule && all) {
         free(all->left);
+        free(all->bits);
         free(all);
     }
     PyBuffer_Release(&widths);
     PyBuffer_Release(&counts);
+    PyBuffer_Release(&bits);
     return capsule;
 }
 
@@ -215,6 +220,16 @@ static PyObject *push(PyObject *self, PyObject *args) {
     return result;
 }
 
+static PyObject *bits(PyObject *self, PyObject *args) {
+    PyObject *from;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "O", &from)) {
+        return NULL;
+    }
+    const encoder *e = PyCapsule_GetPointer(from, ENCODER);
+    return e ? PyFloat_FromDouble(e->bits) : NULL;
+}
+
 static PyObject *used_up(PyObject *self, PyObject *args) {
     PyObject *from;
     (void)self;
@@ -315,9 +330,10 @@ static PyObject *entries(PyObject *self, PyObject *args) {
 }
 
 static PyMethodDef methods[] = {
-    {"pack_tables", pack_tables, METH_VARARGS, "pack_tables(half_widths, counts) -> tables"},
+    {"pack_tables", pack_tables, METH_VARARGS, "pack_tables(half_widths, counts, bits) -> tables"},
     {"encoder", new_encoder, METH_NOARGS, "encoder() -> encoder"},
     {"push", push, METH_VARARGS, "push(encoder, tables, symbols, indices): appends a group"},
+    {"bits", bits, METH_VARARGS, "bits(encoder) -> what the tables say that its symbols take"},
     {"finish", finish, METH_VARARGS, "finish(encoder) -> bytes"},
     {"decoder", new_decoder, METH_VARARGS, "decoder(data) -> decoder"},
     {"pop", pop, METH_VARARGS, "pop(decoder, tables, indices, symbols) -> 0, or what is wrong"},

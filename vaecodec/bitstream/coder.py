@@ -62,7 +62,7 @@ class SymbolModels:
         """The tables for the coders in C."""
         counts = np.concatenate([self.tables.counts(index) for index in range(1, TABLES + 1)])
         assert in_c is not None
-        return in_c.pack_tables(np.array(self.half_widths[1:], np.int32), counts)
+        return in_c.pack_tables(np.array(self.half_widths[1:], np.int32), counts, self.tables.entry_bits)
 
     def __getitem__(self, index: int) -> stream.model.Categorical:
         """Return the model of the table with ``index`` (1..63) over its 2·L + 2 entries."""
@@ -100,6 +100,12 @@ class SymbolEncoder:
     def __init__(self, tables: FrozenTables | SymbolModels) -> None:
         self._models = _models_of(tables)
         self._c, self._coder = in_c, in_c.encoder() if in_c is not None else stream.queue.RangeEncoder()
+        self._bits = 0.0
+
+    @property
+    def bits(self) -> float:
+        """What the tables say that all symbols so far take: the sum of :meth:`FrozenTables.bits` of their groups."""
+        return float(self._c.bits(self._coder)) if self._c is not None else self._bits
 
     def push(self, symbols: Int32Array, indices: UInt8Array) -> None:
         """Append one group.
@@ -122,6 +128,7 @@ class SymbolEncoder:
             self._coder.encode(entries[run.start : run.stop], self._models[run.table])
         if escapes:
             self._coder.encode(*_escape_parts(escapes, _QUEUE_LENGTHS))
+        self._bits += self._models.tables.bits(symbols, indices)
 
     def finish(self) -> bytes:
         """Return the stream: little-endian 32-bit words, none if nothing was coded."""

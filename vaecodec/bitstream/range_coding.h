@@ -21,12 +21,14 @@ enum {
 typedef struct {
     int32_t half_width, escape;         /* L, and the number of the last entry, 2·L + 1 */
     uint32_t *left;                     /* [2·L + 3]: sums of the counts before each entry, and of all */
+    const double *bits;                 /* [2·L + 2]: what each entry takes, −log2 p; NULL where nobody asks */
     uint16_t look[(1 << LOOK_BITS) + 1]; /* the entry of the first quantile of each 2^LOOK_BITS-th part, and the last one */
 } table;
 
 typedef struct {
     table of[TABLES + 1];
     uint32_t *left; /* of all */
+    double *bits;   /* of all, or NULL */
 } tables;
 
 /* Fills all->left, which has room for all counts and one more of each table, and what is found by it. half_widths, [TABLES], are 0 to
@@ -34,9 +36,11 @@ typedef struct {
  * the sum 2^PRECISION. */
 static int fill_tables(tables *all, const int32_t *half_widths, const uint32_t *counts) {
     uint32_t *left = all->left;
+    const uint32_t *first = counts;
     for (int t = 1; t <= TABLES; t++) {
         table *of = &all->of[t];
         *of = (table){.half_width = half_widths[t - 1], .escape = 2 * half_widths[t - 1] + 1, .left = left};
+        of->bits = all->bits ? all->bits + (counts - first) : NULL;
         uint64_t sum = 0;
         for (int k = 0; k <= of->escape; k++) {
             left[k] = (uint32_t)sum;
@@ -88,6 +92,7 @@ typedef struct {
     uint64_t lower, range;
     uint32_t *words;
     size_t count, room;
+    double bits; /* what the tables say that all symbols take, if they know */
 } encoder;
 
 static uint64_t next_word(decoder *d) {
@@ -223,31 +228,47 @@ static int encode_uniform(encoder *e, int bits, uint32_t entry) {
 /* Places of the coded symbols in coding order: by table index, and as they come within one. Returns how many there are, −1 for an
  * index that is too large. order: [n]; ends: where each table's symbols end in it, [TABLES + 1]. */
 static ptrdiff_t coding_order(const uint8_t *indices, ptrdiff_t n, uint32_t *order, ptrdiff_t *ends) {
-    /* Counted in four rows: symbols of one table come one after another, and each would wait for the count before. */
-    ptrdiff_t rows[4][256] = {{0}}, i = 0;
-    for (; i + 4 <= n; i += 4) {
-        for (int row = 0; row < 4; row++) {
-            rows[row][indices[i + row]]++;
+    /* By parts, which take turns: neighbours often have one table, and each would wait for the count before it. */
+    enum { PARTS = 4 };
+    uint32_t at[PARTS][256] = {{0}};
+    const ptrdiff_t part = n / PARTS;
+    const uint8_t *from[PARTS];
+    for (int p = 0; p < PARTS; p++) {
+        from[p] = indices + p * part;
+    }
+    for (ptrdiff_t i = 0; i < part; i++) {
+        for (int p = 0; p < PARTS; p++) {
+            at[p][from[p][i]]++;
         }
     }
-    for (; i < n; i++) {
-        rows[0][indices[i]]++;
+    for (ptrdiff_t i = PARTS * part; i < n; i++) {
+        at[PARTS - 1][indices[i]]++;
     }
-    ptrdiff_t sum = 0, within = 0;
-    uint32_t to[TABLES + 1];
+    uint32_t sum = 0, sum_of_certain = 0;
+    ptrdiff_t within = 0;
     for (int t = 0; t <= TABLES; t++) {
-        const ptrdiff_t count = rows[0][t] + rows[1][t] + rows[2][t] + rows[3][t];
-        within += count;
-        to[t] = (uint32_t)sum;
-        sum += t ? count : 0;
+        for (int p = 0; p < PARTS; p++) {
+            uint32_t *before = t ? &sum : &sum_of_certain;
+            const uint32_t count = at[p][t];
+            at[p][t] = *before;
+            *before += count;
+            within += count;
+        }
         ends[t] = sum;
     }
     if (within != n) {
         return -1;
     }
-    to[0] = (uint32_t)sum; /* Those that are not coded come last: one place for each, and no branch. */
-    for (i = 0; i < n; i++) {
-        order[to[indices[i]]++] = (uint32_t)i;
+    for (int p = 0; p < PARTS; p++) {
+        at[p][0] += sum; /* Those that are not coded come last: one place for each, and no branch. */
+    }
+    for (ptrdiff_t i = 0; i < part; i++) {
+        for (int p = 0; p < PARTS; p++) {
+            order[at[p][from[p][i]]++] = (uint32_t)(p * part + i);
+        }
+    }
+    for (ptrdiff_t i = PARTS * part; i < n; i++) {
+        order[at[PARTS - 1][indices[i]]++] = (uint32_t)i;
     }
     return sum;
 }
@@ -258,11 +279,18 @@ static ptrdiff_t decode_run(decoder *d, const table *t, const uint32_t *order, p
     ptrdiff_t escapes = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
         if (zeros >= OFTEN) {
-            /* No division where the most frequent entry is guessed right. */
-            const uint64_t scale = d->range >> PRECISION;
-            if (d->offset - scale * before < scale * zeros) {
+            /* No division where the most frequent entries are guessed right: 0, then 1 or -1. */
+            const uint64_t scale = d->range >> PRECISION, from = d->offset - scale * before;
+            if (from < scale * zeros) {
                 narrow(d, scale, before, zeros);
                 symbols[order[i]] = 0;
+                continue;
+            }
+            const int next = d->offset < scale * before ? -1 : 1;
+            const uint32_t *left = t->left + t->half_width + next;
+            if (t->half_width && d->offset - scale * left[0] < scale * (left[1] - left[0])) {
+                narrow(d, scale, left[0], left[1] - left[0]);
+                symbols[order[i]] = next;
                 continue;
             }
         }
@@ -333,6 +361,7 @@ static int encode_group(encoder *e, const tables *all, const uint32_t *order, co
             const int64_t entry = (int64_t)symbols[order[i]] + of->half_width;
             const int64_t k = entry >= 0 && entry < of->escape ? entry : of->escape;
             escapes += k == of->escape;
+            e->bits += of->bits ? of->bits[k] : 0;
             if (!encode(e, of->left[k], of->left[k + 1] - of->left[k])) {
                 return 0;
             }
@@ -351,6 +380,7 @@ static int encode_group(encoder *e, const tables *all, const uint32_t *order, co
             while (successor >> (length + 1)) {
                 length++;
             }
+            e->bits += ESCAPE_LENGTH_BITS + length + 1;
             if (!encode_uniform(e, ESCAPE_LENGTH_BITS, (uint32_t)length) ||
                 (length && !encode_uniform(e, length, successor - ((uint32_t)1 << length))) ||
                 !encode_uniform(e, 1, symbols[order[i]] < 0)) {

@@ -49,6 +49,9 @@ class FrozenTables:
 
     Table i (1..63) covers the values −L_i .. L_i and, as its last entry, the escape: 2·L_i + 2 counts, each at least
     1, which sum to exactly 2^24. Instances do not change after construction.
+
+    Attributes:
+        entry_bits: −log2 p of each entry of table 1, then of table 2, and so on: float64.
     """
 
     def __init__(self, half_widths: Int32Array, counts: Sequence[UInt32Array]) -> None:
@@ -72,8 +75,8 @@ class FrozenTables:
         self._half_widths = np.ascontiguousarray(half_widths, dtype=np.int32)
         self._counts = tuple(np.ascontiguousarray(table, dtype=np.uint32) for table in counts)
         self._starts = np.cumsum([0, *(len(table) for table in self._counts[:-1])])
-        self._entry_bits = PRECISION - np.log2(np.concatenate(self._counts).astype(np.float64))
-        for frozen in (self._half_widths, *self._counts):
+        self.entry_bits: Final = PRECISION - np.log2(np.concatenate(self._counts).astype(np.float64))
+        for frozen in (self._half_widths, *self._counts, self.entry_bits):
             frozen.flags.writeable = False
 
     @classmethod
@@ -138,7 +141,7 @@ class FrozenTables:
         entries = values + half_widths
         entries[escaped] = 2 * half_widths[escaped] + 1
         entries += self._starts[tables]
-        return float(self._entry_bits[entries].sum() + escape_bits(excess[escaped]).sum())
+        return float(self.entry_bits[entries].sum() + escape_bits(excess[escaped]).sum())
 
     def _bits_in_c(self, symbols: Int32Array, indices: UInt8Array) -> float:
         assert in_c is not None
@@ -146,9 +149,7 @@ class FrozenTables:
         symbols = np.require(symbols, np.int32, ["C", "A"])
         coded, escaped = in_c.entries(self._half_widths, symbols, indices, entries, excess)
         # Added in the order of the group, as above: the same sum to the last bit.
-        return float(
-            self._entry_bits.take(entries[:coded]).sum() + escape_bits(excess[:escaped].astype(np.int64)).sum()
-        )
+        return float(self.entry_bits.take(entries[:coded]).sum() + escape_bits(excess[:escaped].astype(np.int64)).sum())
 
 
 def escape_bits(excess: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -27,7 +27,6 @@ from vaecodec.codec.rectangle import Grid, Rectangle
 from vaecodec.codec.sections import metadata_of
 from vaecodec.codec.stored import alpha_is_in_tile, read_alpha, read_stored_tile
 from vaecodec.errors import DamagedFileError
-from vaecodec.models.decoder_data import LATENT_CLAMP
 from vaecodec.picture import SCALE_8_TO_16, Picture
 from vaecodec.picture.picture import Samples
 from vaecodec.stopwatch import Stopwatch
@@ -160,7 +159,7 @@ class Decoder:
         digest = LatentDigest()
         for tile, r in zip(self._tiles, self.grid.tiles, strict=True):
             if tile.mode == TILE_LATENTS:
-                latents = self._model.decode_tile(tile.payload, r.cells(), self.header.quality16, self._watch)
+                latents = self._model.decode_tile(tile.payload, r.cells(), self.header.quality16, self._watch, np.int32)
                 digest.update_tile(latents.z, latents.y16.transpose(2, 0, 1))
         return digest.hexdigest()
 
@@ -183,13 +182,9 @@ class Decoder:
                 if tile.mode == TILE_LATENTS:
                     self.decoded.append(number)
                     latents = self._model.decode_tile(tile.payload, cells, self.header.quality16, self._watch).y16
-                    np.clip(
-                        latents[part.within(cells)],
-                        -LATENT_CLAMP,
-                        LATENT_CLAMP,
-                        out=y16[part.within(wanted)],
-                        casting="unsafe",
-                    )
+                    if cells == wanted:
+                        return latents
+                    y16[part.within(wanted)] = latents[part.within(cells)]
                 elif self._keep_going:
                     read_stored_tile(tile, r, self.header.channels, self.header.bit_depth)
             except DamagedFileError:
@@ -209,7 +204,7 @@ def reconstruct(
     model: LoadedModel,
     header: Header,
     tiles: Sequence[tuple[Tile, Rectangle]],
-    y16: npt.NDArray[np.signedinteger[Any]],
+    y16: npt.NDArray[np.int16],
     region: Rectangle,
 ) -> Samples:
     """Samples of a region.
@@ -218,13 +213,13 @@ def reconstruct(
         model: the model.
         header: of the file.
         tiles: those that the region lies in, and where they lie.
-        y16: latents of the region's window, [h, w, M] in sixteenths of a step.
+        y16: latents of the region's window, int16 [h, w, M] in sixteenths of a step.
         region: in pixels.
 
     Returns:
         uint8 or uint16 [h, w, C].
     """
-    samples = np.zeros((region.height, region.width, header.channels), sample_type(header))
+    samples = np.empty((region.height, region.width, header.channels), sample_type(header))
     frame, halo = Rectangle(0, 0, header.width, header.height), model.backend.halo
     window = window_of(region, frame, halo)
     synthesise = model.backend.synthesise if header.bit_depth == 8 else model.backend.synthesise_16_bit
@@ -235,7 +230,7 @@ def reconstruct(
         here = part.within(region)
         if tile.mode == TILE_LATENTS:
             needed = window_of(part, frame, halo)
-            piece = synthesise(y16[needed.within(window)].astype(np.int32), header.quality16)
+            piece = synthesise(y16[needed.within(window)], header.quality16)
             rgb = piece[part.within(needed.pixels())]
             if part == region and header.channels == 3:
                 return np.ascontiguousarray(rgb, samples.dtype)

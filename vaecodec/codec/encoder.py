@@ -157,7 +157,7 @@ class CodedPicture:
     """The tiles of a picture at one quality, the latents that a decoder will have, and the cost: bits, and what distortion is worth in bits."""
 
     def __init__(
-        self, model: LoadedModel, header: Header, tiles: tuple[Tile, ...], y16: npt.NDArray[np.int32], bits: float,
+        self, model: LoadedModel, header: Header, tiles: tuple[Tile, ...], y16: npt.NDArray[np.int16], bits: float,
         cost: float, watch: Stopwatch,
     ) -> None:  # fmt: skip
         self.header, self.tiles, self.y16, self.bits = header, tiles, y16, bits
@@ -377,7 +377,7 @@ class Encoder:
             tile, cost, _ = screen.at(self._model.price_at(quality16))
         header = self._header(source, quality16, 0)
         cells = Grid.of(header).frame.cells()
-        y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int32)
+        y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int16)
         return CodedPicture(self._model, header, (tile,), y16, bits_of(tile), cost, self._watch)
 
     def _stored_wins(self, source: Source, quality16: int) -> bool:
@@ -410,7 +410,7 @@ class Encoder:
         grid, parts = Grid.of(header), source.parts
         instead = parts.tiles if stored and len(grid.tiles) == parts.count else {}
         cells = grid.frame.cells()
-        y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int32)
+        y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int16)
         tiles, bits, total = [], 0.0, 0.0
         whole = Band(source.x, 0, lambda number, _: instead.get(number))
         for r, (coded, cost) in zip(grid.tiles, self._tiles(header, lambda _: whole, sure=sure), strict=True):

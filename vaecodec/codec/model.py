@@ -19,7 +19,7 @@ from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.codec.options import Access
 from vaecodec.codec.rectangle import Rectangle
 from vaecodec.errors import MissingExtraError
-from vaecodec.models.coding import TileLatents, decode_tile, encode_tile
+from vaecodec.models.coding import LatentType, TileLatents, decode_tile, encode_tile
 from vaecodec.models.cost import count_macs
 from vaecodec.models.distortion import Price
 from vaecodec.models.encoder_data import analysis_halo
@@ -39,12 +39,12 @@ class CodedTile(NamedTuple):
     Attributes:
         tile: mode and bytes.
         bits: what the tables say the symbols take, Σ −log2 p; of a tile without loss its size.
-        y16: the latents that a decoder will have, int32 [h, w, M] in sixteenths of a step; None where they are not in the file.
+        y16: the latents that a decoder will have, int16 [h, w, M] in sixteenths of a step; None where they are not in the file.
     """
 
     tile: Tile
     bits: float
-    y16: npt.NDArray[np.int32] | None
+    y16: npt.NDArray[np.int16] | None
 
 
 class LoadedModel:
@@ -129,17 +129,18 @@ class LoadedModel:
         with watch.time("prior"):
             latents = encode_tile(
                 analysed.v, analysed.z, encoder, quality16, lambda s, i: groups.append((s, i)), analysed.zeroed,
-                functions=encoder.functions, threads=encoder.threads,
+                functions=encoder.functions, threads=encoder.threads, dtype=np.int16,
             )  # fmt: skip
         with watch.time("coding"):
             for symbols, indices in groups:
                 coder.push(symbols, indices)
             payload = coder.finish()
-        bits = sum(self.tables.bits(symbols, indices) for symbols, indices in groups)
-        return CodedTile(Tile(TILE_LATENTS, payload), bits, latents.y16)
+        return CodedTile(Tile(TILE_LATENTS, payload), coder.bits, latents.y16)
 
-    def decode_tile(self, payload: bytes, cells: Rectangle, quality16: int, watch: Stopwatch) -> TileLatents:
-        """The inverse of :meth:`encode_tile`.
+    def decode_tile(
+        self, payload: bytes, cells: Rectangle, quality16: int, watch: Stopwatch, dtype: LatentType = np.int16
+    ) -> TileLatents:
+        """The inverse of :meth:`encode_tile`; ``dtype`` is that of the latents, see :class:`TileLatents`.
 
         Raises:
             DamagedFileError: the bytes are none that an encoder writes.
@@ -154,7 +155,7 @@ class LoadedModel:
         with watch.time("prior"):
             latents = decode_tile(
                 self.backend, quality16, cells.height, cells.width, pop, functions=self.backend.functions,
-                threads=self.backend.threads,
+                threads=self.backend.threads, dtype=dtype,
             )  # fmt: skip
         # The coder runs inside the prior's steps: its time is its own.
         watch.seconds["prior"] -= watch.seconds["coding"] - coding_before

@@ -51,8 +51,14 @@ class Prior(Protocol):
         """Starts on the symbols of z: int32 [Z, ceil(h/4), ceil(w/4)], for a grid of ``height`` × ``width`` latents."""
 
 
+LatentType = type[np.int16] | type[np.int32]
+
+
 class TileLatents(NamedTuple):
-    """The integers of a tile: z as symbols, int32 [Z, h/4, w/4]; y16 in sixteenths of a step, int32 [h, w, M]."""
+    """The integers of a tile: z as symbols, int32 [Z, h/4, w/4]; y16 in sixteenths of a step, [h, w, M].
+
+    y16 is int32, or where that is asked for int16, clamped to ±32767 as the synthesis clamps it.
+    """
 
     z: IntArray
     y16: IntArray
@@ -98,6 +104,7 @@ def encode_tile(
     *,
     functions: ModuleType = reference,
     threads: int = 1,
+    dtype: LatentType = np.int32,
 ) -> TileLatents:
     """Rounds and codes one tile: z first, then the four steps of y. All in integers: every backend rounds alike.
 
@@ -110,6 +117,7 @@ def encode_tile(
         zeroed: int32 [64], by table index, see :func:`dead_zone_table`; plain rounding when None.
         functions: what computes ``round_step`` and ``put_step``: those of ``vaecodec.exact.kernels``, or numpy.
         threads: at most so many compute.
+        dtype: of y16.
 
     Returns:
         What a decoder will see.
@@ -119,7 +127,7 @@ def encode_tile(
     z = np.where(indices == 0, 0, z).astype(np.int32)
     push(z.reshape(-1), indices.reshape(-1))
     v = np.ascontiguousarray(v)
-    prior_pass, y16 = prior.begin(z, quality16, h, w), np.empty(v.shape, np.int32)
+    prior_pass, y16 = prior.begin(z, quality16, h, w), np.empty(v.shape, dtype)
     for k in range(STEPS):
         mean, index = prior_pass.next()
         symbols, planes = np.empty_like(mean), np.empty_like(mean)
@@ -139,11 +147,12 @@ def decode_tile(
     *,
     functions: ModuleType = reference,
     threads: int = 1,
+    dtype: LatentType = np.int32,
 ) -> TileLatents:
-    """The inverse of :func:`encode_tile` for a tile of ``height`` × ``width`` latents."""
+    """The inverse of :func:`encode_tile` for a tile of ``height`` × ``width`` latents; ``dtype`` is that of y16."""
     indices = prior.hyper_indices(quality16, height, width)
     z = pop(indices.reshape(-1)).reshape(indices.shape)
-    prior_pass, y16 = prior.begin(z, quality16, height, width), np.empty((height, width, prior.latents), np.int32)
+    prior_pass, y16 = prior.begin(z, quality16, height, width), np.empty((height, width, prior.latents), dtype)
     for k in range(STEPS):
         mean, index = prior_pass.next()
         symbols, planes = pop(index.reshape(-1)).reshape(index.shape), np.empty_like(mean)

@@ -142,13 +142,13 @@ int PUBLIC(leave)(const vk_linear *layer, const vk_grid *f, const int32_t *mean_
 /* Symbols of step k, [channels / 4][height][width], and their means to latents in sixteenths of a step: in place, for the next step,
  * and into y16, [height][width][channels]. */
 void PUBLIC(latents)(int32_t *symbols, const int32_t *mean, int k, int height, int width, int channels, int32_t *y16) {
-    vk_put_step(symbols, mean, k, height, width, channels, symbols, y16, 1);
+    vk_put_step(symbols, mean, k, height, width, channels, symbols, (vk_latents){.wide = y16}, 1);
 }
 
 /* --- Synthesis ------------------------------------------------------------------------------------------------------- */
 
-void PUBLIC(scale)(const int32_t *y16, const int32_t *factor, const int32_t *shift, int limit, vk_grid *x, int channels) {
-    vk_scale_latents(y16, factor, shift, limit, x, channels, 1);
+void PUBLIC(scale)(int32_t *y16, const int32_t *factor, const int32_t *shift, int limit, vk_grid *x, int channels) {
+    vk_scale_latents((vk_latents){.wide = y16}, factor, shift, limit, x, channels, 1);
 }
 
 /* A cell of x is a square of side × side samples. */

@@ -132,6 +132,12 @@ int vk_enter(const vk_linear *layer, const int32_t *planes, int height, int widt
 int vk_leave(const vk_linear *layer, const vk_grid *f, const int32_t *mean_factor, const int32_t *index_offset,
              int32_t *mean, uint8_t *index, int height, int width, int threads);
 
+/* Latents in sixteenths of a step, int32, or int16 clamped to ±32767; the other pointer is NULL. */
+typedef struct {
+    int32_t *wide;
+    int16_t *clamped;
+} vk_latents;
+
 /* latents.c, which says what each does. */
 void vk_patches(const uint8_t *samples, int side, int channels, vk_grid *x, int threads);
 void vk_gain(const vk_grid *x, int top, int left, const int32_t *factor, const int32_t *shift, int32_t *v, int height,
@@ -141,8 +147,8 @@ void vk_seen(const int32_t *v, int height, int width, int channels, const int16_
 void vk_round_step(const int32_t *v, const int32_t *mean, const uint8_t *index, const int32_t *zone, int k, int height,
                    int width, int channels, int32_t *symbols, int threads);
 void vk_put_step(const int32_t *symbols, const int32_t *mean, int k, int height, int width, int channels, int32_t *planes,
-                 int32_t *y16, int threads);
-void vk_scale_latents(const int32_t *y16, const int32_t *factor, const int32_t *shift, int32_t limit, vk_grid *x,
+                 vk_latents y16, int threads);
+void vk_scale_latents(vk_latents y16, const int32_t *factor, const int32_t *shift, int32_t limit, vk_grid *x,
                       int channels, int threads);
 
 #endif

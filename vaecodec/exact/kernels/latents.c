@@ -139,7 +139,8 @@ void vk_seen(const int32_t *v, int height, int width, int channels, const int16_
 typedef struct {
     const int32_t *v, *mean, *zone, *coded;
     const uint8_t *index;
-    int32_t *symbols, *planes, *y16;
+    int32_t *symbols, *planes;
+    vk_latents y16;
     int k, height, width, channels;
 } step_job;
 
@@ -155,9 +156,9 @@ typedef struct {
     int32_t values[CHANNELS][COLUMNS + 1]; /* by channel of the step, as planes are; one more, lest all of a column share a set of the cache */
 } square;
 
-static int32_t *latents_of(const step_job *job, int32_t *latents, const square *q, int column) {
+static ptrdiff_t place_in_latents(const step_job *job, const square *q, int column) {
     const ptrdiff_t at = ((ptrdiff_t)q->row * job->width + q->left + column) * job->channels;
-    return latents + at + first_channel(job, q->row, q->left + column) + q->first;
+    return at + first_channel(job, q->row, q->left + column) + q->first;
 }
 
 static ptrdiff_t place_in_planes(const step_job *job, const square *q, int m) {
@@ -180,7 +181,7 @@ static void walk_step(const step_job *job, int item, void (*one)(const step_job 
 
 static void round_square(const step_job *job, square *q) {
     for (int j = 0; j < q->count; j++) {
-        const int32_t *from = latents_of(job, (int32_t *)job->v, q, j);
+        const int32_t *from = job->v + place_in_latents(job, q, j);
         for (int m = 0; m < q->channels; m++) {
             q->values[m][j] = from[m];
         }
@@ -229,11 +230,20 @@ static void put_square(const step_job *job, square *q) {
             y16[j] = (int32_t)((uint32_t)symbols[j] * MEAN_UNIT + (uint32_t)mean[j]);
         }
         memcpy(job->planes + at, y16, sizeof(int32_t) * (size_t)count);
+        for (int j = 0; job->y16.clamped && j < count; j++) {
+            y16[j] = clamp(y16[j], LATENT_CLAMP);
+        }
     }
     for (int j = 0; j < q->count; j++) {
-        int32_t *to = latents_of(job, job->y16, q, j);
-        for (int m = 0; m < q->channels; m++) {
-            to[m] = q->values[m][j];
+        const ptrdiff_t at = place_in_latents(job, q, j);
+        if (job->y16.wide) {
+            for (int m = 0; m < q->channels; m++) {
+                job->y16.wide[at + m] = q->values[m][j];
+            }
+        } else {
+            for (int m = 0; m < q->channels; m++) {
+                job->y16.clamped[at + m] = (int16_t)q->values[m][j];
+            }
         }
     }
 }
@@ -246,7 +256,7 @@ static void put_rows(void *data, int worker, int item) {
 /* Symbols of step k and their means to latents in sixteenths of a step: planes, for the next step, and in their places in y16. The
  * symbols may lie where the planes go. */
 void vk_put_step(const int32_t *symbols, const int32_t *mean, int k, int height, int width, int channels, int32_t *planes,
-                 int32_t *y16, int threads) {
+                 vk_latents y16, int threads) {
     step_job job = {.coded = symbols, .mean = mean, .k = k, .height = height, .width = width, .channels = channels,
                     .planes = planes, .y16 = y16};
     share_rows(threads, height, put_rows, &job);
@@ -255,7 +265,8 @@ void vk_put_step(const int32_t *symbols, const int32_t *mean, int k, int height,
 /* --- Synthesis ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const int32_t *y16, *factor, *shift;
+    vk_latents y16;
+    const int32_t *factor, *shift;
     int32_t limit;
     const vk_grid *x;
     int channels;
@@ -267,10 +278,11 @@ static void scale_rows(void *data, int worker, int item) {
     const int end = end_of(item, job->x->rows);
     for (int r = item * ROWS; r < end; r++) {
         for (int c = 0; c < job->x->columns; c++) {
-            const int32_t *y16 = job->y16 + ((ptrdiff_t)r * job->x->columns + c) * job->channels;
+            const ptrdiff_t at = ((ptrdiff_t)r * job->x->columns + c) * job->channels;
             int16_t *to = cell(job->x, r, c);
             for (int n = 0; n < job->channels; n++) {
-                const int64_t t = (int64_t)clamp(y16[n], LATENT_CLAMP) * job->factor[n] + ((int64_t)1 << job->shift[n] >> 1);
+                const int32_t y16 = job->y16.wide ? clamp(job->y16.wide[at + n], LATENT_CLAMP) : job->y16.clamped[at + n];
+                const int64_t t = (int64_t)y16 * job->factor[n] + ((int64_t)1 << job->shift[n] >> 1);
                 const int64_t scaled = t >> job->shift[n];
                 to[n] = (int16_t)(scaled > job->limit ? job->limit : scaled < -job->limit ? -job->limit : scaled);
             }
@@ -278,9 +290,9 @@ static void scale_rows(void *data, int worker, int item) {
     }
 }
 
-/* int32 [rows][columns][channels] in sixteenths of a step to what the synthesis starts with:
+/* [rows][columns][channels] in sixteenths of a step to what the synthesis starts with:
  * clamp((clamp(y, 32767)·factor + floor(2^shift / 2)) >> shift, limit). */
-void vk_scale_latents(const int32_t *y16, const int32_t *factor, const int32_t *shift, int32_t limit, vk_grid *x,
+void vk_scale_latents(vk_latents y16, const int32_t *factor, const int32_t *shift, int32_t limit, vk_grid *x,
                       int channels, int threads) {
     scale_job job = {y16, factor, shift, limit, x, channels};
     share_rows(threads, x->rows, scale_rows, &job);

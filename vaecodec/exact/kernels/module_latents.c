@@ -19,6 +19,10 @@ static int are_shifts(const int32_t *shift, int channels) {
     return 1;
 }
 
+static vk_latents latents_in(const Py_buffer *y16) {
+    return y16->itemsize == sizeof(int32_t) ? (vk_latents){.wide = y16->buf} : (vk_latents){.clamped = y16->buf};
+}
+
 PyObject *vk_py_scale_latents(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *latents, *factors, *shifts, *to;
@@ -29,7 +33,7 @@ PyObject *vk_py_scale_latents(PyObject *module, PyObject *args) {
     held all = {.count = 0};
     vk_grid x;
     const int32_t *factor, *shift;
-    const Py_buffer *y16 = hold(&all, latents, "y16", 's', 4, 3, 0);
+    const Py_buffer *y16 = hold(&all, latents, "y16", 's', 0, 3, 0);
     if (!y16) {
         return failed(&all);
     }
@@ -46,7 +50,7 @@ PyObject *vk_py_scale_latents(PyObject *module, PyObject *args) {
         return refuse(&all, "x has the rows and columns of y16, shifts are 0 to 30, limit is 1 to 32767");
     }
     Py_BEGIN_ALLOW_THREADS
-    vk_scale_latents(y16->buf, factor, shift, limit, &x, channels, threads);
+    vk_scale_latents(latents_in(y16), factor, shift, limit, &x, channels, threads);
     Py_END_ALLOW_THREADS
     return done_or_no_memory(&all, 1);
 }
@@ -188,7 +192,7 @@ PyObject *vk_py_put_step(PyObject *module, PyObject *args) {
     const Py_buffer *symbols = hold(&all, from, "symbols", 's', 4, 3, 0);
     const Py_buffer *mean = symbols ? hold(&all, means, "mean", 's', 4, 3, 0) : NULL;
     const Py_buffer *planes = mean ? hold(&all, to, "planes", 's', 4, 3, 1) : NULL;
-    const Py_buffer *y16 = planes ? hold(&all, all_of_them, "y16", 's', 4, 3, 1) : NULL;
+    const Py_buffer *y16 = planes ? hold(&all, all_of_them, "y16", 's', 0, 3, 1) : NULL;
     if (!y16) {
         return failed(&all);
     }
@@ -196,7 +200,7 @@ PyObject *vk_py_put_step(PyObject *module, PyObject *args) {
         return refuse(&all, STEP);
     }
     Py_BEGIN_ALLOW_THREADS
-    vk_put_step(symbols->buf, mean->buf, k, (int)y16->shape[0], (int)y16->shape[1], (int)y16->shape[2], planes->buf, y16->buf, threads);
+    vk_put_step(symbols->buf, mean->buf, k, (int)y16->shape[0], (int)y16->shape[1], (int)y16->shape[2], planes->buf, latents_in(y16), threads);
     Py_END_ALLOW_THREADS
     return done_or_no_memory(&all, 1);
 }

@@ -30,13 +30,23 @@ typedef struct {
     int first, count;
 } band;
 
-static int bands_of(int cells) {
-    return (cells + VK_BAND - 1) / VK_BAND;
+/* How cells are cut into bands. */
+typedef struct {
+    int cells, size, count; /* size: cells of a band, but for the last one */
+} bands;
+
+enum { FEWEST = 2 * VK_ROWS, BANDS_OF_A_THREAD = 8 };
+
+/* Bands are smaller where threads share few cells, lest all but one wait for the last of them. */
+static bands cut(int cells, int threads) {
+    const int share = threads < 2 ? VK_BAND : whole_tiles(cells / threads / BANDS_OF_A_THREAD);
+    const int size = share < FEWEST ? FEWEST : share > VK_BAND ? VK_BAND : share;
+    return (bands){cells, size, (cells + size - 1) / size};
 }
 
-static band band_at(int item, int cells) {
-    const int first = item * VK_BAND;
-    return (band){first, cells - first < VK_BAND ? cells - first : VK_BAND};
+static band band_at(const bands *all, int number) {
+    const int first = number * all->size, left = all->cells - first;
+    return (band){first, left < all->size ? left : all->size};
 }
 
 static void linear(const vk_linear *layer, int group, int cells, const int16_t *x, ptrdiff_t ldx, int16_t *y16,
@@ -60,6 +70,7 @@ typedef struct {
     const vk_linear *expand, *project;
     const vk_grid *x;
     vk_grid *y;
+    bands bands;
     int16_t *buffers;
     ptrdiff_t between, hidden; /* channels of both buffers of a band */
 } block_job;
@@ -69,7 +80,7 @@ static void block_band(void *data, int worker, int item) {
     const vk_grid *x = job->x;
     const int reach = job->depthwise->side / 2;
     const ptrdiff_t row = (ptrdiff_t)(x->columns + 2 * x->border) * x->stride;
-    const band b = band_at(item, x->rows * x->columns);
+    const band b = band_at(&job->bands, item);
     int16_t *between = job->buffers + worker * (job->between + job->hidden) * VK_BAND;
     int16_t *hidden = between + job->between * VK_BAND;
     for (int i = 0; i < b.count;) {
@@ -90,12 +101,14 @@ static void block_band(void *data, int worker, int item) {
 
 int vk_block(const vk_depthwise *depthwise, const vk_linear *expand, const vk_linear *project, const vk_grid *x,
              vk_grid *y, int threads) {
-    block_job job = {depthwise, expand, project, x, y, NULL, padded(depthwise->channels), padded(expand->outputs)};
+    block_job job = {.depthwise = depthwise, .expand = expand, .project = project, .x = x, .y = y,
+                     .bands = cut(x->rows * x->columns, threads), .between = padded(depthwise->channels),
+                     .hidden = padded(expand->outputs)};
     job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.between + job.hidden));
     if (!job.buffers) {
         return 0;
     }
-    vk_parallel(threads, bands_of(x->rows * x->columns), block_band, &job);
+    vk_parallel(threads, job.bands.count, block_band, &job);
     free(job.buffers);
     return 1;
 }
@@ -108,6 +121,7 @@ typedef struct {
     vk_grid *y;
     int side;
     const vk_after *after;
+    bands bands;
     int16_t *buffers;
     ptrdiff_t in, out; /* channels of both buffers of a band */
 } linear_job;
@@ -135,7 +149,7 @@ static void store_after(const int16_t *from, int16_t *to, int channels, const vk
 static void unfold_band(void *data, int worker, int item) {
     const linear_job *job = data;
     const vk_grid *x = job->x;
-    const band b = band_at(item, x->rows * x->columns);
+    const band b = band_at(&job->bands, item);
     int16_t *in = job->buffers + worker * (job->in + job->out) * VK_BAND, *out = in + job->in * VK_BAND;
     for (int i = 0; i < b.count; i++) {
         memcpy(in + i * job->in, cell(x, (b.first + i) / x->columns, (b.first + i) % x->columns),
@@ -154,12 +168,13 @@ static void unfold_band(void *data, int worker, int item) {
 
 /* y: a grid of side times the rows and columns of x; output (side·i + j)·C + c goes to row i, column j, channel c. */
 int vk_unfold(const vk_linear *layer, const vk_grid *x, vk_grid *y, int side, const vk_after *after, int threads) {
-    linear_job job = {layer, x, y, side, after, NULL, x->stride, padded(layer->outputs)};
+    const bands all = cut(x->rows * x->columns, threads);
+    linear_job job = {layer, x, y, side, after, all, NULL, x->stride, padded(layer->outputs)};
     job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.in + job.out));
     if (!job.buffers) {
         return 0;
     }
-    vk_parallel(threads, bands_of(x->rows * x->columns), unfold_band, &job);
+    vk_parallel(threads, job.bands.count, unfold_band, &job);
     free(job.buffers);
     return 1;
 }
@@ -167,7 +182,7 @@ int vk_unfold(const vk_linear *layer, const vk_grid *x, vk_grid *y, int side, co
 static void fold_band(void *data, int worker, int item) {
     const linear_job *job = data;
     const vk_grid *x = job->x, *y = job->y;
-    const band b = band_at(item, y->rows * y->columns);
+    const band b = band_at(&job->bands, item);
     int16_t *in = job->buffers + worker * (job->in + job->out) * VK_BAND, *out = in + job->in * VK_BAND;
     const int side = job->side, channels = job->layer->inputs / (side * side);
     for (int i = 0; i < b.count; i++) {
@@ -186,12 +201,13 @@ static void fold_band(void *data, int worker, int item) {
 
 /* The inverse order: x has side times the rows and columns of y, and input (side·i + j)·C + c is row i, column j, channel c. */
 int vk_fold(const vk_linear *layer, const vk_grid *x, vk_grid *y, int side, const vk_after *after, int threads) {
-    linear_job job = {layer, x, y, side, after, NULL, padded(layer->inputs), padded(layer->outputs)};
+    const bands all = cut(y->rows * y->columns, threads);
+    linear_job job = {layer, x, y, side, after, all, NULL, padded(layer->inputs), padded(layer->outputs)};
     job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.in + job.out));
     if (!job.buffers) {
         return 0;
     }
-    vk_parallel(threads, bands_of(y->rows * y->columns), fold_band, &job);
+    vk_parallel(threads, job.bands.count, fold_band, &job);
     free(job.buffers);
     return 1;
 }
@@ -204,6 +220,7 @@ typedef struct {
     uint8_t *samples;
     int32_t *raw;
     int side;
+    bands bands;
     char *buffers;
     ptrdiff_t in, out;
     size_t bytes;
@@ -212,7 +229,7 @@ typedef struct {
 static void samples_band(void *data, int worker, int item) {
     const samples_job *job = data;
     const vk_grid *x = job->x;
-    const band b = band_at(item, x->rows * x->columns);
+    const band b = band_at(&job->bands, item);
     int32_t *out32 = (int32_t *)(job->buffers + (size_t)worker * job->bytes);
     int16_t *out16 = (int16_t *)out32, *in = (int16_t *)(out32 + job->out * VK_BAND);
     for (int i = 0; i < b.count; i++) {
@@ -239,13 +256,14 @@ static void samples_band(void *data, int worker, int item) {
 
 /* The last layer of a synthesis, unfolded by side: samples 0..255, or with raw the integers as they are. */
 int vk_samples(const vk_linear *layer, const vk_grid *x, uint8_t *samples, int32_t *raw, int side, int threads) {
-    samples_job job = {layer, x, samples, raw, side, NULL, x->stride, padded(layer->outputs), 0};
+    const bands all = cut(x->rows * x->columns, threads);
+    samples_job job = {layer, x, samples, raw, side, all, NULL, x->stride, padded(layer->outputs), 0};
     job.bytes = VK_BAND * (sizeof(int16_t) * (size_t)job.in + sizeof(int32_t) * (size_t)job.out);
     job.buffers = buffers(threads, job.bytes);
     if (!job.buffers) {
         return 0;
     }
-    vk_parallel(threads, bands_of(x->rows * x->columns), samples_band, &job);
+    vk_parallel(threads, job.bands.count, samples_band, &job);
     free(job.buffers);
     return 1;
 }
@@ -268,15 +286,19 @@ typedef struct {
     const int32_t *mean_factor, *index_offset;
     int32_t *mean;
     uint8_t *index;
+    bands bands; /* of a position */
     int16_t *buffers;
     ptrdiff_t in, out;
 } step_job;
 
+static bands cut_positions(const vk_grid *f, int threads) {
+    return cut(f->rows / 2 * (f->columns / 2), threads);
+}
+
 /* Bands lie in one position each: item = position · bands + band. */
-static band positional_band(const vk_grid *f, int item, int *position) {
-    const int cells = f->rows / 2 * (f->columns / 2), bands = bands_of(cells);
-    *position = item / bands;
-    return band_at(item % bands, cells);
+static band positional_band(const step_job *job, int item, int *position) {
+    *position = item / job->bands.count;
+    return band_at(&job->bands, item % job->bands.count);
 }
 
 /* Where the cells of a band lie in planes [height][width]; those beyond them are at −1. */
@@ -291,7 +313,7 @@ static void places_in_planes(const step_job *job, int position, band b, ptrdiff_
 static void enter_band(void *data, int worker, int item) {
     const step_job *job = data;
     int position, r, c;
-    const band b = positional_band(job->f, item, &position);
+    const band b = positional_band(job, item, &position);
     ptrdiff_t at[VK_BAND];
     places_in_planes(job, position, b, at);
     int16_t *in = job->buffers + worker * (job->in + job->out) * VK_BAND, *out = in + job->in * VK_BAND;
@@ -314,9 +336,9 @@ static void enter_band(void *data, int worker, int item) {
  * that two processors write go to and fro between them. */
 static void both_columns(void (*one)(void *, int, int), void *data, int worker, int item) {
     const step_job *job = data;
-    const int bands = bands_of(job->f->rows / 2 * (job->f->columns / 2)), row = item / bands, number = item % bands;
+    const int row = item % 2, number = item / 2, count = job->bands.count;
     for (int column = 0; column < 2; column++) {
-        one(data, worker, (2 * row + column) * bands + number);
+        one(data, worker, (2 * row + column) * count + number);
     }
 }
 
@@ -329,12 +351,12 @@ static void enter_bands(void *data, int worker, int item) {
 int vk_enter(const vk_linear *layer, const int32_t *planes, int height, int width, const int16_t *lookup, int reach,
              vk_grid *f, int32_t limit, int threads) {
     step_job job = {.layer = layer, .planes = planes, .height = height, .width = width, .reach = reach, .lookup = lookup,
-                    .f = f, .limit = limit, .in = padded(layer->inputs), .out = padded(layer->outputs)};
+                    .f = f, .limit = limit, .bands = cut_positions(f, threads), .in = padded(layer->inputs), .out = padded(layer->outputs)};
     job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.in + job.out));
     if (!job.buffers) {
         return 0;
     }
-    vk_parallel(threads, 2 * bands_of(f->rows / 2 * (f->columns / 2)), enter_bands, &job);
+    vk_parallel(threads, 2 * job.bands.count, enter_bands, &job);
     free(job.buffers);
     return 1;
 }
@@ -344,7 +366,7 @@ enum { MEAN_SHIFT = 12, INDEX_SHIFT = 5, INDEX_LEVELS = 64, CERTAIN_BELOW = 3 };
 static void leave_band(void *data, int worker, int item) {
     const step_job *job = data;
     int position, r, c;
-    const band b = positional_band(job->f, item, &position);
+    const band b = positional_band(job, item, &position);
     int16_t *in = job->buffers + worker * (job->in + job->out) * VK_BAND, *out = in + job->in * VK_BAND;
     for (int i = 0; i < b.count; i++) {
         place(job->f, position, b.first + i, &r, &c);
@@ -382,13 +404,13 @@ static void leave_bands(void *data, int worker, int item) {
 int vk_leave(const vk_linear *layer, const vk_grid *f, const int32_t *mean_factor, const int32_t *index_offset,
              int32_t *mean, uint8_t *index, int height, int width, int threads) {
     step_job job = {.layer = layer, .height = height, .width = width, .f = (vk_grid *)f, .mean_factor = mean_factor,
-                    .index_offset = index_offset, .mean = mean, .index = index, .in = f->stride,
+                    .index_offset = index_offset, .mean = mean, .index = index, .bands = cut_positions(f, threads), .in = f->stride,
                     .out = padded(layer->outputs)};
     job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.in + job.out));
     if (!job.buffers) {
         return 0;
     }
-    vk_parallel(threads, 2 * bands_of(f->rows / 2 * (f->columns / 2)), leave_bands, &job);
+    vk_parallel(threads, 2 * job.bands.count, leave_bands, &job);
     free(job.buffers);
     return 1;
 }

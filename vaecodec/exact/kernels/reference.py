@@ -327,7 +327,7 @@ def scale_latents(
     """What a synthesis starts with: clamp((clamp(y, 32767)·factor + ⌊2^shift / 2⌋) >> shift, limit).
 
     Args:
-        y16: int32 [rows, columns, C].
+        y16: int16 or int32 [rows, columns, C], clamped to ±32767 first.
         factor: int32 [C].
         shift: int32 [C], 0..30.
         limit: 1..32767.
@@ -421,8 +421,10 @@ def put_step(symbols: IntArray, mean: IntArray, k: int, planes: IntArray, y16: I
         mean: int32 [M/4, h, w], in sixteenths.
         k: the step, 0 to 3.
         planes: int32 [M/4, h, w], written, for the next step; may be the symbols.
-        y16: int32 [h, w, M], written where step k codes.
+        y16: int32 [h, w, M], written where step k codes; or int16, clamped to ±32767.
         threads: at most so many compute.
     """
     planes[:] = symbols * np.int32(MEAN_UNIT) + mean
+    if y16.dtype == np.int16:
+        planes = np.clip(planes, -LATENT_CLAMP, LATENT_CLAMP).astype(np.int16)
     put_planes(y16, k, planes)

@@ -140,7 +140,7 @@ static struct {
     int busy;                                      /* whether a job is on */
     void (*work)(void *job, int worker, int item); /* NULL: nothing to join */
     void *job;
-    int next, items;
+    int next, items;                               /* the items that are left: from next to items - 1 */
     int helpers, wanted;                           /* threads that joined, and how many may */
     int running;                                   /* threads that work for the job, without the caller */
 } pool;
@@ -152,10 +152,11 @@ static void forget_threads(void) {
 }
 #endif
 
-/* Takes items until none is left; the lock is held before and after. */
+/* Takes items until none is left; the lock is held before and after. One half of the workers begins at the first item, the other at the
+ * last: layer after layer a processor then finds what it wrote before in its own cache. */
 static void take_items(int worker) {
     while (pool.next < pool.items) {
-        const int item = pool.next++;
+        const int item = worker % 2 ? --pool.items : pool.next++;
         void (*work)(void *, int, int) = pool.work;
         void *job = pool.job;
         unlock_pool();
