@@ -226,6 +226,13 @@ typedef struct {
     size_t bytes;
 } samples_job;
 
+static void to_bytes(const int16_t *restrict from, uint8_t *restrict to, int count) {
+    for (int n = 0; n < count; n++) {
+        const int16_t t = from[n] > 127 ? 127 : from[n] < -128 ? -128 : from[n];
+        to[n] = (uint8_t)(t + 128);
+    }
+}
+
 static void samples_band(void *data, int worker, int item) {
     const samples_job *job = data;
     const vk_grid *x = job->x;
@@ -242,13 +249,10 @@ static void samples_band(void *data, int worker, int item) {
         const ptrdiff_t r = (b.first + i) / x->columns, c = (b.first + i) % x->columns;
         for (int part = 0; part < side; part++) {
             const ptrdiff_t to = ((r * side + part) * x->columns + c) * line, from = i * job->out + part * line;
-            for (int n = 0; n < line; n++) {
-                if (job->raw) {
-                    job->raw[to + n] = out32[from + n];
-                } else {
-                    const int32_t t = out16[from + n] + 128;
-                    job->samples[to + n] = (uint8_t)(t > 255 ? 255 : t < 0 ? 0 : t);
-                }
+            if (job->raw) {
+                memcpy(job->raw + to, out32 + from, sizeof(int32_t) * (size_t)line);
+            } else {
+                to_bytes(out16 + from, job->samples + to, line);
             }
         }
     }
