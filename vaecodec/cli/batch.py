@@ -54,10 +54,10 @@ def run(
     if len(inputs) == 1:
         try:
             check_source(inputs[0])
-        except PictureNotFoundError as error:
-            failure = message_about(inputs[0], error)
-            tell_failure(Outcome(Task(inputs[0], ""), failure=failure, code=error.exit_code), as_json=job.as_json)
-            raise click.exceptions.Exit(error.exit_code) from error
+        except (PictureNotFoundError, OSError) as error:
+            failure, code = message_about(inputs[0], error), exit_code(error)
+            tell_failure(Outcome(Task(inputs[0], ""), failure=failure, code=code), as_json=job.as_json)
+            raise click.exceptions.Exit(code) from error
     targets = {} if name_for is None else plan_outputs(inputs, output, name_for, force=force)
     tasks = [Task(source, targets.get(source, "")) for source in inputs]
     if any(PIPE in task for task in tasks):

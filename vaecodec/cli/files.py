@@ -40,7 +40,7 @@ def plan_outputs(
         UsageError: several inputs for one output; an output that is its own input.
     """
     for source in inputs:
-        if source != PIPE and Path(source).is_dir():
+        if source != PIPE and is_folder(source):
             raise UsageError(f"{shown(source)}: is a folder: use -r for what is in it")
     if len(inputs) != len(set(inputs)):
         raise UsageError("an input is named twice: name it once")
@@ -160,8 +160,33 @@ def read_picture_stream(source: str, max_pixels: int | None) -> bytes:
 
 
 def is_missing(source: str) -> bool:
-    """Whether there is nothing of this name; what cannot be a name is another error."""
-    return source != PIPE and "\0" not in source and not os.path.lexists(source)
+    """Whether there is nothing of this name; what cannot be a name is another error.
+
+    Raises:
+        PermissionError: a folder on the way may not be searched.
+    """
+    if source == PIPE or "\0" in source:
+        return False
+    try:
+        os.lstat(source)
+    except PermissionError:
+        raise
+    except OSError:
+        return True
+    return False
+
+
+def is_there(name: str) -> bool:
+    """As `Path.exists`, which in some versions of Python raises where a folder on the way may not be searched.
+
+    That is a failure of one input, told when its turn comes.
+    """
+    return os.path.exists(name)  # noqa: PTH110
+
+
+def is_folder(name: str | Path) -> bool:
+    """As `Path.is_dir`, without an error for the same reason."""
+    return os.path.isdir(name)  # noqa: PTH112
 
 
 def check_source(source: str) -> None:
@@ -169,6 +194,7 @@ def check_source(source: str) -> None:
 
     Raises:
         PictureNotFoundError: there is no such file.
+        PermissionError: a folder on the way may not be searched.
     """
     if is_missing(source):
         raise PictureNotFoundError(f"{shown(source)}: no such file")
@@ -207,5 +233,7 @@ def write_output(target: str, data: bytes | Writer, *, source: str, force: bool)
 
 
 def _same_file(source: str, target: str) -> bool:
-    first, second = Path(source), Path(target)
-    return first.exists() and second.exists() and not second.is_char_device() and first.samefile(second)
+    try:
+        return Path(source).samefile(target) and not Path(target).is_char_device()
+    except OSError:
+        return False
