@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -70,6 +70,30 @@ def _write_whole(target: Path, data: bytes | Writer, *, overwrite: bool, times_f
                 ns=(times.st_atime_ns, times.st_mtime_ns),
             )
         scratch.become(target, overwrite=overwrite)
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """A folder and those it lies in, as far as they are not there, the innermost first."""
+    return [one for one in (path, *path.parents) if not one.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Removes those of the folders that nothing lies in."""
+    for folder in sorted(folders, key=lambda one: len(one.parts), reverse=True):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Makes a folder, if need be with those it lies in; where the block fails or is interrupted, none of them is left empty."""
+    missing = missing_folders(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        remove_empty(missing)
+        raise
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from vaecodec.atomic import Writer, check_output, write_atomically
+from vaecodec.atomic import Writer, check_output, missing_folders, remove_empty, write_atomically
 from vaecodec.cli.failures import shown
 from vaecodec.errors import PictureNotFoundError, UsageError
 from vaecodec.sources import bytes_of_file
 
 PIPE = "-"
 _made: list[Path] = []
-"""Folders that ``-o`` named and that were not there, the innermost first."""
+"""Folders for outputs that were not there."""
 
 
 def plan_outputs(
@@ -85,17 +85,20 @@ def output_folder(output: str | None) -> Path | None:
     if output.endswith(("/", os.sep)):
         if path.exists() and not path.is_dir():
             raise UsageError(f"{shown(output)}: exists and is not a folder: name another one")
-        missing = [one for one in (path, *path.parents) if not one.exists()]
-        path.mkdir(parents=True, exist_ok=True)
-        _made.extend(missing)
+        make_folder(path)
     return path if path.is_dir() else None
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder for outputs, if need be with those it lies in."""
+    _made.extend(missing_folders(path))
+    path.mkdir(parents=True, exist_ok=True)
+
+
 def remove_empty_folders() -> None:
-    """Of those that ``-o`` named and this run made: a run that failed leaves none behind."""
-    while _made:
-        with suppress(OSError):  # something lies in it
-            _made.pop(0).rmdir()
+    """Of those that this run made: a run that failed leaves none behind."""
+    remove_empty(_made)
+    _made.clear()
 
 
 def lift_pillow_limit(pixels: int | None) -> None:
