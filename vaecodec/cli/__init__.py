@@ -19,8 +19,9 @@ import click
 
 from vaecodec.cli.failures import exit_code, say, shown
 from vaecodec.cli.help import write_examples, write_sections
-from vaecodec.cli.signals import INTERRUPTED, as_exceptions
+from vaecodec.cli.signals import as_exceptions, interrupted
 from vaecodec.errors import MissingExtraError, VaecodecError
+from vaecodec.interrupt import INTERRUPTED
 from vaecodec.version import __version__
 
 # As the help has them.
@@ -175,4 +176,9 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         say("this needs torch: pip install 'vaecodec[torch]'")
         return MissingExtraError.exit_code
+    except Exception:
+        if not interrupted():
+            raise
+        say("interrupted")
+        return INTERRUPTED
     return result if isinstance(result, int) else 0

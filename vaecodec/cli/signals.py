@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from vaecodec.interrupt import leave
+
 # As shells have it: 128 and the number of the signal.
-INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
 # One that comes so much later than the first is from somebody who waits: it is not held back.
@@ -54,6 +55,11 @@ def _raise_what_came() -> None:
         sys.exit(TERMINATED)
 
 
+def interrupted() -> bool:
+    """Whether an interrupt came: some libraries, numpy as it is imported, make an error of their own of it."""
+    return _state.came == signal.SIGINT
+
+
 @contextmanager
 def as_exceptions() -> Iterator[None]:
     """Within, SIGINT is a KeyboardInterrupt and SIGTERM a SystemExit, so that the stack is unwound and temporary files are removed.
@@ -66,7 +72,7 @@ def as_exceptions() -> Iterator[None]:
         return
     _state.held, _state.came = False, None
     before: dict[int, Any] = {signal.SIGTERM: signal.signal(signal.SIGTERM, _handle)}
-    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL):
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL, leave):
         before[signal.SIGINT] = signal.signal(signal.SIGINT, _handle)
     hook = sys.unraisablehook
 
