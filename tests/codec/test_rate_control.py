@@ -82,6 +82,18 @@ def test_targets_are_met_closely_and_never_on_the_wrong_side(codec: Codec, photo
     assert 0.97 <= similarity < 0.9705
 
 
+def test_scores_go_below_0(codec: Codec, photograph: np.ndarray) -> None:
+    noise = np.random.default_rng(3).normal(120, 20, (96, 96, 3)).clip(0, 255).astype(np.uint8)
+    for target in (-100, -70):
+        encoded = codec.encode_to(Picture(noise), ssimulacra2=target)
+        score = ssimulacra2(noise, encoded.samples)
+        assert score is not None and target <= score < target + 5
+    picture = photograph[:256, 100:356]
+    for target in (0, -20):
+        score = ssimulacra2(picture, codec.encode_to(Picture(picture), ssimulacra2=target).samples)
+        assert score is not None and score >= target
+
+
 def test_a_picture_without_loss_meets_every_target_of_quality(codec: Codec) -> None:
     flat = Picture(np.full((300, 300, 3), 9, np.uint8))
     encoded = codec.encode_to(flat, psnr=60)
@@ -102,6 +114,9 @@ def test_a_picture_without_loss_meets_every_target_of_quality(codec: Codec) -> N
         {"ms_ssim": 1.5},
         {"ms_ssim": 0.9},
         {"ssimulacra2": 101},
+        {"ssimulacra2": math.inf},
+        {"ssimulacra2": -math.inf},
+        {"psnr": 0},
     ],
 )
 def test_targets_that_make_no_sense_are_refused(codec: Codec, target: dict[str, Any]) -> None:

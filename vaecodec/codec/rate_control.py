@@ -43,6 +43,7 @@ class Measure:
         slope: of that line for photographs, in a sixteenth of quality; where to look second.
         of_samples: measures decoded samples against the source's; None where it is the size of the file.
         target: from a target as given, and the picture's width and height, the value to search for.
+        below_0: whether there are targets of 0 and less.
     """
 
     aim: str
@@ -53,6 +54,7 @@ class Measure:
     slope: float
     of_samples: Callable[[Samples, Samples], float] | None = None
     target: Callable[[float, int, int], float] = lambda value, width, height: float(value)
+    below_0: bool = False
 
     def meets(self, value: float, target: float) -> bool:
         """Tells whether a value is on the right side of the target."""
@@ -109,7 +111,7 @@ PSNR = Measure(
 )
 SSIMULACRA2 = Measure(
     "a SSIMULACRA2 score of {:.2f}", "{:.2f}", "The smallest file of at least this SSIMULACRA2 score: 90 hardly to be told apart, 70 high, 50 medium.",
-    False, float, 0.05, _score("ssimulacra2"), _target("ssimulacra2", "SSIMULACRA2", 100),
+    False, float, 0.05, _score("ssimulacra2"), _target("ssimulacra2", "SSIMULACRA2", 100), below_0=True,
 )  # fmt: skip
 MS_SSIM = Measure(
     "an MS-SSIM of {:.5f}", "{:.5f}", "The smallest file of at least this MS-SSIM.",
@@ -132,9 +134,9 @@ def one_target(target: Mapping[str, float], width: int, height: int) -> tuple[Me
         *names, last = MEASURES
         raise UsageError(f"give exactly one target: {', '.join(names)} or {last}")
     ((name, value),) = target.items()
-    if not (math.isfinite(value) and value > 0):
-        raise UsageError(f"{name} {value:g} is out of range: give a number above 0")
     measure = MEASURES[name]
+    if not (math.isfinite(value) and (value > 0 or measure.below_0)):
+        raise UsageError(f"{name} {value:g} is out of range: give a number{'' if measure.below_0 else ' above 0'}")
     return measure, measure.target(value, width, height)
 
 
