@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,15 @@ def test_what_cannot_be_reached_is_said_with_what_can() -> None:
         search(PSNR, 50, CURVES[3][1])
     assert search(SIZE, 1e9, CURVES[0][1]) == LAST
     assert search(PSNR, 10, CURVES[3][1]) == 0
+
+
+def test_a_rate_that_is_told_can_be_asked_for(codec: Codec, photograph: np.ndarray) -> None:
+    picture = Picture(photograph[:57, :91])
+    with pytest.raises(UsageError, match=r"a rate of 0\.0001 bits per pixel cannot be reached") as told:
+        codec.encode_to(picture, bpp=0.0001)
+    found = re.search(r"at least ([0-9.]+) bits per pixel \(([0-9,]+) bytes\)", str(told.value))
+    assert found is not None
+    assert len(codec.encode_to(picture, bpp=float(found[1])).data) == int(found[2])
 
 
 def test_targets_are_met_closely_and_never_on_the_wrong_side(codec: Codec, photograph: np.ndarray) -> None:
