@@ -22,7 +22,7 @@ from vaecodec.cli.help import write_examples, write_sections
 from vaecodec.cli.signals import as_exceptions, interrupted
 from vaecodec.errors import MissingExtraError, VaecodecError
 from vaecodec.interrupt import INTERRUPTED
-from vaecodec.version import __version__
+from vaecodec.version import RELEASED, __version__
 
 # As the help has them.
 _SECTIONS = {
@@ -108,7 +108,10 @@ def _found(command: click.Command | None) -> click.Command:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="'vaecodec COMMAND --help' lists a command's options, with examples.",
 )
-@click.version_option(__version__, "-V", "--version", prog_name="vaecodec", message="%(prog)s %(version)s")
+@click.version_option(
+    __version__, "-V", "--version", prog_name="vaecodec",
+    message="%(prog)s %(version)s" + ("" if RELEASED else " (unreleased)"),
+)  # fmt: skip
 def vaecodec() -> None:
     """Compress photographs into small files that decode to the same picture on every machine."""
 
