@@ -15,6 +15,9 @@ from vaecodec.errors import OutputExistsError, UsageError
 
 Writer = Callable[[BinaryIO], None]
 
+_unfinished: set[Path] = set()
+"""Names that temporary files have or may get."""
+
 # Where Linux lists the open files of this process.
 _OPEN_FILES = "/proc/self/fd"
 _SCRATCH_ENDING = ".part"
@@ -201,14 +204,25 @@ class _Scratch:
 def _scratch(folder: Path) -> Iterator[_Scratch]:
     """A new file in ``folder``: without a name on Linux, so that nothing is left of a process that is killed; nothing is left of it in any case."""
     path = folder / f".vaecodec-{os.urandom(8).hex()}{_SCRATCH_ENDING}"
-    nameless = _open_nameless(path)
-    scratch = _Scratch(path.open("xb") if nameless is None else nameless, path, named=nameless is None)
+    _unfinished.add(path)
     try:
-        yield scratch
+        nameless = _open_nameless(path)
+        scratch = _Scratch(path.open("xb") if nameless is None else nameless, path, named=nameless is None)
+        try:
+            yield scratch
+        finally:
+            scratch.file.close()
+            if scratch.named:
+                path.unlink(missing_ok=True)
     finally:
-        scratch.file.close()
-        if scratch.named:
-            path.unlink(missing_ok=True)
+        _unfinished.discard(path)
+
+
+def remove_unfinished() -> None:
+    """Removes all temporary files of a process that ends without unwinding its stack."""
+    for path in list(_unfinished):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _open_nameless(path: Path) -> BinaryIO | None:
