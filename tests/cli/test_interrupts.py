@@ -59,7 +59,7 @@ def test_an_interrupt_of_which_a_library_makes_an_error_is_no_error(
         with monkeypatch.context() as patch:
             patch.setattr("vaecodec.api.list_models", swallowed)
             assert main(["models"]) == 130
-            patch.setattr("vaecodec.cli.files.check_source", lambda _: None)
+            (tmp_path / "a.png").touch()
             patch.setattr("vaecodec.cli.files.check_target", swallowed)
             assert main(["compress", str(tmp_path / "a.png")]) == 130
     finally:
