@@ -99,5 +99,31 @@ def test_the_desktop_knows_a_file_by_its_name_and_by_its_bytes(installed: Path, 
 
 def test_it_can_be_undone(installed: Path) -> None:
     assert main(["desktop", "--remove"]) == 0
+    assert not list(installed.iterdir())
+
+
+def test_what_others_have_there_stays(installed: Path) -> None:
+    package = installed / "mime" / "packages" / "other.xml"
+    package.write_text(desktop.mime_type_xml().replace("vaec", "other"))
+    (installed / "thumbnailers" / "other.thumbnailer").touch()
+    assert main(["desktop", "--remove"]) == 0
+    assert package.exists() and (installed / "thumbnailers" / "other.thumbnailer").exists()
     assert not (installed / "mime" / "packages" / "vaecodec.xml").exists()
-    assert not (installed / "thumbnailers" / "vaecodec.thumbnailer").exists()
+    assert shutil.which("update-mime-database") is None or (installed / "mime" / "types").exists()
+
+
+def test_the_list_of_types_is_made_without_a_word(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["desktop", "--folder", str(tmp_path / "data")]) == 0
+    told = capfd.readouterr()
+    assert (len(told.out.splitlines()), told.err) == (2, "")
+
+
+def test_a_list_of_types_that_cannot_be_made_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "update-mime-database"
+    program.write_text("#!/bin/sh\necho 'It went' >&2; echo wrong >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert main(["desktop", "--folder", str(tmp_path / "data")]) == 1
+    assert capfd.readouterr().err == f"vaecodec: {program} failed: It went wrong\n"

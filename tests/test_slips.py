@@ -114,6 +114,7 @@ SLIPS = [
     Slip("compress a.png -o", 2, "Option '-o' requires an argument: see 'vaecodec compress --help'"),
     Slip("compress a.png --ssimulacra2 120", 2, "SSIMULACRA2 120 is out of range: it is at most 100"),
     Slip("compress a.png --size 10 -o small.vaec", 1, "a.png: a size of 10 bytes cannot be reached: this picture takes at least * bytes, ask for no less"),
+    Slip("compress a.png --bpp 0.01 -o small.vaec", 1, "a.png: a rate of 0.01 bits per pixel cannot be reached: this picture takes at least * bits per pixel (* bytes), ask for no less"),
     Slip("compress a.png --psnr 99 -o small.vaec", 1, "a.png: a PSNR of 99.00 dB cannot be reached: this picture reaches at most * dB, ask for no more, or compress it without loss"),
     Slip("compress empty.jpg", 3, "empty.jpg: empty, not a picture: get the file again"),
     Slip("compress text.jpg", 3, "text.jpg: not a picture of a known format*"),

@@ -11,12 +11,12 @@ Importing the package imports neither torch nor constriction; the first use of a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from vaecodec.errors import VaecodecError
-from vaecodec.version import __version__
+# As type checkers know it. Nothing is imported here, so that the command is in charge of interrupts at once.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from vaecodec.api import (
         DEFAULT_MODEL,
         DEFAULT_QUALITY,
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
         info,
         list_models,
     )
+    from vaecodec.errors import VaecodecError
     from vaecodec.picture import Picture, read_picture, write_picture
+    from vaecodec.version import __version__
 
 _API = (
     "DEFAULT_MODEL", "DEFAULT_QUALITY", "Codec", "EncodeOptions", "Encoded", "ModelCard", "compress", "decompress",
@@ -63,6 +65,10 @@ def __getattr__(name: str) -> Any:
 
     if name in _API:
         return getattr(importlib.import_module("vaecodec.api"), name)
+    if name == "VaecodecError":
+        return importlib.import_module("vaecodec.errors").VaecodecError
+    if name == "__version__":
+        return importlib.import_module("vaecodec.version").__version__
     if name in _PICTURE:
         return getattr(importlib.import_module("vaecodec.picture"), name)
     raise AttributeError(f"module 'vaecodec' has no attribute {name!r}")

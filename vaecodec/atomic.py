@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,9 @@ from typing import BinaryIO
 from vaecodec.errors import OutputExistsError, UsageError
 
 Writer = Callable[[BinaryIO], None]
+
+_unfinished: set[Path] = set()
+"""Names that temporary files have or may get."""
 
 # Where Linux lists the open files of this process.
 _OPEN_FILES = "/proc/self/fd"
@@ -70,6 +73,30 @@ def _write_whole(target: Path, data: bytes | Writer, *, overwrite: bool, times_f
                 ns=(times.st_atime_ns, times.st_mtime_ns),
             )
         scratch.become(target, overwrite=overwrite)
+
+
+def missing_folders(path: Path) -> list[Path]:
+    """A folder and those it lies in, as far as they are not there, the innermost first."""
+    return [one for one in (path, *path.parents) if not one.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Removes those of the folders that nothing lies in."""
+    for folder in sorted(folders, key=lambda one: len(one.parts), reverse=True):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Makes a folder, if need be with those it lies in; where the block fails or is interrupted, none of them is left empty."""
+    missing = missing_folders(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        remove_empty(missing)
+        raise
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> None:
@@ -177,14 +204,25 @@ class _Scratch:
 def _scratch(folder: Path) -> Iterator[_Scratch]:
     """A new file in ``folder``: without a name on Linux, so that nothing is left of a process that is killed; nothing is left of it in any case."""
     path = folder / f".vaecodec-{os.urandom(8).hex()}{_SCRATCH_ENDING}"
-    nameless = _open_nameless(path)
-    scratch = _Scratch(path.open("xb") if nameless is None else nameless, path, named=nameless is None)
+    _unfinished.add(path)
     try:
-        yield scratch
+        nameless = _open_nameless(path)
+        scratch = _Scratch(path.open("xb") if nameless is None else nameless, path, named=nameless is None)
+        try:
+            yield scratch
+        finally:
+            scratch.file.close()
+            if scratch.named:
+                path.unlink(missing_ok=True)
     finally:
-        scratch.file.close()
-        if scratch.named:
-            path.unlink(missing_ok=True)
+        _unfinished.discard(path)
+
+
+def remove_unfinished() -> None:
+    """Removes all temporary files of a process that ends without unwinding its stack."""
+    for path in list(_unfinished):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _open_nameless(path: Path) -> BinaryIO | None:

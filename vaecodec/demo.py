@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from vaecodec.atomic import check_output, write_atomically
+from vaecodec.atomic import check_output, new_folder, write_atomically
 from vaecodec.evaluation.peers import AVIF, JPEG, SizeSearch
 from vaecodec.evaluation.plots import grid
 from vaecodec.evaluation.tables import Cell, text_table
@@ -103,8 +103,12 @@ def demonstrate(codec: PictureCodec, folder: Path, *, overwrite: bool = False) -
     Raises:
         OutputExistsError: a file is there already and overwrite is False.
     """
+    with new_folder(folder):
+        return _demonstrated(codec, folder, overwrite=overwrite)
+
+
+def _demonstrated(codec: PictureCodec, folder: Path, *, overwrite: bool) -> Demonstration:
     original = photograph()
-    folder.mkdir(parents=True, exist_ok=True)
     sheet = folder / f"{_NAME}-side-by-side.png"
     check_output(sheet, overwrite=overwrite)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from vaecodec.api import find_codec_for, read_container
-from vaecodec.atomic import write_atomically
+from vaecodec.atomic import new_folder, remove_empty, write_atomically
 from vaecodec.bitstream.container import EXTENSION, KIND_PICTURE, MAGIC
 from vaecodec.errors import FileFormatError
 from vaecodec.picture import strip_metadata, to_8_bit
@@ -30,6 +30,11 @@ DEFAULT_SIZE: Final = 256
 
 _MIME_FILE = Path("mime") / "packages" / "vaecodec.xml"
 _THUMBNAILER_FILE = Path("thumbnailers") / "vaecodec.thumbnailer"
+_LISTS: Final = (
+    "XMLnamespaces", "aliases", "generic-icons", "globs", "globs2", "icons", "magic", "mime.cache", "subclasses",
+    "treemagic", "types", "version",
+)  # fmt: skip
+"""What update-mime-database makes of all packages, beside a folder for each kind of media."""
 
 
 def thumbnail(data: bytes, size: int = DEFAULT_SIZE) -> bytes:
@@ -94,21 +99,26 @@ def install(folder: Path | None = None) -> tuple[Path, ...]:
     written = []
     for name, text in ((_MIME_FILE, mime_type_xml()), (_THUMBNAILER_FILE, thumbnailer_entry())):
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode(), overwrite=True)
+        with new_folder(path.parent):
+            write_atomically(path, text.encode(), overwrite=True)
         written.append(path)
     _update(folder)
     return tuple(written)
 
 
 def remove(folder: Path | None = None) -> tuple[Path, ...]:
-    """Undoes `install`; returns what was removed."""
+    """Undoes `install`; returns what was removed. Folders in ``folder`` that are empty then go too.
+
+    Raises:
+        OSError: as the operating system says.
+    """
     folder = user_folder() if folder is None else folder
     removed = [path for name in (_MIME_FILE, _THUMBNAILER_FILE) if (path := folder / name).exists()]
     for path in removed:
         path.unlink()
     if removed:
         _update(folder)
+        _remove_leavings(folder)
     return tuple(removed)
 
 
@@ -119,8 +129,24 @@ def user_folder() -> Path:
 
 def _update(folder: Path) -> None:
     program = shutil.which("update-mime-database")
-    if program is not None:
-        subprocess.run([program, str(folder / "mime")], check=True)
+    if program is None:
+        return
+    # It has notes of several lines for packagers, also where all went well.
+    done = subprocess.run(
+        [program, str(folder / "mime")], capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode != 0:
+        raise OSError(f"{program} failed: {' '.join(done.stderr.split()) or f'exit code {done.returncode}'}")
+
+
+def _remove_leavings(folder: Path) -> None:
+    """Where ours was the last package, the lists of packages are of nothing."""
+    mime, packages = folder / "mime", folder / _MIME_FILE.parent
+    if packages.is_dir() and not any(packages.iterdir()):
+        for name in _LISTS:
+            (mime / name).unlink(missing_ok=True)
+        remove_empty([mime, packages, mime / MIME_TYPE.partition("/")[0]])
+    remove_empty([folder / _THUMBNAILER_FILE.parent])
 
 
 def _program() -> str:

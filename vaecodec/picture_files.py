@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -21,6 +23,7 @@ def find_pictures(folder: str | Path) -> list[Path]:
 
     Raises:
         UsageError: there is no such folder, or no picture in it.
+        PermissionError: it may not be read or searched.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -32,9 +35,32 @@ def find_pictures(folder: str | Path) -> list[Path]:
 
 
 def find_plain_pictures(folder: Path) -> list[Path]:
-    """Lists the pictures of plain formats in a folder and below it, by path; empty where there are none."""
-    return _pictures(folder.rglob("*"), PLAIN_EXTENSIONS)
+    """Lists the pictures of plain formats in a folder and below it, by path; empty where there are none.
+
+    Raises:
+        PermissionError: one of the folders may not be read or searched: what is in it would be left out unnoticed.
+    """
+    return _pictures(_below(folder), PLAIN_EXTENSIONS)
+
+
+def _below(folder: Path) -> Iterable[Path]:
+    def refused(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            raise error
+
+    for here, _, names in os.walk(folder, onerror=refused):
+        yield from (Path(here, name) for name in names)
 
 
 def _pictures(paths: Iterable[Path], extensions: frozenset[str]) -> list[Path]:
-    return sorted(path for path in paths if path.suffix.lower() in extensions and path.is_file())
+    return sorted(path for path in paths if path.suffix.lower() in extensions and _is_file(path))
+
+
+def _is_file(path: Path) -> bool:
+    """As `Path.is_file`, which in some versions of Python passes over what may not be looked at."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        raise
+    except OSError:
+        return False

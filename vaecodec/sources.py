@@ -25,7 +25,8 @@ def bytes_of(source: FileSource) -> bytes:
     """The bytes of a file.
 
     Raises:
-        PictureNotFoundError: there is no such file, or it may not be read.
+        PictureNotFoundError: there is no such file, or it cannot be read.
+        PermissionError: it may not be read.
         NotVaecodecFileError: no kind of source, or a file of text.
     """
     if isinstance(source, bytes):
@@ -37,6 +38,8 @@ def bytes_of(source: FileSource) -> bytes:
         try:
             with opened(path) as file:
                 return bytes_of_file(file, str(path))
+        except PermissionError:
+            raise
         except OSError as error:
             raise PictureNotFoundError(f"{path}: cannot be read: {error.strerror}") from error
     if hasattr(source, "read"):
@@ -103,13 +106,17 @@ def opened(path: Path) -> BinaryIO:
     """A file, open for reading.
 
     Raises:
-        PictureNotFoundError: there is no such file, or it may not be read.
+        PictureNotFoundError: there is no such file, or it cannot be opened.
+        PermissionError: it may not be read.
     """
     try:
         return path.open("rb")
     except FileNotFoundError as error:
         raise PictureNotFoundError(f"{path}: no such file") from error
     except OSError as error:
+        # Windows says that a folder may not be read; it is no file.
+        if isinstance(error, PermissionError) and not path.is_dir():
+            raise
         raise PictureNotFoundError(f"{path}: cannot be opened: {error.strerror}") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from vaecodec.cli import COMMANDS, main, vaecodec
 from vaecodec.cli.help import Command
 from vaecodec.models.tunes import TUNES
-from vaecodec.version import __version__
+from vaecodec.version import RELEASED, __version__
 
 PAGES = [[], *([name] for name in COMMANDS), ["train", "--family", "vae"]]
 
@@ -74,7 +75,7 @@ def test_the_default_quality_is_that_of_the_models(capsys: pytest.CaptureFixture
 
 def test_the_version_has_a_short_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-V"]) == 0
-    assert capsys.readouterr().out == f"vaecodec {__version__}\n"
+    assert capsys.readouterr().out.startswith(f"vaecodec {__version__}")
 
 
 def test_names_complete_as_the_help_says(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,3 +94,8 @@ def test_names_complete_as_the_help_says(capsys: pytest.CaptureFixture[str]) -> 
     assert "compress" in complete("comp")
     assert "--quality" in complete("compress", "--q")
     assert complete("compress", "hol")[:2] == ["file", "hol"]
+
+
+def test_the_version_is_unreleased_as_long_as_the_changelog_says_so() -> None:
+    changelog = (Path(__file__).parents[2] / "CHANGELOG.md").read_text()
+    assert f"## {__version__}{'' if RELEASED else ' (unreleased)'}\n" in changelog

@@ -83,8 +83,45 @@ def test_a_demo_that_is_interrupted_leaves_nothing_and_runs_again(
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
         broken.setattr(vaecodec.demo, "write_picture", interrupted)
         vaecodec.demo.demonstrate(codec, tmp_path / "demo")
-    assert not list((tmp_path / "demo").iterdir())
+    assert not (tmp_path / "demo").exists()
     assert len(vaecodec.demo.demonstrate(codec, tmp_path / "demo").files) == 8
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compress", "-r", "missing", "-o", "new/out"],
+        ["compress", "-r", "missing", "broken.png", "-o", "new/out", "-j", "2"],
+        ["compress", "broken.png", "-o", "new/out/"],
+        ["compress", "missing.npy", "-o", "new/out/"],
+        ["decompress", "-r", "missing", "-o", "new/out"],
+        ["decompress", "broken.vaec", "-o", "new/out/"],
+        ["demo", "--model", "psnr", "-o", "new/out"],
+    ],
+)
+def test_a_command_that_fails_leaves_no_empty_folder(
+    arguments: list[str], picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.chdir(picture.parent)
+    monkeypatch.setattr(vaecodec.demo, "at_equal_bytes", fail)
+    for name in ("broken.png", "broken.vaec"):
+        Path(name).write_bytes(b"nothing")
+    assert main(arguments) != 0
+    assert not Path("new").exists()
+
+
+def test_a_folder_for_outputs_is_kept_where_one_of_them_was_written(
+    picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(picture.parent)
+    Path("album/broken").mkdir(parents=True)
+    Path("album/broken/b.png").write_bytes(b"nothing")
+    picture.rename("album/a.png")
+    assert main(["compress", "-r", "album", "-o", "new/out"]) == 1
+    assert [str(path) for path in sorted(Path("new").rglob("*"))] == ["new/out", "new/out/a.vaec"]
 
 
 def test_bytes_after_the_last_tile_do_not_hide_the_tiles(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:

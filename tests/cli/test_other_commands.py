@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from vaecodec.cli import COMMANDS, main
-from vaecodec.version import __version__
+from vaecodec.version import RELEASED, __version__
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
@@ -51,7 +51,7 @@ def test_decompress_imports_neither_readers_nor_processes(photograph: Path, tmp_
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"vaecodec {__version__}\n"
+    assert capsys.readouterr().out == f"vaecodec {__version__}{'' if RELEASED else ' (unreleased)'}\n"
 
 
 def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,15 @@ def test_what_cannot_be_reached_is_said_with_what_can() -> None:
     assert search(PSNR, 10, CURVES[3][1]) == 0
 
 
+def test_a_rate_that_is_told_can_be_asked_for(codec: Codec, photograph: np.ndarray) -> None:
+    picture = Picture(photograph[:57, :91])
+    with pytest.raises(UsageError, match=r"a rate of 0\.0001 bits per pixel cannot be reached") as told:
+        codec.encode_to(picture, bpp=0.0001)
+    found = re.search(r"at least ([0-9.]+) bits per pixel \(([0-9,]+) bytes\)", str(told.value))
+    assert found is not None
+    assert len(codec.encode_to(picture, bpp=float(found[1])).data) == int(found[2])
+
+
 def test_targets_are_met_closely_and_never_on_the_wrong_side(codec: Codec, photograph: np.ndarray) -> None:
     picture = Picture(photograph[:256, 100:356], icc=b"profile" * 9)
     for size in (4000, 9000):
@@ -80,6 +90,18 @@ def test_targets_are_met_closely_and_never_on_the_wrong_side(codec: Codec, photo
     similarity = ms_ssim(picture.samples, encoded.samples)
     assert similarity is not None
     assert 0.97 <= similarity < 0.9705
+
+
+def test_scores_go_below_0(codec: Codec, photograph: np.ndarray) -> None:
+    noise = np.random.default_rng(3).normal(120, 20, (96, 96, 3)).clip(0, 255).astype(np.uint8)
+    for target in (-100, -70):
+        encoded = codec.encode_to(Picture(noise), ssimulacra2=target)
+        score = ssimulacra2(noise, encoded.samples)
+        assert score is not None and target <= score < target + 5
+    picture = photograph[:256, 100:356]
+    for target in (0, -20):
+        score = ssimulacra2(picture, codec.encode_to(Picture(picture), ssimulacra2=target).samples)
+        assert score is not None and score >= target
 
 
 def test_a_picture_without_loss_meets_every_target_of_quality(codec: Codec) -> None:
@@ -102,6 +124,9 @@ def test_a_picture_without_loss_meets_every_target_of_quality(codec: Codec) -> N
         {"ms_ssim": 1.5},
         {"ms_ssim": 0.9},
         {"ssimulacra2": 101},
+        {"ssimulacra2": math.inf},
+        {"ssimulacra2": -math.inf},
+        {"psnr": 0},
     ],
 )
 def test_targets_that_make_no_sense_are_refused(codec: Codec, target: dict[str, Any]) -> None:

@@ -60,6 +60,15 @@ def test_a_measurement_is_that_of_the_real_file(codec: PillowCodec, channels: in
     assert row.psnr > 25
 
 
+def test_avif_has_the_same_bytes_on_machines_of_more_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = photograph(side=512)
+    sizes = set()
+    for threads in (1, 4):
+        monkeypatch.setattr("PIL.AvifImagePlugin.DEFAULT_MAX_THREADS", threads)
+        sizes.add(len(AVIF.encode(samples, 40).data))
+    assert len(sizes) == 1
+
+
 def test_jpeg_is_the_reference_of_the_protocol() -> None:
     image = Image.open(io.BytesIO(JPEG.encode(photograph(), 50).data))
     assert [component[1:3] for component in image.layer] == [(2, 2), (1, 1), (1, 1)]  # type: ignore[attr-defined]

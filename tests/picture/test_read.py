@@ -291,6 +291,17 @@ def test_cmyk_becomes_srgb_by_its_profile_and_without_one_is_refused(format: str
         read_picture(saved(inks, format, icc_profile=SRGB))
 
 
+@pytest.mark.parametrize(
+    ("max_pixels", "said"), [(3000, "4096 pixels, more than the limit of 3000: "), (5000, "4096 pixels, more than Pillow's limit of 2000: ")]
+)  # fmt: skip
+def test_what_pillow_refuses_for_its_size_is_told_with_the_size_and_the_limit(
+    max_pixels: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(LimitError, match=said):
+        read_picture(saved(Image.new("L", (64, 64)), "PNG"), max_pixels=max_pixels)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(PictureNotFoundError, match=r"none\.png: no such file"):
         read_picture(tmp_path / "none.png")

@@ -42,5 +42,5 @@ def check_metadata_size(name: str, size: int, limits: Limits) -> None:
     """Raises LimitError for more than the limits allow."""
     if size > limits.max_metadata:
         raise LimitError(
-            f"the {name} is over the limit of {limits.max_metadata} bytes: raise the limit if you trust the file"
+            f"the {name} takes more than the limit of {limits.max_metadata} bytes: this file cannot be read here"
         )

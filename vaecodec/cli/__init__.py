@@ -19,9 +19,10 @@ import click
 
 from vaecodec.cli.failures import exit_code, say, shown
 from vaecodec.cli.help import write_examples, write_sections
-from vaecodec.cli.signals import INTERRUPTED, as_exceptions
+from vaecodec.cli.signals import as_exceptions, interrupted
 from vaecodec.errors import MissingExtraError, VaecodecError
-from vaecodec.version import __version__
+from vaecodec.interrupt import INTERRUPTED
+from vaecodec.version import RELEASED, __version__
 
 # As the help has them.
 _SECTIONS = {
@@ -107,7 +108,10 @@ def _found(command: click.Command | None) -> click.Command:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="'vaecodec COMMAND --help' lists a command's options, with examples.",
 )
-@click.version_option(__version__, "-V", "--version", prog_name="vaecodec", message="%(prog)s %(version)s")
+@click.version_option(
+    __version__, "-V", "--version", prog_name="vaecodec",
+    message="%(prog)s %(version)s" + ("" if RELEASED else " (unreleased)"),
+)  # fmt: skip
 def vaecodec() -> None:
     """Compress photographs into small files that decode to the same picture on every machine."""
 
@@ -175,4 +179,9 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         say("this needs torch: pip install 'vaecodec[torch]'")
         return MissingExtraError.exit_code
+    except Exception:
+        if not interrupted():
+            raise
+        say("interrupted")
+        return INTERRUPTED
     return result if isinstance(result, int) else 0

@@ -35,11 +35,12 @@ def names_arrays(inputs: Sequence[str], *, folders: bool) -> bool:
     Raises:
         UsageError: some are and some are not.
     """
+    from vaecodec.cli.files import is_folder
     from vaecodec.picture.rows import is_picture_array
     from vaecodec.vae.items import is_items_file
 
     arrays = [
-        (is_items_file(name) and not is_picture_array(name)) or ".npz:" in name or (folders and Path(name).is_dir())
+        (is_items_file(name) and not is_picture_array(name)) or ".npz:" in name or (folders and is_folder(name))
         for name in inputs
     ]
     if all(arrays):

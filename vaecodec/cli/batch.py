@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about
-from vaecodec.cli.files import PIPE, check_source, plan_outputs
+from vaecodec.cli.files import PIPE, check_source, make_folder, plan_outputs
 from vaecodec.cli.folders import FolderPlan, is_finished, plan_folders
 from vaecodec.cli.jobs import Job, Outcome, Task, exit_with, run_all, tell_failure
 from vaecodec.cli.progress import Progress
@@ -54,10 +54,10 @@ def run(
     if len(inputs) == 1:
         try:
             check_source(inputs[0])
-        except PictureNotFoundError as error:
-            failure = message_about(inputs[0], error)
-            tell_failure(Outcome(Task(inputs[0], ""), failure=failure, code=error.exit_code), as_json=job.as_json)
-            raise click.exceptions.Exit(error.exit_code) from error
+        except (PictureNotFoundError, OSError) as error:
+            failure, code = message_about(inputs[0], error), exit_code(error)
+            tell_failure(Outcome(Task(inputs[0], ""), failure=failure, code=code), as_json=job.as_json)
+            raise click.exceptions.Exit(code) from error
     targets = {} if name_for is None else plan_outputs(inputs, output, name_for, force=force)
     tasks = [Task(source, targets.get(source, "")) for source in inputs]
     if any(PIPE in task for task in tasks):
@@ -88,7 +88,7 @@ def _with_folders(plan: FolderPlan) -> list[Task]:
     for task in plan.tasks:
         try:
             if task.target:
-                Path(task.target).parent.mkdir(parents=True, exist_ok=True)
+                make_folder(Path(task.target).parent)
         except OSError as error:
             plan.failures.append(
                 Outcome(task, failure=message_about(task.source, error, task.target), code=exit_code(error))

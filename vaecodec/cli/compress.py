@@ -196,12 +196,13 @@ def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str,
 
 def _check_second(inputs: tuple[str, ...], output: str | None) -> None:
     """Asks about a second name that is no file, before the first one is compressed."""
+    from vaecodec.cli.files import is_there
     from vaecodec.errors import UsageError
 
     if output is None and len(inputs) == 2 and inputs[1] != "-":
-        first, second = map(Path, inputs)
-        if first.exists() and not second.exists():
-            name = shown(str(second.with_suffix(EXTENSION)))
+        first, second = inputs
+        if is_there(first) and not is_there(second):
+            name = shown(str(Path(second).with_suffix(EXTENSION)))
             raise UsageError(f"{shown(inputs[1])}: no such file: is it the output? Then say -o {name}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,7 @@ def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str,
     """Takes the second of two names for the output where it is a picture's: ``decompress a.vaec b.png``, as djxl has it."""
     from vaecodec.bitstream.container import EXTENSION
     from vaecodec.cli.arrays import ARRAY_EXTENSION
+    from vaecodec.cli.files import is_there
     from vaecodec.errors import UsageError
     from vaecodec.picture import OUTPUT_FORMATS
 
@@ -140,7 +142,7 @@ def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str,
         first, second = map(Path, inputs)
         if second.suffix.lower() == EXTENSION and first.suffix.lower() in pictures and not _is_file_of_ours(first):
             raise UsageError(f"{shown(inputs[0])}: is the name of a picture: name the input first, then the output")
-        if not Path(inputs[1]).exists() and Path(inputs[0]).exists() and inputs[1] != "-":
+        if not is_there(inputs[1]) and is_there(inputs[0]) and inputs[1] != "-":
             name = shown(str(Path(inputs[1]).with_suffix(".png")))
             raise UsageError(f"{shown(inputs[1])}: no such file: is it the output? Then say -o {name}")
     return inputs, output
@@ -164,11 +166,11 @@ def _output_name(path: Path, extension: str) -> str:
     from vaecodec.cli.files import is_stream
     from vaecodec.errors import NotVaecodecFileError
 
-    if path.suffix.lower() == extension and path.is_file() and not is_stream(str(path)):
-        with path.open("rb") as file:
-            start = file.read(len(MAGIC))
-        if start != MAGIC:
-            raise NotVaecodecFileError(f"{path}: not a .vaec file")
+    if path.suffix.lower() == extension and not is_stream(str(path)):
+        # What cannot be opened is a failure of this input alone, later on.
+        with suppress(OSError), path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise NotVaecodecFileError(f"{path}: not a .vaec file")
     return path.stem + (ARRAY_EXTENSION if holds_array(path) else extension)
 
 

@@ -137,7 +137,7 @@ def _measured(
             progress.show(index, path.name)
             try:
                 yield path.name, read_picture(path).samples
-            except PictureError as error:
+            except (PictureError, OSError) as error:
                 progress.clear()
                 say(error)
                 codes.append(exit_code(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -108,10 +109,19 @@ def message_about(source: str, error: BaseException, target: str = "") -> str:
     if _is_of_standard_output(error) and target != "-":
         return _line(error)
     if isinstance(error, OSError) and error.strerror:
+        if _is_about_another(error, named, target):
+            where = shown(str(error.filename))
         return f"{where}: {error.strerror.lower()}{_WHAT_HELPS.get(error.errno or 0, '')}"
     if isinstance(error, (OSError, MemoryError)):
         return f"{where}: {_line(error)}"
     return f"{where}: an error that should not be, please report it: {type(error).__name__}: {_line(error)}"
+
+
+def _is_about_another(error: OSError, source: str, target: str) -> bool:
+    """Whether an error names a file that is neither the input nor the output, nor a folder of the output."""
+    if not isinstance(error.filename, str):
+        return False
+    return Path(error.filename) not in (Path(source), Path(target), *Path(target).parents)
 
 
 def shown(name: str) -> str:
@@ -152,8 +162,10 @@ def _similar_names(source: str) -> str:
 
 def _where_a_link_leads(source: str) -> str:
     """Of a link whose target is missing; empty for any other name."""
-    path = Path(source)
-    return f": it is a link to {shown(str(path.readlink()))}, which is not there" if path.is_symlink() else ""
+    # `Path.is_symlink` raises where a folder on the way may not be searched.
+    if not os.path.islink(source):  # noqa: PTH114
+        return ""
+    return f": it is a link to {shown(str(Path(source).readlink()))}, which is not there"
 
 
 def _is_of_standard_output(error: object) -> bool:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from vaecodec.atomic import Writer, check_output, write_atomically
+from vaecodec.atomic import Writer, check_output, missing_folders, remove_empty, write_atomically
 from vaecodec.cli.failures import shown
 from vaecodec.errors import PictureNotFoundError, UsageError
 from vaecodec.sources import bytes_of_file
 
 PIPE = "-"
 _made: list[Path] = []
-"""Folders that ``-o`` named and that were not there, the innermost first."""
+"""Folders for outputs that were not there."""
 
 
 def plan_outputs(
@@ -40,7 +40,7 @@ def plan_outputs(
         UsageError: several inputs for one output; an output that is its own input.
     """
     for source in inputs:
-        if source != PIPE and Path(source).is_dir():
+        if source != PIPE and is_folder(source):
             raise UsageError(f"{shown(source)}: is a folder: use -r for what is in it")
     if len(inputs) != len(set(inputs)):
         raise UsageError("an input is named twice: name it once")
@@ -85,17 +85,20 @@ def output_folder(output: str | None) -> Path | None:
     if output.endswith(("/", os.sep)):
         if path.exists() and not path.is_dir():
             raise UsageError(f"{shown(output)}: exists and is not a folder: name another one")
-        missing = [one for one in (path, *path.parents) if not one.exists()]
-        path.mkdir(parents=True, exist_ok=True)
-        _made.extend(missing)
+        make_folder(path)
     return path if path.is_dir() else None
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder for outputs, if need be with those it lies in."""
+    _made.extend(missing_folders(path))
+    path.mkdir(parents=True, exist_ok=True)
+
+
 def remove_empty_folders() -> None:
-    """Of those that ``-o`` named and this run made: a run that failed leaves none behind."""
-    while _made:
-        with suppress(OSError):  # something lies in it
-            _made.pop(0).rmdir()
+    """Of those that this run made: a run that failed leaves none behind."""
+    remove_empty(_made)
+    _made.clear()
 
 
 def lift_pillow_limit(pixels: int | None) -> None:
@@ -160,8 +163,33 @@ def read_picture_stream(source: str, max_pixels: int | None) -> bytes:
 
 
 def is_missing(source: str) -> bool:
-    """Whether there is nothing of this name; what cannot be a name is another error."""
-    return source != PIPE and "\0" not in source and not os.path.lexists(source)
+    """Whether there is nothing of this name; what cannot be a name is another error.
+
+    Raises:
+        PermissionError: a folder on the way may not be searched.
+    """
+    if source == PIPE or "\0" in source:
+        return False
+    try:
+        os.lstat(source)
+    except PermissionError:
+        raise
+    except OSError:
+        return True
+    return False
+
+
+def is_there(name: str) -> bool:
+    """As `Path.exists`, which in some versions of Python raises where a folder on the way may not be searched.
+
+    That is a failure of one input, told when its turn comes.
+    """
+    return os.path.exists(name)  # noqa: PTH110
+
+
+def is_folder(name: str | Path) -> bool:
+    """As `Path.is_dir`, without an error for the same reason."""
+    return os.path.isdir(name)  # noqa: PTH112
 
 
 def check_source(source: str) -> None:
@@ -169,6 +197,7 @@ def check_source(source: str) -> None:
 
     Raises:
         PictureNotFoundError: there is no such file.
+        PermissionError: a folder on the way may not be searched.
     """
     if is_missing(source):
         raise PictureNotFoundError(f"{shown(source)}: no such file")
@@ -207,5 +236,7 @@ def write_output(target: str, data: bytes | Writer, *, source: str, force: bool)
 
 
 def _same_file(source: str, target: str) -> bool:
-    first, second = Path(source), Path(target)
-    return first.exists() and second.exists() and not second.is_char_device() and first.samefile(second)
+    try:
+        return Path(source).samefile(target) and not Path(target).is_char_device()
+    except OSError:
+        return False

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vaecodec.cli.failures import message_about
-from vaecodec.cli.files import PIPE, is_stream
+from vaecodec.cli.failures import exit_code, message_about
+from vaecodec.cli.files import PIPE, is_folder, is_stream
 from vaecodec.cli.jobs import Outcome, Task
-from vaecodec.errors import PictureNotFoundError, UsageError
+from vaecodec.errors import UsageError
 from vaecodec.picture_files import READABLE_EXTENSIONS
 
 _FILES = frozenset({".vaec", *READABLE_EXTENSIONS})
@@ -87,19 +87,17 @@ def plan_folders(
 
 
 def _top(root: Path) -> Path:
-    return root if root.is_dir() else root.parent
+    return root if is_folder(root) else root.parent
 
 
 def _files(root: Path, extensions: Collection[str], output: Path | None, plan: FolderPlan) -> list[Path]:
     """The inputs below a folder in a fixed order, or the file that was named; notes in the plan what is none."""
-    if not root.is_dir():
+    if not is_folder(root):
         return [root]
 
     def note(error: OSError) -> None:
         where = str(error.filename or root)
-        plan.failures.append(
-            Outcome(Task(where, ""), failure=message_about(where, error), code=PictureNotFoundError.exit_code)
-        )
+        plan.failures.append(Outcome(Task(where, ""), failure=message_about(where, error), code=exit_code(error)))
 
     files: list[Path] = []
     for folder, folders, names in os.walk(root, onerror=note):

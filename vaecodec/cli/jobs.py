@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Generator, Sequence
-from contextlib import nullcontext
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
+from vaecodec.atomic import remove_unfinished
 from vaecodec.cli.failures import SOME_FAILED, printable, say
-from vaecodec.cli.files import PIPE
+from vaecodec.cli.files import PIPE, remove_empty_folders
 from vaecodec.cli.outcomes import Job, Line, Outcome, Task, Trace, run_job
 from vaecodec.cli.progress import Progress
-from vaecodec.cli.signals import held, let_through
+from vaecodec.cli.signals import held, let_through, never_kept_waiting
 
 if TYPE_CHECKING:
     from vaecodec.cli.workers import Pool
@@ -62,24 +64,46 @@ def run_all(
         if outcome.failure is not None and not failures_last:
             tell_failure(outcome, as_json=job.as_json)
 
-    # Workers are processes: what they announce is not heard here, and no thread must run while they are made.
-    with held(), nullcontext() if in_workers else progress.ticking():
+    def stopped() -> None:
+        for outcome in work.stop():
+            heard(outcome)
+        _tell_stopped(outcomes, len(tasks), failures=failures_last, as_json=job.as_json)
+
+    def last_words(number: int) -> None:
+        remove_unfinished()
+        progress.clear()
+        stopped()
+        remove_empty_folders()
+        if number == signal.SIGINT:
+            say("interrupted")
+
+    # Workers are processes: what they announce is not heard here, and no thread must run while they are made. They are killed in time.
+    with held(), nullcontext() if in_workers else _in_sight(progress, last_words):
         try:
             for outcome in work.outcomes():
                 heard(outcome)
                 if len(outcomes) < len(tasks):
                     progress.show(len(outcomes), outcome.task.source)
         except BaseException:
-            for outcome in work.stop():
-                heard(outcome)
-            if len(tasks) > 1:
-                done = sum(not outcome.code for outcome in outcomes)
-                say(f"stopped: {done} done, {len(tasks) - done} not")
-            for outcome in outcomes if failures_last else ():
-                if outcome.failure is not None and not outcome.exists:
-                    tell_failure(outcome, as_json=job.as_json)
+            stopped()
             raise
     return outcomes
+
+
+@contextmanager
+def _in_sight(progress: Progress, last_words: Callable[[int], None]) -> Iterator[None]:
+    with progress.ticking(), never_kept_waiting(last_words):
+        yield
+
+
+def _tell_stopped(outcomes: Sequence[Outcome], count: int, *, failures: bool, as_json: bool) -> None:
+    """Says how far the work came, and of failures those that were left for the end."""
+    if count > 1:
+        done = sum(not outcome.code for outcome in outcomes)
+        say(f"stopped: {done} done, {count - done} not")
+    for outcome in outcomes if failures else ():
+        if outcome.failure is not None and not outcome.exists:
+            tell_failure(outcome, as_json=as_json)
 
 
 def tell_failure(outcome: Outcome, *, as_json: bool) -> None:
@@ -117,6 +141,10 @@ class _Here:
             self._trace = Trace(task)
             with let_through():
                 outcome = run_job(self._job, task)
+            if outcome.code:
+                # What a library made of a signal is no failure of the picture.
+                with let_through():
+                    pass
             self._trace = None
             yield outcome
 

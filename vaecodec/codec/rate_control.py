@@ -35,7 +35,7 @@ class Measure:
     """A quantity that rises with quality, and can be a target.
 
     Attributes:
-        aim: names it in messages, with a place for the target.
+        aim: names it in messages, with a place for the target; ``bpp`` is the same in bits per pixel.
         reached: the same for a value that was reached.
         help: for the command line.
         at_most: the target is a limit, as for sizes; else it is to be reached, as for PSNR.
@@ -43,6 +43,8 @@ class Measure:
         slope: of that line for photographs, in a sixteenth of quality; where to look second.
         of_samples: measures decoded samples against the source's; None where it is the size of the file.
         target: from a target as given, and the picture's width and height, the value to search for.
+        below_0: whether there are targets of 0 and less.
+        pixels: of the picture.
     """
 
     aim: str
@@ -53,10 +55,16 @@ class Measure:
     slope: float
     of_samples: Callable[[Samples, Samples], float] | None = None
     target: Callable[[float, int, int], float] = lambda value, width, height: float(value)
+    below_0: bool = False
+    pixels: int = 1
 
     def meets(self, value: float, target: float) -> bool:
         """Tells whether a value is on the right side of the target."""
         return value <= target if self.at_most else value >= target
+
+    def told(self, pattern: str, value: float) -> str:
+        """`aim` or `reached` for a value; rates are rounded up, so that one which is told is one that can be asked for."""
+        return pattern.format(value, bpp=math.ceil(8e4 * value / self.pixels - 1e-6) / 1e4)
 
 
 def _psnr(source: Samples, decoded: Samples) -> float:
@@ -101,15 +109,17 @@ SIZE = Measure(
 )  # fmt: skip
 BPP = replace(
     SIZE,
+    aim="a rate of {bpp:g} bits per pixel",
+    reached="{bpp:g} bits per pixel ({:,.0f} bytes)",
     help="The best file of at most so many bits per pixel.",
-    target=lambda value, width, height: max(1.0, value * width * height / 8),
+    target=lambda value, width, height: max(1e-9, value * width * height / 8),
 )
 PSNR = Measure(
     "a PSNR of {:.2f} dB", "{:.2f} dB", "The smallest file of at least so many dB.", False, float, 0.0084, _psnr
 )
 SSIMULACRA2 = Measure(
     "a SSIMULACRA2 score of {:.2f}", "{:.2f}", "The smallest file of at least this SSIMULACRA2 score: 90 hardly to be told apart, 70 high, 50 medium.",
-    False, float, 0.05, _score("ssimulacra2"), _target("ssimulacra2", "SSIMULACRA2", 100),
+    False, float, 0.05, _score("ssimulacra2"), _target("ssimulacra2", "SSIMULACRA2", 100), below_0=True,
 )  # fmt: skip
 MS_SSIM = Measure(
     "an MS-SSIM of {:.5f}", "{:.5f}", "The smallest file of at least this MS-SSIM.",
@@ -132,10 +142,10 @@ def one_target(target: Mapping[str, float], width: int, height: int) -> tuple[Me
         *names, last = MEASURES
         raise UsageError(f"give exactly one target: {', '.join(names)} or {last}")
     ((name, value),) = target.items()
-    if not (math.isfinite(value) and value > 0):
-        raise UsageError(f"{name} {value:g} is out of range: give a number above 0")
     measure = MEASURES[name]
-    return measure, measure.target(value, width, height)
+    if not (math.isfinite(value) and (value > 0 or measure.below_0)):
+        raise UsageError(f"{name} {value:g} is out of range: give a number{'' if measure.below_0 else ' above 0'}")
+    return replace(measure, pixels=max(1, width * height)), measure.target(value, width, height)
 
 
 def search(measure: Measure, target: float, value_at: Callable[[int], float]) -> int:
@@ -165,7 +175,8 @@ def search(measure: Measure, target: float, value_at: Callable[[int], float]) ->
             best, ask = ("takes at least", "less") if measure.at_most else ("reaches at most", "more")
             lossless = "" if measure.at_most else ", or compress it without loss"
             raise TargetError(
-                f"{measure.aim.format(target)} cannot be reached: this picture {best} {measure.reached.format(value)}, "
+                f"{measure.told(measure.aim, target)} cannot be reached: this picture {best} "
+                f"{measure.told(measure.reached, value)}, "
                 f"ask for no {ask}{lossless}"
             )
         low, high = below[0] if below else -1, above[0] if above else LAST + 1

@@ -179,12 +179,15 @@ def load_weights_file(path: Path, format_name: str, assemble: Callable[[Mapping[
     Raises:
         WeightsNotFoundError: there is no such file.
         DamagedWeightsError: it is of another format, or damaged, or does not match the id that it names.
+        PermissionError: it may not be read.
     """
     try:
         metadata, tensors = open_weights_file(path, format_name)
         parts = {name: json.loads(metadata[name]) for name in ("decoder", "encoder", "card") if name in metadata}
         weights = assemble(parts, tensors)
         named = metadata["id"]
+    except PermissionError:
+        raise
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise DamagedWeightsError(f"{path}: damaged weights file ({error}); download it again") from error
     if weights.model_id().hex() != named:
@@ -217,8 +220,11 @@ def metadata_of(path: Path) -> dict[str, str]:
         DamagedWeightsError: not a weights file.
     """
     try:
-        with safetensors.safe_open(str(path), framework="numpy") as file:
+        # Python says why a file cannot be opened, safetensors does not.
+        with path.open("rb"), safetensors.safe_open(str(path), framework="numpy") as file:
             return dict(file.metadata() or {})
+    except PermissionError:
+        raise
     except (safetensors.SafetensorError, OSError) as error:
         raise DamagedWeightsError(f"{path}: not a weights file, or a damaged one") from error
 

@@ -73,7 +73,8 @@ def read_picture(
         reduce_to_8_bit: round samples of more than 8 bits to 8.
 
     Raises:
-        PictureNotFoundError: there is no such file, or it may not be read.
+        PictureNotFoundError: there is no such file, or it cannot be opened.
+        PermissionError: it may not be read.
         UnreadablePictureError: not a picture, or a broken one.
         AnimatedPictureError: several frames or pages, unless the first is asked for.
         BitDepthError: more than 8 bits per sample in a format that is read with 8 only, and not ``reduce_to_8_bit``.

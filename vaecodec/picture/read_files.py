@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -181,6 +182,17 @@ def _repaired(file: BinaryIO, head: bytes) -> tuple[bytes, tuple[str, ...]] | No
     return None if found is None else (found[0], (found[1],))
 
 
+def _too_many(error: Image.DecompressionBombError, max_pixels: int) -> str:
+    """How large a picture is that Pillow refuses, and the limit that counts: it tells both in its message alone."""
+    numbers = [int(number) for number in re.findall("[0-9]+", str(error))]
+    if len(numbers) != 2:
+        return "more pixels than the limit"
+    pixels, pillows = numbers
+    if pixels > max_pixels:
+        return f"{pixels} pixels, more than the limit of {max_pixels}"
+    return f"{pixels} pixels, more than Pillow's limit of {pillows}"
+
+
 def _read_with_pillow(request: _Request) -> Picture:
     name, head = request.name, request.head
     try:
@@ -189,7 +201,9 @@ def _read_with_pillow(request: _Request) -> Picture:
             request.file.seek(0)
             image = Image.open(request.file, formats=_PILLOW_FORMATS)
     except Image.DecompressionBombError as error:
-        raise LimitError(f"{name}: more pixels than the limit: scale it down, or raise the limit") from error
+        raise LimitError(
+            f"{name}: {_too_many(error, request.max_pixels)}: scale it down, or raise the limit"
+        ) from error
     except MemoryError:
         raise
     except Exception as error:

@@ -75,7 +75,7 @@ def is_picture_array(path: str | Path) -> bool:
     try:
         with open_rows(path, max_pixels=sys.maxsize) as rows:
             return rows is not None and Path(path).suffix.lower() == ".npy" and rows.channels == 3
-    except (PictureError, LimitError, MissingExtraError):
+    except (PictureError, LimitError, MissingExtraError, OSError):
         return False
 
 
