@@ -58,9 +58,17 @@ static void linear(const vk_linear *layer, int group, int cells, const int16_t *
     }
 }
 
-/* Buffers for every worker, zeroed, so that nothing is ever read that was not written. */
+/* Buffers for every worker. To fill them with zeros would take as long as a small layer: what is read is written before. */
 static void *buffers(int threads, size_t bytes) {
-    return calloc((size_t)(threads > 0 ? threads : 1), bytes);
+    return malloc((size_t)(threads > 0 ? threads : 1) * bytes);
+}
+
+/* The inputs that a layer reads beyond those that are there: of a last one to make a pair, and of cells to make a tile. */
+static void zero_rest(int16_t *in, ptrdiff_t channels, int inputs, int cells) {
+    for (int i = 0; inputs % 2 && i < cells; i++) {
+        in[i * channels + inputs] = 0;
+    }
+    memset(in + cells * channels, 0, sizeof(int16_t) * (size_t)(channels * (whole_tiles(cells) - cells)));
 }
 
 /* --- Residual block ------------------------------------------------------------------------------------------------ */
@@ -90,6 +98,7 @@ static void block_band(void *data, int worker, int item) {
                                           between + i * job->between, job->between);
         i += run;
     }
+    zero_rest(between, job->between, 0, b.count);
     linear(job->expand, 0, b.count, between, job->between, hidden, NULL, job->hidden);
     linear(job->project, 0, b.count, hidden, job->hidden, between, NULL, job->between);
     const int32_t limit = job->depthwise->input_limit;
@@ -155,6 +164,7 @@ static void unfold_band(void *data, int worker, int item) {
         memcpy(in + i * job->in, cell(x, (b.first + i) / x->columns, (b.first + i) % x->columns),
                sizeof(int16_t) * (size_t)job->in);
     }
+    zero_rest(in, job->in, 0, b.count);
     linear(job->layer, 0, b.count, in, job->in, out, NULL, job->out);
     const int side = job->side, channels = job->layer->outputs / (side * side);
     for (int i = 0; i < b.count; i++) {
@@ -192,6 +202,7 @@ static void fold_band(void *data, int worker, int item) {
                    sizeof(int16_t) * (size_t)channels);
         }
     }
+    zero_rest(in, job->in, job->layer->inputs, b.count);
     linear(job->layer, 0, b.count, in, job->in, out, NULL, job->out);
     for (int i = 0; i < b.count; i++) {
         store_after(out + i * job->out, cell(y, (b.first + i) / y->columns, (b.first + i) % y->columns),
@@ -243,6 +254,7 @@ static void samples_band(void *data, int worker, int item) {
         memcpy(in + i * job->in, cell(x, (b.first + i) / x->columns, (b.first + i) % x->columns),
                sizeof(int16_t) * (size_t)job->in);
     }
+    zero_rest(in, job->in, 0, b.count);
     linear(job->layer, 0, b.count, in, job->in, job->raw ? NULL : out16, job->raw ? out32 : NULL, job->out);
     const int side = job->side, channels = job->layer->outputs / (side * side), line = side * channels;
     for (int i = 0; i < b.count; i++) {
@@ -328,6 +340,7 @@ static void enter_band(void *data, int worker, int item) {
             in[i * job->in + m] = job->lookup[clamp(y16, job->reach) + job->reach];
         }
     }
+    zero_rest(in, job->in, job->layer->inputs, b.count);
     linear(job->layer, position, b.count, in, job->in, out, NULL, job->out);
     for (int i = 0; i < b.count; i++) {
         place(job->f, position, b.first + i, &r, &c);
@@ -381,6 +394,7 @@ static void leave_band(void *data, int worker, int item) {
             to[n] = from[n] > leaked ? from[n] : leaked;
         }
     }
+    zero_rest(in, job->in, 0, b.count);
     linear(job->layer, position, b.count, in, job->in, out, NULL, job->out);
     const int group = job->layer->outputs / 2;
     ptrdiff_t at[VK_BAND];
