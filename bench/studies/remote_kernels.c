@@ -65,7 +65,7 @@ int main(void) {
             status = count++;
         } else if (op == BLOCK) {
             vk_grid x = grid_of(&a[0], n[3], n[4], n[5]), y = grid_of(&a[1], n[3], n[4], n[5]);
-            need(vk_block(layers[n[0]], layers[n[1]], layers[n[2]], &x, &y, 1));
+            need(vk_blocks(&(vk_residual){layers[n[0]], layers[n[1]], layers[n[2]]}, 1, &x, &y, 1));
             first = 1, last = 2;
         } else if (op == UNFOLD || op == FOLD) {
             vk_grid x = grid_of(&a[0], n[1], n[2], n[3]), y = grid_of(&a[1], n[4], n[5], n[6]);

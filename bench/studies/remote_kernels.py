@@ -78,11 +78,11 @@ class RemoteKernels:
         stored = [values.astype("<i4") for values in (weight, bias, shift)]
         return self._call(DEPTHWISE, (weight.shape[0], weight.shape[1], 0, limit, input_limit), stored)
 
-    def block(
-        self, depthwise: int, expand: int, project: int, x: IntArray, y: IntArray, border: int, threads: int
-    ) -> None:
+    def blocks(self, layers: list[tuple[int, int, int]], x: IntArray, y: IntArray, border: int, threads: int) -> None:
         """As the reference."""
-        self._call(BLOCK, (depthwise, expand, project, *self._size(x, border)), (x, y), (y,))
+        for block in layers:
+            self._call(BLOCK, (*block, *self._size(x, border)), (x, y), (y,))
+            x, y = y, x
 
     def _between(self, operation: int, args: tuple[Any, ...]) -> None:
         layer, x, x_border, y, y_border, side, factor, shift, offset, limit, _ = args

@@ -93,7 +93,8 @@ static size_t results_of(const vk_kernel *kernel, uint64_t seed, char *results) 
     vk_grid x = grid_of(rows, columns, channels, 4, 500), y = grid_of(rows, columns, channels, 4, 0);
     vk_depthwise *depthwise = depthwise_with(kernel, channels, side, seed + 2);
     vk_linear *expand = linear_with(kernel, 1, hidden, channels, 500, 1, seed + 3), *project = linear_with(kernel, 1, channels, hidden, 500, 0, seed + 4);
-    if (!vk_block(depthwise, expand, project, &x, &y, threads)) {
+    const vk_residual block = {depthwise, expand, project}, blocks[] = {block, block, block};
+    if (!vk_blocks(blocks, 3, &x, &y, threads)) {
         abort();
     }
     memcpy(results + at, y.data, bytes_of(&y));

@@ -107,25 +107,32 @@ def test_weights_of_more_than_16_bits(seed: int, inputs: int, outputs: int, leak
 
 @settings(max_examples=150, deadline=None)
 @given(
-    kernels, seeds, sizes, sizes, st.integers(1, 14), st.integers(1, 14), st.sampled_from([1, 3, 5, 7, 9]), limits,
-    st.integers(0, 2), st.booleans(),
+    kernels, seeds, sizes, sizes, st.integers(1, 40), st.integers(1, 14),
+    st.lists(st.sampled_from([1, 3, 5, 7, 9]), min_size=1, max_size=4), limits, st.integers(0, 2), st.booleans(),
+    st.integers(1, 5),
 )  # fmt: skip
 def test_residual_blocks(
-    kernel: str, seed: int, channels: int, hidden: int, rows: int, columns: int, side: int, limit: int, more: int,
-    extreme: bool,
+    kernel: str, seed: int, channels: int, hidden: int, rows: int, columns: int, sides: list[int], limit: int, more: int,
+    extreme: bool, threads: int,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
-    depthwise = depthwise_data(rng, channels, side, limit, 1023)
-    expand = linear_data(rng, 1, hidden, channels, 1023, 2047, leaky=True)
-    project = linear_data(rng, 1, channels, hidden, 2047, limit, leaky=False)
-    border = side // 2 + more
+    blocks = [
+        (
+            depthwise_data(rng, channels, side, limit, 1023),
+            linear_data(rng, 1, hidden, channels, 1023, 2047, leaky=True),
+            linear_data(rng, 1, channels, hidden, 2047, limit, leaky=False),
+        )
+        for side in sides
+    ]
+    border = max(sides) // 2 + more
     x = grid(rng, rows, columns, channels, border, limit, extreme)
-    got, expected = np.zeros_like(x), np.zeros_like(x)
-    for name, y in ((kernel, got), ("numpy", expected)):
-        k = find_kernels(name)
-        layers = k.depthwise("a", depthwise), k.linear("b", expand), k.linear("c", project)
-        k.functions.block(*layers, x, y, border, 2)
-    assert np.array_equal(got, expected)
+    results = []
+    for name in (kernel, "numpy"):
+        k, grids = find_kernels(name), [x.copy(), np.zeros_like(x)]
+        layers = [(k.depthwise("a", a), k.linear("b", b), k.linear("c", c)) for a, b, c in blocks]
+        k.functions.blocks(layers, *grids, border, threads)
+        results.append(grids[len(sides) % 2])
+    assert np.array_equal(*results)
 
 
 @settings(max_examples=100, deadline=None)
@@ -340,16 +347,24 @@ def test_wrong_sizes_are_refused() -> None:
     data = linear_data(rng, 1, 8, 8, 2047, 2047, leaky=False)
     layer, four = k.linear("a", data), k.linear("b", linear_data(rng, 4, 8, 8, 2047, 2047, leaky=False))
     depthwise = k.depthwise("c", depthwise_data(rng, 8, 5, 2047, 2047))
+    wider, large = (
+        k.depthwise("d", depthwise_data(rng, 9, 5, 2047, 2047)),
+        k.linear("e", linear_data(rng, 1, 9, 9, 2047, 2047, leaky=False)),
+    )
     x, y = grid(rng, 4, 4, 8, 2, 9, False), grid(rng, 4, 4, 8, 2, 9, False)
     f = k.functions
-    f.block(depthwise, layer, layer, x, y, 2, 1)
+    good = [(depthwise, layer, layer)]
+    f.blocks(good, x, y, 2, 1)
     for wrong in (
-        lambda: f.block(depthwise, layer, layer, x, y, 1, 1),
-        lambda: f.block(depthwise, layer, layer, x, x, 2, 1),
-        lambda: f.block(depthwise, four, layer, x, y, 2, 1),
-        lambda: f.block(depthwise, layer, layer, x, y[:-1].copy(), 2, 1),
-        lambda: f.block(depthwise, layer, layer, x[:4], y[:4], 2, 1),
-        lambda: f.block(layer, layer, layer, x, y, 2, 1),
+        lambda: f.blocks(good, x, y, 1, 1),
+        lambda: f.blocks(good, x, x, 2, 1),
+        lambda: f.blocks([], x, y, 2, 1),
+        lambda: f.blocks(good * 65, x, y, 2, 1),
+        lambda: f.blocks([*good, (wider, large, large)], x, y, 2, 1),
+        lambda: f.blocks([(depthwise, four, layer)], x, y, 2, 1),
+        lambda: f.blocks(good, x, y[:-1].copy(), 2, 1),
+        lambda: f.blocks(good, x[:4], y[:4], 2, 1),
+        lambda: f.blocks([(layer, layer, layer)], x, y, 2, 1),
         lambda: f.unfold(layer, x, 2, y, 2, 2, None, 1, None, 9, 1),
         lambda: f.unfold(layer, x, 2, y, 2, 1, np.zeros(7, np.int32), 1, None, 9, 1),
         lambda: f.unfold(layer, x, 2, y, 2, 1, None, 0, None, 9, 1),
@@ -362,17 +377,17 @@ def test_wrong_sizes_are_refused() -> None:
         with pytest.raises(ValueError):
             wrong()
     for wrong in (
-        lambda: f.block(depthwise, layer, layer, x.astype(np.int32), y, 2, 1),
-        lambda: f.block(depthwise, layer, layer, x, y.astype(np.float16), 2, 1),
+        lambda: f.blocks(good, x.astype(np.int32), y, 2, 1),
+        lambda: f.blocks(good, x, y.astype(np.float16), 2, 1),
         lambda: f.pack_linear(data.weight.astype(np.float32), data.bias, data.shift, 9, 9, False),
         lambda: f.samples(layer, x, 2, np.zeros((4, 4, 8), np.int8), 1, False, 1),
     ):
         with pytest.raises(TypeError):
             wrong()
     x.flags.writeable = False
-    f.block(depthwise, layer, layer, x, y, 2, 1)
+    f.blocks(good, x, y, 2, 1)
     with pytest.raises((BufferError, ValueError)):
-        f.block(depthwise, layer, layer, y, x, 2, 1)
+        f.blocks(good, y, x, 2, 1)
 
 
 def test_the_environment_names_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,11 +98,11 @@ class Layers:
 
     def run(self, blocks: list[Block], x: Grid) -> Grid:
         """The grid after residual blocks; x is written over."""
-        y = empty_grid(*x.size, x.values.shape[2], x.border) if blocks else x
-        for block in blocks:
-            self.kernels.functions.block(*block, x.values, y.values, x.border, self.threads)
-            x, y = y, x
-        return x
+        if not blocks:
+            return x
+        y = empty_grid(*x.size, x.values.shape[2], x.border)
+        self.kernels.functions.blocks(blocks, x.values, y.values, x.border, self.threads)
+        return y if len(blocks) % 2 else x
 
     def unfold(
         self,

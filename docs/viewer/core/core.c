@@ -90,8 +90,8 @@ static int16_t *cell(const vk_grid *g, int row, int column) {
     return g->data + ((ptrdiff_t)(row + g->border) * (g->columns + 2 * g->border) + column + g->border) * g->stride;
 }
 
-int PUBLIC(block)(const vk_depthwise *depthwise, const vk_linear *expand, const vk_linear *project, const vk_grid *x, vk_grid *y) {
-    return vk_block(depthwise, expand, project, x, y, 1);
+int PUBLIC(block)(const vk_depthwise *depthwise, const vk_linear *expand, const vk_linear *project, vk_grid *x, vk_grid *y) {
+    return vk_blocks(&(vk_residual){depthwise, expand, project}, 1, x, y, 1);
 }
 
 int PUBLIC(unfold)(const vk_linear *layer, const vk_grid *x, vk_grid *y, int side, const int32_t *factor, int shift,

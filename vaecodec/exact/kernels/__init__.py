@@ -2,7 +2,7 @@
 
 ::
 
-    Kernels: pack_linear, pack_depthwise ─► layers      block, unfold, fold, … : grids ─► grids
+    Kernels: pack_linear, pack_depthwise ─► layers      blocks, unfold, fold, … : grids ─► grids
 
 The extension ``_kernels`` has vector code for several instruction sets, all equal bit for bit, and takes the fastest that the
 processor runs; the environment variable ``VAECODEC_KERNELS`` names another one (``avx512vnni``, ``avxvnni``, ``avx2``, ``neon``,

@@ -104,6 +104,10 @@ void vk_free_depthwise(vk_depthwise *layer);
  * the same worker run at the same time. */
 void vk_parallel(int threads, int items, void (*work)(void *job, int worker, int item), void *job);
 
+/* The same for stages one after the other, of as many items each: item = stage · items + number. An item needs those of earlier stages
+ * whose number is at most `apart` away for each stage between, and no others: workers need not wait for each other at every stage. */
+void vk_parallel_stages(int threads, int stages, int items, int apart, void (*work)(void *job, int worker, int item), void *job);
+
 /* network.c. A grid is [rows + 2·border][columns + 2·border][stride] with zeros in the border; stride is the number of
  * channels, to a multiple of VK_ALIGN, and what is beyond the channels is 0 as well. Functions return 0 without memory. */
 typedef struct {
@@ -112,8 +116,14 @@ typedef struct {
     ptrdiff_t stride;
 } vk_grid;
 
-int vk_block(const vk_depthwise *depthwise, const vk_linear *expand, const vk_linear *project, const vk_grid *x,
-             vk_grid *y, int threads);
+/* A residual block. */
+typedef struct {
+    const vk_depthwise *depthwise;
+    const vk_linear *expand, *project;
+} vk_residual;
+
+/* Blocks one after the other, from x to y, to x and so on: the last one writes y where their count is odd, else x. */
+int vk_blocks(const vk_residual *blocks, int count, vk_grid *x, vk_grid *y, int threads);
 
 /* What follows a linear layer whose outputs go to a grid: clamp(((t·factor + 2^(shift-1)) >> shift) + offset). */
 typedef struct {

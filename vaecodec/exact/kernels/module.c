@@ -5,6 +5,8 @@
 #include "arguments.h"
 #include "module.h"
 
+enum { MOST_BLOCKS = 64 };
+
 static const char LINEAR[] = "vaecodec.linear", DEPTHWISE[] = "vaecodec.depthwise";
 
 /* --- Layers ---------------------------------------------------------------------------------------------------------- */
@@ -145,29 +147,57 @@ static const vk_linear *linear_of(PyObject *capsule, int groups, int most) {
 
 /* --- What computes --------------------------------------------------------------------------------------------------- */
 
-static PyObject *block(PyObject *module, PyObject *args) {
+/* The layers of a block, a tuple of three capsules. Returns 0 with an error set. */
+static int block_of(PyObject *three, int border, vk_residual *block) {
+    PyObject *capsules[3];
+    if (!PyArg_ParseTuple(three, "OOO", &capsules[0], &capsules[1], &capsules[2])) {
+        return 0;
+    }
+    block->depthwise = PyCapsule_GetPointer(capsules[0], DEPTHWISE);
+    block->expand = block->depthwise ? linear_of(capsules[1], 1, VK_MAX_LIMIT) : NULL;
+    block->project = block->expand ? linear_of(capsules[2], 1, VK_MAX_LIMIT) : NULL;
+    if (!block->project) {
+        return 0;
+    }
+    if (block->expand->inputs != block->depthwise->channels || block->project->inputs != block->expand->outputs ||
+        block->project->outputs != block->depthwise->channels || border < block->depthwise->side / 2) {
+        PyErr_SetString(PyExc_ValueError, "layers of a block fit each other, and the border is at least k / 2");
+        return 0;
+    }
+    return 1;
+}
+
+static PyObject *blocks(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *capsules[3], *from, *to;
+    PyObject *list, *from, *to;
     int border, threads, done;
-    if (!PyArg_ParseTuple(args, "OOOOOii", &capsules[0], &capsules[1], &capsules[2], &from, &to, &border, &threads)) {
+    if (!PyArg_ParseTuple(args, "O!OOii", &PyList_Type, &list, &from, &to, &border, &threads)) {
         return NULL;
     }
     held all = {.count = 0};
-    const vk_depthwise *depthwise = PyCapsule_GetPointer(capsules[0], DEPTHWISE);
-    const vk_linear *expand = depthwise ? linear_of(capsules[1], 1, VK_MAX_LIMIT) : NULL;
-    const vk_linear *project = expand ? linear_of(capsules[2], 1, VK_MAX_LIMIT) : NULL;
+    const Py_ssize_t count = PyList_Size(list);
+    vk_residual of[MOST_BLOCKS];
+    if (count < 1 || count > MOST_BLOCKS) {
+        return refuse(&all, "blocks are a list of 1 to 64");
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!block_of(PyList_GetItem(list, i), border, &of[i])) {
+            return failed(&all);
+        }
+        if (of[i].depthwise->channels != of[0].depthwise->channels) {
+            return refuse(&all, "blocks have one number of channels");
+        }
+    }
     vk_grid x, y;
-    if (!project || !hold_grid(&all, from, "x", border, depthwise->channels, 0, &x) ||
-        !hold_grid(&all, to, "y", border, depthwise->channels, 1, &y)) {
+    if (!hold_grid(&all, from, "x", border, of[0].depthwise->channels, count > 1, &x) ||
+        !hold_grid(&all, to, "y", border, of[0].depthwise->channels, 1, &y)) {
         return failed(&all);
     }
-    if (expand->inputs != depthwise->channels || project->inputs != expand->outputs ||
-        project->outputs != depthwise->channels || border < depthwise->side / 2 || x.rows != y.rows ||
-        x.columns != y.columns || x.data == y.data) {
-        return refuse(&all, "layers of a block fit each other; x and y are two grids of one size, with a border of k / 2");
+    if (x.rows != y.rows || x.columns != y.columns || x.data == y.data) {
+        return refuse(&all, "x and y are two grids of one size");
     }
     Py_BEGIN_ALLOW_THREADS
-    done = vk_block(depthwise, expand, project, &x, &y, threads);
+    done = vk_blocks(of, (int)count, &x, &y, threads);
     Py_END_ALLOW_THREADS
     return done_or_no_memory(&all, done);
 }
@@ -328,7 +358,7 @@ static PyMethodDef methods[] = {
     {"available", available, METH_NOARGS, "Names of the kernels that this processor runs, the fastest first."},
     {"pack_linear", pack_linear, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
     {"pack_depthwise", pack_depthwise, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
-    {"block", block, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
+    {"blocks", blocks, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
     {"unfold", unfold, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
     {"fold", fold, METH_VARARGS, "See vaecodec.exact.kernels.reference."},
     {"samples", samples, METH_VARARGS, "See vaecodec.exact.kernels.reference."},

@@ -71,53 +71,62 @@ static void zero_rest(int16_t *in, ptrdiff_t channels, int inputs, int cells) {
     memset(in + cells * channels, 0, sizeof(int16_t) * (size_t)(channels * (whole_tiles(cells) - cells)));
 }
 
-/* --- Residual block ------------------------------------------------------------------------------------------------ */
+/* --- Residual blocks ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const vk_depthwise *depthwise;
-    const vk_linear *expand, *project;
-    const vk_grid *x;
-    vk_grid *y;
+    const vk_residual *blocks;
+    vk_grid *grids[2]; /* block i goes from grids[i % 2] to the other one */
     bands bands;
     int16_t *buffers;
-    ptrdiff_t between, hidden; /* channels of both buffers of a band */
-} block_job;
+    ptrdiff_t between, hidden; /* channels of both buffers of a band, of the widest block */
+} blocks_job;
 
 static void block_band(void *data, int worker, int item) {
-    const block_job *job = data;
-    const vk_grid *x = job->x;
-    const int reach = job->depthwise->side / 2;
+    const blocks_job *job = data;
+    const int number = item / job->bands.count;
+    const vk_residual *block = &job->blocks[number];
+    const vk_depthwise *depthwise = block->depthwise;
+    const vk_grid *x = job->grids[number % 2], *y = job->grids[1 - number % 2];
+    const int reach = depthwise->side / 2;
     const ptrdiff_t row = (ptrdiff_t)(x->columns + 2 * x->border) * x->stride;
-    const band b = band_at(&job->bands, item);
+    const band b = band_at(&job->bands, item % job->bands.count);
     int16_t *between = job->buffers + worker * (job->between + job->hidden) * VK_BAND;
     int16_t *hidden = between + job->between * VK_BAND;
     for (int i = 0; i < b.count;) {
         const int r = (b.first + i) / x->columns, c = (b.first + i) % x->columns;
         const int run = x->columns - c < b.count - i ? x->columns - c : b.count - i;
-        job->depthwise->kernel->depthwise(job->depthwise, run, cell(x, r - reach, c - reach), x->stride, row,
-                                          between + i * job->between, job->between);
+        depthwise->kernel->depthwise(depthwise, run, cell(x, r - reach, c - reach), x->stride, row,
+                                     between + i * job->between, job->between);
         i += run;
     }
     zero_rest(between, job->between, 0, b.count);
-    linear(job->expand, 0, b.count, between, job->between, hidden, NULL, job->hidden);
-    linear(job->project, 0, b.count, hidden, job->hidden, between, NULL, job->between);
-    const int32_t limit = job->depthwise->input_limit;
+    linear(block->expand, 0, b.count, between, job->between, hidden, NULL, job->hidden);
+    linear(block->project, 0, b.count, hidden, job->hidden, between, NULL, job->between);
     for (int i = 0; i < b.count; i++) {
         const int r = (b.first + i) / x->columns, c = (b.first + i) % x->columns;
-        job->depthwise->kernel->add(cell(x, r, c), between + i * job->between, limit, cell(job->y, r, c), x->stride);
+        depthwise->kernel->add(cell(x, r, c), between + i * job->between, depthwise->input_limit, cell(y, r, c), x->stride);
     }
 }
 
-int vk_block(const vk_depthwise *depthwise, const vk_linear *expand, const vk_linear *project, const vk_grid *x,
-             vk_grid *y, int threads) {
-    block_job job = {.depthwise = depthwise, .expand = expand, .project = project, .x = x, .y = y,
-                     .bands = cut(x->rows * x->columns, threads), .between = padded(depthwise->channels),
-                     .hidden = padded(expand->outputs)};
+/* How many bands on, at most, lies what the window of a cell touches. */
+static int bands_apart(const bands *all, int reach, int columns) {
+    return (reach * (columns + 1) + all->size - 1) / all->size;
+}
+
+int vk_blocks(const vk_residual *blocks, int count, vk_grid *x, vk_grid *y, int threads) {
+    blocks_job job = {.blocks = blocks, .grids = {x, y}, .bands = cut(x->rows * x->columns, threads)};
+    int reach = 0;
+    for (int i = 0; i < count; i++) {
+        const ptrdiff_t between = padded(blocks[i].depthwise->channels), hidden = padded(blocks[i].expand->outputs);
+        job.between = between > job.between ? between : job.between;
+        job.hidden = hidden > job.hidden ? hidden : job.hidden;
+        reach = blocks[i].depthwise->side / 2 > reach ? blocks[i].depthwise->side / 2 : reach;
+    }
     job.buffers = buffers(threads, sizeof(int16_t) * VK_BAND * (size_t)(job.between + job.hidden));
     if (!job.buffers) {
         return 0;
     }
-    vk_parallel(threads, job.bands.count, block_band, &job);
+    vk_parallel_stages(threads, count, job.bands.count, bands_apart(&job.bands, reach, x->columns), block_band, &job);
     free(job.buffers);
     return 1;
 }

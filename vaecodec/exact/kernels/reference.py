@@ -139,20 +139,22 @@ def _inside(grid: IntArray, border: int) -> IntArray:
     return grid[border : grid.shape[0] - border, border : grid.shape[1] - border]
 
 
-def block(
-    depthwise: Depthwise, expand: Linear, project: Linear, x: IntArray, y: IntArray, border: int, threads: int
-) -> None:
-    """Y = clamp(x + project(expand(depthwise(x))), input limit of the depthwise layer).
+def blocks(layers: list[tuple[Depthwise, Linear, Linear]], x: IntArray, y: IntArray, border: int, threads: int) -> None:
+    """Residual blocks, from x to y to x and so on: clamp(x + project(expand(depthwise(x))), input limit of the depthwise layer).
 
     Args:
-        depthwise: on C channels.
-        expand: C to any number.
-        project: back to C.
-        x: a grid of C channels; not changed.
-        y: another one of the same size, written inside its border.
+        layers: of each block: a depthwise one on C channels, C to any number, and back to C; 1 to 64 blocks.
+        x: a grid of C channels; written over if there is more than one block.
+        y: another one of the same size. The result is in y where the number of blocks is odd, else in x.
         border: of both, at least k / 2.
         threads: at most so many compute.
     """
+    for depthwise, expand, project in layers:
+        _block(depthwise, expand, project, x, y, border)
+        x, y = y, x
+
+
+def _block(depthwise: Depthwise, expand: Linear, project: Linear, x: IntArray, y: IntArray, border: int) -> None:
     channels, side, _ = depthwise.weight.shape
     rows, columns = x.shape[0] - 2 * border, x.shape[1] - 2 * border
     wide, first = x[:, :, :channels].astype(np.int64), border - side // 2

@@ -4,6 +4,8 @@
  * cores keep the cores busy by themselves. After a fork the child has no threads and starts its own when it needs them. */
 #define _POSIX_C_SOURCE 200809L /* sigset_t, pthread_sigmask */
 
+#include <stdlib.h>
+
 #include "kernels.h"
 
 static void alone(int items, void (*work)(void *job, int worker, int item), void *job) {
@@ -14,9 +16,10 @@ static void alone(int items, void (*work)(void *job, int worker, int item), void
 
 #if defined(__wasm__) || defined(VK_NO_THREADS)
 
-void vk_parallel(int threads, int items, void (*work)(void *job, int worker, int item), void *job) {
+void vk_parallel_stages(int threads, int stages, int items, int apart, void (*work)(void *job, int worker, int item), void *job) {
     (void)threads;
-    alone(items, work, job);
+    (void)apart;
+    alone(stages * items, work, job);
 }
 
 #else
@@ -28,7 +31,8 @@ void vk_parallel(int threads, int items, void (*work)(void *job, int worker, int
 #include <windows.h>
 
 static SRWLOCK lock = SRWLOCK_INIT;
-static CONDITION_VARIABLE there_is_work = CONDITION_VARIABLE_INIT, all_is_done = CONDITION_VARIABLE_INIT;
+static CONDITION_VARIABLE there_is_work = CONDITION_VARIABLE_INIT, one_is_done = CONDITION_VARIABLE_INIT,
+                          all_is_done = CONDITION_VARIABLE_INIT;
 
 static void lock_pool(void) {
     AcquireSRWLockExclusive(&lock);
@@ -71,7 +75,8 @@ static void prepare_for_fork(void) {
 #include <signal.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t there_is_work = PTHREAD_COND_INITIALIZER, all_is_done = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t there_is_work = PTHREAD_COND_INITIALIZER, one_is_done = PTHREAD_COND_INITIALIZER,
+                      all_is_done = PTHREAD_COND_INITIALIZER;
 
 static void lock_pool(void) {
     pthread_mutex_lock(&lock);
@@ -116,6 +121,7 @@ static void forget_threads(void);
 static void after_fork_in_child(void) {
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&there_is_work, NULL);
+    pthread_cond_init(&one_is_done, NULL);
     pthread_cond_init(&all_is_done, NULL);
     forget_threads();
 }
@@ -132,7 +138,7 @@ static void prepare_for_fork(void) {
 
 #endif
 
-enum { MOST_THREADS = 256 };
+enum { MOST_THREADS = 256, NOTHING = -1 };
 
 /* All under the lock. */
 static struct {
@@ -140,38 +146,72 @@ static struct {
     int busy;                                      /* whether a job is on */
     void (*work)(void *job, int worker, int item); /* NULL: nothing to join */
     void *job;
-    int next, items;                               /* the items that are left: from next to items - 1 */
+    int stage, stages, items, apart;
+    int next, last;                                /* the items of the stage that are left: from next to last - 1 */
+    int in_hand[MOST_THREADS];                     /* the item of each worker, or NOTHING */
+    int waiting;                                   /* workers whose item needs one that is not done */
     int helpers, wanted;                           /* threads that joined, and how many may */
     int running;                                   /* threads that work for the job, without the caller */
 } pool;
 
 #if !defined(_WIN32)
 static void forget_threads(void) {
-    pool.started = pool.busy = pool.running = 0;
+    pool.started = pool.busy = pool.running = pool.waiting = 0;
     pool.work = NULL;
 }
 #endif
 
-/* Takes items until none is left; the lock is held before and after. One half of the workers begins at the first item, the other at the
- * last: layer after layer a processor then finds what it wrote before in its own cache. */
+/* Whether what an item needs is done. All of the stages before was taken, so only what others have in hand can be missing. */
+static int is_ready(int item, int worker) {
+    for (int other = 0; other <= pool.helpers; other++) {
+        const int held = pool.in_hand[other], stages = item / pool.items - held / pool.items;
+        if (other == worker || held == NOTHING || stages <= 0) {
+            continue;
+        }
+        if (abs(item % pool.items - held % pool.items) <= pool.apart * stages) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Takes items until none is left; the lock is held before and after. One half of the workers begins at the first item of a stage, the
+ * other at the last: stage after stage a processor then finds what it wrote before in its own cache. Who has an item of the earliest
+ * stage never waits. */
 static void take_items(int worker) {
-    while (pool.next < pool.items) {
-        const int item = worker % 2 ? --pool.items : pool.next++;
+    while (pool.next < pool.last) {
+        const int item = pool.stage * pool.items + (worker % 2 ? --pool.last : pool.next++);
         void (*work)(void *, int, int) = pool.work;
         void *job = pool.job;
+        pool.in_hand[worker] = item;
+        if (pool.next == pool.last && pool.stage + 1 < pool.stages) {
+            pool.stage++;
+            pool.next = 0;
+            pool.last = pool.items;
+        }
+        while (!is_ready(item, worker)) {
+            pool.waiting++;
+            wait_for(&one_is_done);
+            pool.waiting--;
+        }
         unlock_pool();
         work(job, worker, item);
         lock_pool();
+        pool.in_hand[worker] = NOTHING;
+        if (pool.waiting) {
+            wake_all(&one_is_done);
+        }
     }
 }
 
 static void worker_loop(void) {
     lock_pool();
     for (;;) {
-        while (!pool.work || pool.helpers >= pool.wanted || pool.next >= pool.items) {
+        while (!pool.work || pool.helpers >= pool.wanted || pool.next >= pool.last) {
             wait_for(&there_is_work);
         }
         const int worker = ++pool.helpers;
+        pool.in_hand[worker] = NOTHING;
         pool.running++;
         take_items(worker);
         if (--pool.running == 0) {
@@ -180,18 +220,18 @@ static void worker_loop(void) {
     }
 }
 
-void vk_parallel(int threads, int items, void (*work)(void *job, int worker, int item), void *job) {
+void vk_parallel_stages(int threads, int stages, int items, int apart, void (*work)(void *job, int worker, int item), void *job) {
     threads = threads > MOST_THREADS ? MOST_THREADS : threads;
     threads = threads > items ? items : threads;
     if (threads < 2) {
-        alone(items, work, job);
+        alone(stages * items, work, job);
         return;
     }
     prepare_for_fork();
     lock_pool();
     if (pool.busy) {
         unlock_pool();
-        alone(items, work, job);
+        alone(stages * items, work, job);
         return;
     }
     pool.busy = 1;
@@ -200,8 +240,11 @@ void vk_parallel(int threads, int items, void (*work)(void *job, int worker, int
     }
     pool.work = work;
     pool.job = job;
+    pool.stage = 0;
+    pool.stages = stages;
+    pool.items = pool.last = items;
+    pool.apart = apart;
     pool.next = 0;
-    pool.items = items;
     pool.helpers = 0;
     pool.wanted = threads - 1;
     wake_all(&there_is_work);
@@ -215,3 +258,7 @@ void vk_parallel(int threads, int items, void (*work)(void *job, int worker, int
 }
 
 #endif
+
+void vk_parallel(int threads, int items, void (*work)(void *job, int worker, int item), void *job) {
+    vk_parallel_stages(threads, 1, items, 0, work, job);
+}
