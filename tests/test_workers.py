@@ -63,7 +63,7 @@ def test_a_run_that_is_killed_leaves_whole_files_and_no_workers_and_a_second_fin
 
     out, err = (second := vaecodec("compress", "-r", album, "-o", packed, "-j", "2")).communicate()
     assert second.returncode == 1
-    skipped = f"{finished} finished before and skipped"
+    skipped = f"{finished} finished before and skipped (-f does them again)"
     assert out.splitlines()[-1] == f"{PICTURES - finished} compressed, {skipped}, 1 failed:"
     assert err.count("\n") == 1
     assert "broken.png" in err

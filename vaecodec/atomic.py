@@ -45,14 +45,14 @@ def write_atomically(
         OSError: as the operating system says.
     """
     path = Path(path)
-    # Before links are followed: those of /proc lead to what has no name.
-    if _is_special(path):
-        with path.open("wb") as file:
-            _write(file, data)
-        return
-    target = path.resolve() if path.is_symlink() else path
-    check_output(path, overwrite=overwrite)
     try:
+        # Before links are followed: those of /proc lead to what has no name.
+        if _is_special(path):
+            with path.open("wb") as file:
+                _write(file, data)
+            return
+        target = path.resolve() if path.is_symlink() else path
+        check_output(path, overwrite=overwrite)
         _write_whole(target, data, overwrite=overwrite, times_from=times_from)
     except OSError as error:
         # A full disk is reported without a name, a folder that may not be written with that of the temporary file.
@@ -105,7 +105,7 @@ def check_output(path: str | Path, *, overwrite: bool) -> None:
     Raises:
         OutputExistsError: the output exists and overwrite is False.
         UsageError: the output is a folder, or its folder does not exist.
-        PermissionError: nothing may be written in its folder.
+        OSError: nothing may be written in its folder, or to its file system.
     """
     path = Path(path)
     if path.is_dir():
@@ -115,9 +115,15 @@ def check_output(path: str | Path, *, overwrite: bool) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such folder: make it first, or check the path")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        number = errno.EROFS if _is_read_only(path.parent) else errno.EACCES
+        raise OSError(number, os.strerror(number), str(path))
     if not overwrite and os.path.lexists(path):
         raise _exists(path)
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Whether the file system is one that nobody may write to."""
+    return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def _exists(path: Path) -> OutputExistsError:

@@ -43,6 +43,10 @@ class UsageError(VaecodecError):
     exit_code = 2
 
 
+class RegionError(UsageError):
+    """A region is empty or does not lie inside its picture."""
+
+
 class OutputExistsError(UsageError):
     """The output exists and overwriting was not asked for."""
 

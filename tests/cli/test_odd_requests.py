@@ -15,7 +15,8 @@ from PIL import Image
 import vaecodec.demo
 from vaecodec import Codec
 from vaecodec.cli import main
-from vaecodec.errors import UsageError
+from vaecodec.codec.options import Tiling
+from vaecodec.errors import DamagedFileError, UsageError
 from vaecodec.evaluation.bd_rate import bd_rate
 
 
@@ -182,3 +183,121 @@ def test_what_cannot_be_written_is_named_and_not_the_temporary_file(
 ) -> None:
     assert main(["compress", str(picture), "-o", "/proc/a.vaec", "-f"]) != 0
     assert "/proc/a.vaec: " in (said := capsys.readouterr().err) and ".part" not in said
+
+
+def test_a_damaged_output_is_not_counted_as_finished(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = picture.parent / "in", picture.parent / "out"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.png").write_bytes(picture.read_bytes())
+    assert main(["compress", "-r", str(folder), "-o", str(out), "--quiet"]) == 0
+    whole = (out / "a.vaec").read_bytes()
+    (out / "b.vaec").write_bytes(b"")
+    (out / "c.vaec").write_bytes(whole[:-1])
+    capsys.readouterr()
+    assert main(["compress", "-r", str(folder), "-o", str(out)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "0 compressed, 1 finished before and skipped (-f does them again), 2 failed:\n"
+    assert said.err.count("exists, and is damaged or cut short: remove it, and it is made anew\n") == 2
+    (out / "b.vaec").unlink()
+    (out / "c.vaec").unlink()
+    assert main(["compress", "-r", str(folder), "-o", str(out), "--quiet"]) == 0
+    assert [path.read_bytes() for path in sorted(out.iterdir())] == [whole] * 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_folder_with_nothing_in_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    assert main(["compress", "-r", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    assert said.out == "0 compressed, 1 linked folder not followed\n"
+    assert said.err == "vaecodec: there is nothing to do in this folder: check the path\n"
+
+
+@pytest.mark.parametrize("option", ["--psnr", "--ssimulacra2"])
+def test_the_most_that_is_told_can_be_asked_for(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(3)
+    for seed in range(4):
+        noise = rng.normal(128, 12 * (seed + 1), (64, 64, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{seed}.png")
+        asked = ["compress", str(tmp_path / f"{seed}.png"), "-f", option]
+        assert main([*asked, "99"]) == 1
+        most = capsys.readouterr().err.split("reaches at most ")[1].split()[0].rstrip(",")
+        assert main([*asked, most]) == 0, most
+
+
+def test_a_rate_is_told_as_it_was_asked_for(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compress", str(picture), "--bpp", "0.00001"]) == 1
+    assert "a rate of 1e-05 bits per pixel cannot be reached" in capsys.readouterr().err
+
+
+def test_a_folder_as_second_name_is_asked_about(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (picture.parent / "there").mkdir()
+    for name in (f"{picture.parent}/there", f"{picture.parent}/new/"):
+        assert main(["compress", str(picture), name]) == 2
+        assert f"is a folder: is it where the output goes? Then say -o {name.rstrip('/')}/" in capsys.readouterr().err
+    assert sorted(path.name for path in picture.parent.iterdir()) == ["a.png", "there"]
+
+
+def test_a_dash_as_second_name_is_a_pipe(picture: Path) -> None:
+    command = [sys.executable, "-m", "vaecodec"]
+    data = subprocess.run([*command, "compress", str(picture), "-"], capture_output=True, check=True).stdout
+    assert data == Codec("eye").compress(picture)
+    (picture.parent / "b.vaec").write_bytes(data)
+    png = subprocess.run([*command, "decompress", str(picture.parent / "b.vaec"), "-"], capture_output=True, check=True)
+    assert png.stdout.startswith(b"\x89PNG")
+    assert sorted(path.name for path in picture.parent.iterdir()) == ["a.png", "b.vaec"]
+
+
+def test_a_region_is_decoded_where_only_other_tiles_are_damaged(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    samples = rng.normal(128, 25, (96, 256, 3)).clip(0, 255).astype(np.uint8)
+    codec = Codec("eye")
+    data = bytearray(codec.compress(samples, tiling=Tiling(one_tile_pixels=64 * 64, exponent=6, screen_exponent=6)))
+    data[-20] ^= 1
+    (tmp_path / "a.vaec").write_bytes(data)
+    assert main(["decompress", str(tmp_path / "a.vaec"), "--region", "0,0,40,40"]) == 0
+    with pytest.raises(DamagedFileError):
+        codec.decompress_region(bytes(data), (200, 60, 40, 30))
+    assert main(["decompress", str(tmp_path / "a.vaec"), "--region", "200,60,40,30", "-f"]) == 3
+
+
+def test_a_read_only_file_system_is_named(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vaecodec.atomic.os.access", lambda *_: False)
+    monkeypatch.setattr("vaecodec.atomic._is_read_only", lambda _: True)
+    assert main(["compress", str(picture)]) == 1
+    assert capsys.readouterr().err.endswith("read-only file system: write to another folder with -o\n")
+    assert main(["demo", "-o", str(picture)]) == 2
+    assert main(["desktop", "--folder", str(picture)]) == 2
+    assert capsys.readouterr().err.count("is a file: name a folder") == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_advice_names_an_option_that_the_command_has(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compress", str(picture)]) == 0
+    assert main(["thumbnail", str(picture.parent / "a.vaec"), "/dev/full"]) != 0
+    assert "-o" not in capsys.readouterr().err
+    assert main(["compress", str(picture), "-o", "/dev/full"]) == 1
+    assert capsys.readouterr().err.endswith("no space left on device: free some, or write to another disk with -o\n")
+
+
+def test_a_file_that_begins_with_a_dash(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(picture.parent)
+    picture.rename("-dash.png")
+    assert main(["compress", "-dash.png"]) == 2
+    assert capsys.readouterr().err == f"vaecodec: -dash.png: begins with a dash as options do: say .{os.sep}-dash.png\n"
+    assert main(["compress", f".{os.sep}-dash.png"]) == 0
+
+
+def test_the_region_of_which_file_is_outside(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compress", str(picture)]) == 0
+    assert main(["decompress", str(picture.with_suffix(".vaec")), "--region", "60,60,10,10", "-f"]) == 2
+    assert "a.vaec: the region 60,60,10,10 does not lie inside the 64 × 64 picture" in capsys.readouterr().err

@@ -78,13 +78,13 @@ def here(tmp_path: Path) -> Iterator[Path]:
 
 def test_one_input(run: Run, here: Path) -> None:
     lines = {
-        "compress no.png -o x.vaec": "no.png -> x.vaec",
+        "compress no.png -o x.vaec": "no.png",
         "compress shut/a.png -o x.vaec": "shut/a.png",
         "compress listed/good.png -o x.vaec": "listed/good.png",
         "compress no.npy -o x.vaec": "no.npy",
         "compress --lossless shut -o x.vaec": "shut",
         "compress good.png --model no.safetensors -o x.vaec": "no.safetensors",
-        "decompress no.vaec -o x.png": "no.vaec -> x.png",
+        "decompress no.vaec -o x.png": "no.vaec",
         "decompress shut/a.vaec -o x.png": "shut/a.vaec",
         "decompress -t no.vaec": "no.vaec",
         "decompress good.vaec --model no.safetensors -o x.png": "no.safetensors",
@@ -105,11 +105,11 @@ def test_one_input(run: Run, here: Path) -> None:
 
 def test_the_other_inputs_are_done(run: Run, here: Path) -> None:
     lines = {
-        "compress shut/a.png good.png -o out1/": ["shut/a.png -> out1/a.vaec"],
-        "compress no.png good.png -o out2/": ["no.png -> out2/no.vaec"],
-        "compress -r album shut/a.png -o out3": ["album/shut", "shut/a.png -> out3/a.vaec"],
-        "compress -r listed -o out4": ["listed/good.png -> out4/good.vaec"],
-        "decompress shut/a.vaec good.vaec -o out5/": ["shut/a.vaec -> out5/a.png"],
+        "compress shut/a.png good.png -o out1/": ["shut/a.png"],
+        "compress no.png good.png -o out2/": ["no.png"],
+        "compress -r album shut/a.png -o out3": ["album/shut", "shut/a.png"],
+        "compress -r listed -o out4": ["listed/good.png"],
+        "decompress shut/a.vaec good.vaec -o out5/": ["shut/a.vaec"],
     }
     for (line, failures), (code, said) in zip(lines.items(), run(*lines), strict=True):
         wanted = [f"vaecodec: {where}: {DENIED}" for where in failures]

@@ -43,7 +43,9 @@ _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 _SAID = re.compile(r"^(.+) -> (.+\.vaec): ")
 _OURS = re.compile(r"""File ".*[/\\]vaecodec[/\\](?!__init__|__main__)""")
 _STOPPED = re.compile(r"stopped: (\d+) done, (\d+) not")
-_SUMMARY = re.compile(r"^(\d+) compressed(?:, (\d+) finished before and skipped)?(?:, (\d+) failed:)?$")
+_SUMMARY = re.compile(
+    r"^(\d+) compressed(?:, (\d+) finished before and skipped \(-f does them again\))?(?:, (\d+) failed:)?$"
+)
 
 
 @dataclass

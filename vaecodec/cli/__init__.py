@@ -152,6 +152,12 @@ def _command_of(error: click.UsageError, arguments: Sequence[str] | None) -> str
     return " ".join(["vaecodec", *typed[:1]]) if typed and typed[0] in COMMANDS else "vaecodec"
 
 
+def _dashed_file(arguments: Sequence[str] | None) -> str | None:
+    """A file among the arguments whose name begins with a dash."""
+    typed = sys.argv[1:] if arguments is None else arguments
+    return next((name for name in typed if name.startswith("-") and os.path.lexists(name)), None)
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         result: Any = vaecodec.main(
@@ -160,6 +166,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()
+        elif isinstance(error, click.NoSuchOption) and (name := _dashed_file(arguments)):
+            say(f"{shown(name)}: begins with a dash as options do: say .{os.sep}{shown(name)}")
         else:
             say(f"{error.format_message().rstrip('.')}: see '{_command_of(error, arguments)} --help'")
         return error.exit_code

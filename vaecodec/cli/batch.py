@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about
+from vaecodec.cli.failures import SOME_FAILED, exit_code, message_about, say
 from vaecodec.cli.files import PIPE, check_source, make_folder, plan_outputs
 from vaecodec.cli.folders import FolderPlan, is_finished, plan_folders
 from vaecodec.cli.jobs import Job, Outcome, Task, exit_with, run_all, tell_failure
@@ -68,6 +68,8 @@ def run(
 
 def _run_folders(plan: FolderPlan, job: Job, verb: str, *, workers: int, quiet: bool, summary: bool) -> None:
     tasks = _with_folders(plan)
+    if not (tasks or plan.failures or plan.finished):
+        say("there is nothing to do in this folder: check the path")
     progress = Progress(len(tasks), quiet=quiet)
     outcomes = run_all(tasks, job, workers=workers, progress=progress, failures_last=True) if tasks else []
     # Another run into the same folder may have been faster.
@@ -101,9 +103,11 @@ def _with_folders(plan: FolderPlan) -> list[Task]:
 def _summary(plan: FolderPlan, outcomes: Sequence[Outcome], failed: Sequence[Outcome], verb: str) -> str:
     parts = [f"{sum(not outcome.code for outcome in outcomes)} {verb}"]
     if plan.finished:
-        parts.append(f"{plan.finished} finished before and skipped")
+        parts.append(f"{plan.finished} finished before and skipped (-f does them again)")
     if plan.others:
         parts.append(f"{plan.others} other file{'s' if plan.others > 1 else ''} left alone")
+    if plan.links:
+        parts.append(f"{plan.links} linked folder{'s' if plan.links > 1 else ''} not followed")
     if failed:
         parts.append(f"{len(failed)} failed:")
     return ", ".join(parts)

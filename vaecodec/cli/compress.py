@@ -184,7 +184,7 @@ def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str,
     """Takes the second of two names for the output where it can be no picture: ``compress in.png out.vaec``, as cjxl has it."""
     from vaecodec.errors import UsageError
 
-    if output is None and len(inputs) == 2 and _is_ours(inputs[1]) and not _is_ours(inputs[0]):
+    if output is None and len(inputs) == 2 and (_is_ours(inputs[1]) or inputs[1] == "-") and not _is_ours(inputs[0]):
         return inputs[:1], inputs[1]
     for source in inputs:
         if _is_ours(source):
@@ -196,10 +196,11 @@ def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str,
 
 def _check_second(inputs: tuple[str, ...], output: str | None) -> None:
     """Asks about a second name that is no file, before the first one is compressed."""
-    from vaecodec.cli.files import is_there
+    from vaecodec.cli.files import check_second, is_there
     from vaecodec.errors import UsageError
 
-    if output is None and len(inputs) == 2 and inputs[1] != "-":
+    if output is None and len(inputs) == 2:
+        check_second(*inputs)
         first, second = inputs
         if is_there(first) and not is_there(second):
             name = shown(str(Path(second).with_suffix(EXTENSION)))

@@ -131,18 +131,19 @@ def _in_and_out(inputs: tuple[str, ...], output: str | None) -> tuple[tuple[str,
     """Takes the second of two names for the output where it is a picture's: ``decompress a.vaec b.png``, as djxl has it."""
     from vaecodec.bitstream.container import EXTENSION
     from vaecodec.cli.arrays import ARRAY_EXTENSION
-    from vaecodec.cli.files import is_there
+    from vaecodec.cli.files import PIPE, check_second, is_there
     from vaecodec.errors import UsageError
     from vaecodec.picture import OUTPUT_FORMATS
 
     if output is None and len(inputs) == 2:
         pictures = {extension for written in OUTPUT_FORMATS.values() for extension in written.extensions}
-        if Path(inputs[1]).suffix.lower() in pictures | {ARRAY_EXTENSION}:
+        if inputs[1] == PIPE or Path(inputs[1]).suffix.lower() in pictures | {ARRAY_EXTENSION}:
             return inputs[:1], inputs[1]
+        check_second(*inputs)
         first, second = map(Path, inputs)
         if second.suffix.lower() == EXTENSION and first.suffix.lower() in pictures and not _is_file_of_ours(first):
             raise UsageError(f"{shown(inputs[0])}: is the name of a picture: name the input first, then the output")
-        if not is_there(inputs[1]) and is_there(inputs[0]) and inputs[1] != "-":
+        if not is_there(inputs[1]) and is_there(inputs[0]):
             name = shown(str(Path(inputs[1]).with_suffix(".png")))
             raise UsageError(f"{shown(inputs[1])}: no such file: is it the output? Then say -o {name}")
     return inputs, output
@@ -209,7 +210,7 @@ class DecompressJob:
         if target:
             check_target(target, force=self.force)
         container = read_container(
-            read_input(source), limits=self.access.limits, keep_damaged=self.keep_going
+            read_input(source), limits=self.access.limits, keep_damaged=self.keep_going or self.region is not None
         )  # fmt: skip
         if container.header.kind != KIND_PICTURE:
             return self._array(task, container, start)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vaecodec.cli import options
+from vaecodec.cli.failures import shown
 from vaecodec.cli.help import Command
 from vaecodec.cli.progress import working
 
@@ -29,7 +30,10 @@ def command(output: str, model: str | None, device: str, force: bool, show: bool
     """Compress and restore a photograph, beside JPEG and AVIF at equal bytes."""
     from vaecodec.api import DEFAULT_MODEL, Codec
     from vaecodec.demo import demonstrate
+    from vaecodec.errors import UsageError
 
+    if Path(output).exists() and not Path(output).is_dir():
+        raise UsageError(f"{shown(output)}: is a file: name a folder")
     codec = Codec(DEFAULT_MODEL if model is None else model, device=device)
     with working("a photograph, by three codecs"):
         result = demonstrate(codec, Path(output), overwrite=force)

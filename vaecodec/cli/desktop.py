@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from vaecodec.cli import options
+from vaecodec.cli.failures import shown
 from vaecodec.cli.help import Command
 
 
@@ -26,7 +27,10 @@ def command(folder: str | None, remove: bool) -> None:
     from pathlib import Path
 
     from vaecodec import desktop
+    from vaecodec.errors import UsageError
 
+    if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
+        raise UsageError(f"{shown(folder)}: is a file: name a folder")
     where = None if folder is None else Path(folder)
     for path in desktop.remove(where) if remove else desktop.install(where):
         click.echo(f"{path}: {'removed' if remove else 'written'}")

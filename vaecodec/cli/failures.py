@@ -20,6 +20,7 @@ from vaecodec.errors import (
     OutputExistsError,
     PictureError,
     PictureNotFoundError,
+    RegionError,
     TargetError,
     UnknownModelError,
     VaecodecError,
@@ -32,12 +33,13 @@ _EXTENSION = ".vaec"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Errors about what is in an input. The library may have seen only its bytes, and then cannot name it.
-_ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError, TargetError)
+_ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError, RegionError, TargetError)
 
 _WHAT_HELPS = {
-    errno.ENOSPC: ": free some, or write to another disk with -o",
-    errno.EDQUOT: ": free some, or write to another disk with -o",
-    errno.EROFS: ": write to another folder with -o",
+    errno.ENOSPC: ": free some, or write to another disk{option}",
+    errno.EDQUOT: ": free some, or write to another disk{option}",
+    errno.EROFS: ": write to another folder{option}",
+    errno.ENAMETOOLONG: ": give it a shorter name{option}",
     errno.EACCES: ": check its permissions and those of its folder",
     errno.EPERM: ": check its permissions and those of its folder",
 }
@@ -50,6 +52,16 @@ _OPTIONS: tuple[tuple[type[VaecodecError], str], ...] = (
     (NotVaecodecFileError, ": 'vaecodec compress' makes one of a picture"),
     (LimitError, " (--limit)"),
 )
+
+
+_asked = {"-o"}
+"""Options of the command that runs; workers are only of commands that have this one."""
+
+
+def remember_options(command: click.Command) -> None:
+    """Notes which options the command has, for advice that names one."""
+    _asked.clear()
+    _asked.update(name for parameter in command.params for name in parameter.opts)
 
 
 def say(message: object) -> None:
@@ -111,10 +123,18 @@ def message_about(source: str, error: BaseException, target: str = "") -> str:
     if isinstance(error, OSError) and error.strerror:
         if _is_about_another(error, named, target):
             where = shown(str(error.filename))
-        return f"{where}: {error.strerror.lower()}{_WHAT_HELPS.get(error.errno or 0, '')}"
+        elif error.filename == named and error.errno in (errno.EACCES, errno.EPERM):
+            where = source
+        return f"{where}: {error.strerror.lower()}{_what_helps(error)}"
     if isinstance(error, (OSError, MemoryError)):
         return f"{where}: {_line(error)}"
     return f"{where}: an error that should not be, please report it: {type(error).__name__}: {_line(error)}"
+
+
+def _what_helps(error: OSError) -> str:
+    """Advice, with the option that the command has for it."""
+    option = next((f" with {name}" for name in ("-o", "--folder") if name in _asked), "")
+    return _WHAT_HELPS.get(error.errno or 0, "").format(option=option)
 
 
 def _is_about_another(error: OSError, source: str, target: str) -> bool:
@@ -180,7 +200,7 @@ def _line(message: object) -> str:
         return "standard output: no space left on device"
     if isinstance(message, OSError) and message.strerror:
         where = f"{shown(str(message.filename))}: " if message.filename else ""
-        return f"{where}{message.strerror.lower()}{_WHAT_HELPS.get(message.errno or 0, '')}"
+        return f"{where}{message.strerror.lower()}{_what_helps(message)}"
     if isinstance(message, MemoryError):
         return "not enough memory for this picture: scale it down"
     return _text_of(message)

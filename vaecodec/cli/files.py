@@ -73,6 +73,17 @@ def plan_outputs(
     return plan
 
 
+def check_second(first: str, second: str) -> None:
+    """Asks about the second of two names where it is a folder's, and the first a file's: ``cp`` takes it for the output.
+
+    Raises:
+        UsageError: it is.
+    """
+    folder = second if second.endswith(("/", os.sep)) else f"{second}/"
+    if not is_folder(first) and is_there(first) and (is_folder(second) or folder == second):
+        raise UsageError(f"{shown(second)}: is a folder: is it where the output goes? Then say -o {shown(folder)}")
+
+
 def output_folder(output: str | None) -> Path | None:
     """The folder that ``-o`` names, made if its name ends in a slash; None for a file.
 

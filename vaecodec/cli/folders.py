@@ -10,7 +10,7 @@ from pathlib import Path
 from vaecodec.cli.failures import exit_code, message_about
 from vaecodec.cli.files import PIPE, is_folder, is_stream
 from vaecodec.cli.jobs import Outcome, Task
-from vaecodec.errors import UsageError
+from vaecodec.errors import DamagedFileError, LimitError, UsageError, VaecodecError
 from vaecodec.picture_files import READABLE_EXTENSIONS
 
 _FILES = frozenset({".vaec", *READABLE_EXTENSIONS})
@@ -26,12 +26,14 @@ class FolderPlan:
         failures: what cannot be done, and is known before.
         finished: how many outputs exist and are not older than their inputs.
         others: how many files have names of something else, or are hidden.
+        links: how many folders are links, which are not followed.
     """
 
     tasks: list[Task] = field(default_factory=list)
     failures: list[Outcome] = field(default_factory=list)
     finished: int = 0
     others: int = 0
+    links: int = 0
 
 
 def plan_folders(
@@ -80,7 +82,13 @@ def plan_folders(
                 continue
             taken[target] = str(source)
             if not force and is_finished(source, Path(target)):
-                plan.finished += 1
+                if is_whole(Path(target)):
+                    plan.finished += 1
+                else:
+                    failure = f"{target}: exists, and is damaged or cut short: remove it, and it is made anew"
+                    plan.failures.append(
+                        Outcome(Task(str(source), target), failure=failure, code=DamagedFileError.exit_code)
+                    )
             else:
                 plan.tasks.append(Task(str(source), target))
     return plan
@@ -102,6 +110,7 @@ def _files(root: Path, extensions: Collection[str], output: Path | None, plan: F
     files: list[Path] = []
     for folder, folders, names in os.walk(root, onerror=note):
         here = Path(folder)
+        plan.links += sum((here / name).is_symlink() for name in folders if not name.startswith("."))
         # Neither hidden folders nor, where it lies inside, that of the outputs.
         folders[:] = sorted(
             name for name in folders
@@ -122,3 +131,18 @@ def is_finished(source: Path, target: Path) -> bool:
         return target.is_file() and target.stat().st_mtime_ns >= source.stat().st_mtime_ns
     except OSError:
         return False
+
+
+def is_whole(target: Path) -> bool:
+    """Tells whether a finished output has all its bytes: a file of ours by its checksums, any other where it is not empty."""
+    from vaecodec.bitstream.container import EXTENSION, read_container
+
+    try:
+        if target.suffix.lower() != EXTENSION:
+            return target.stat().st_size > 0
+        read_container(target.read_bytes())
+    except LimitError:
+        return True
+    except (OSError, VaecodecError):
+        return False
+    return True

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vaecodec.cli.failures import remember_options
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -62,6 +64,11 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.sections: Mapping[str, Sequence[str]] = dict(sections or {})
         self.examples, self.example_mark = examples.strip(), example_mark
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; advice names its options from now on."""
+        remember_options(self)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options under their titles."""

@@ -24,7 +24,7 @@ from vaecodec.codec.options import DEFAULT_ACCESS, DEFAULT_MODEL, DEFAULT_OPTION
 from vaecodec.codec.rate_control import one_target
 from vaecodec.codec.rectangle import Rectangle
 from vaecodec.codec.sections import metadata_of
-from vaecodec.errors import FileFormatError, UnknownModelError, UsageError
+from vaecodec.errors import FileFormatError, RegionError, UnknownModelError, UsageError
 from vaecodec.installed import find_weights
 from vaecodec.picture import Picture, PictureRows
 from vaecodec.picture.picture import Samples
@@ -252,13 +252,14 @@ class Codec:
             limits: what a file may declare.
 
         Raises:
-            UsageError: the region is empty or does not lie inside the picture.
+            RegionError: the region is empty or does not lie inside the picture.
             FileFormatError, UnknownModelError, LimitError: as :meth:`decompress`.
         """
-        decoder = Decoder(self.model, self._opened(data, limits))
+        # Of a damaged file what is asked for may be sound.
+        decoder = Decoder(self.model, self._opened(data, limits, keep_damaged=True))
         r, frame = _rectangle(region), decoder.grid.frame
         if r.meets(frame) != r:
-            raise UsageError(
+            raise RegionError(
                 f"the region {','.join(map(str, r))} does not lie inside the {frame.width} × {frame.height} picture"
             )
         return decoder.picture(decoder.samples(r), r)

@@ -43,6 +43,7 @@ class Measure:
         slope: of that line for photographs, in a sixteenth of quality; where to look second.
         of_samples: measures decoded samples against the source's; None where it is the size of the file.
         target: from a target as given, and the picture's width and height, the value to search for.
+        digits: behind the point, in messages.
         below_0: whether there are targets of 0 and less.
         pixels: of the picture.
     """
@@ -55,6 +56,7 @@ class Measure:
     slope: float
     of_samples: Callable[[Samples, Samples], float] | None = None
     target: Callable[[float, int, int], float] = lambda value, width, height: float(value)
+    digits: int = 2
     below_0: bool = False
     pixels: int = 1
 
@@ -62,9 +64,11 @@ class Measure:
         """Tells whether a value is on the right side of the target."""
         return value <= target if self.at_most else value >= target
 
-    def told(self, pattern: str, value: float) -> str:
-        """`aim` or `reached` for a value; rates are rounded up, so that one which is told is one that can be asked for."""
-        return pattern.format(value, bpp=math.ceil(8e4 * value / self.pixels - 1e-6) / 1e4)
+    def told(self, value: float) -> str:
+        """`reached` for the least or the most, rounded so that what is told can be asked for: rates up, scores down."""
+        if not self.at_most:
+            value = math.floor(value * 10**self.digits) / 10**self.digits
+        return self.reached.format(value, bpp=math.ceil(8e4 * value / self.pixels - 1e-6) / 1e4)
 
 
 def _psnr(source: Samples, decoded: Samples) -> float:
@@ -118,12 +122,12 @@ PSNR = Measure(
     "a PSNR of {:.2f} dB", "{:.2f} dB", "The smallest file of at least so many dB.", False, float, 0.0084, _psnr
 )
 SSIMULACRA2 = Measure(
-    "a SSIMULACRA2 score of {:.2f}", "{:.2f}", "The smallest file of at least this SSIMULACRA2 score: 90 hardly to be told apart, 70 high, 50 medium.",
+    "an SSIMULACRA2 score of {:.2f}", "{:.2f}", "The smallest file of at least this SSIMULACRA2 score: 90 hardly to be told apart, 70 high, 50 medium.",
     False, float, 0.05, _score("ssimulacra2"), _target("ssimulacra2", "SSIMULACRA2", 100), below_0=True,
 )  # fmt: skip
 MS_SSIM = Measure(
     "an MS-SSIM of {:.5f}", "{:.5f}", "The smallest file of at least this MS-SSIM.",
-    False, lambda value: -math.log10(max(1e-9, 1 - value)), 0.0009, _score("ms_ssim"), _target("ms_ssim", "MS-SSIM", 1),
+    False, lambda value: -math.log10(max(1e-9, 1 - value)), 0.0009, _score("ms_ssim"), _target("ms_ssim", "MS-SSIM", 1), digits=5,
 )  # fmt: skip
 
 MEASURES: Final[Mapping[str, Measure]] = {
@@ -175,8 +179,8 @@ def search(measure: Measure, target: float, value_at: Callable[[int], float]) ->
             best, ask = ("takes at least", "less") if measure.at_most else ("reaches at most", "more")
             lossless = "" if measure.at_most else ", or compress it without loss"
             raise TargetError(
-                f"{measure.told(measure.aim, target)} cannot be reached: this picture {best} "
-                f"{measure.told(measure.reached, value)}, "
+                f"{measure.aim.format(target, bpp=8 * target / measure.pixels)} cannot be reached: this picture {best} "
+                f"{measure.told(value)}, "
                 f"ask for no {ask}{lossless}"
             )
         low, high = below[0] if below else -1, above[0] if above else LAST + 1
