@@ -301,3 +301,12 @@ def test_the_region_of_which_file_is_outside(picture: Path, capsys: pytest.Captu
     assert main(["compress", str(picture)]) == 0
     assert main(["decompress", str(picture.with_suffix(".vaec")), "--region", "60,60,10,10", "-f"]) == 2
     assert "a.vaec: the region 60,60,10,10 does not lie inside the 64 × 64 picture" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_where_standard_error_is_full_the_exit_code_is_the_same(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "vaecodec", "compress", tmp_path / "none.png"], stderr=full, check=False
+        )
+    assert done.returncode == 3

@@ -152,7 +152,7 @@ def test_the_command_keeps_going_names_the_tile_and_ends_with_1(
     assert not (tmp_path / "a.png").exists()
     assert main(["decompress", str(path), "--keep-going"]) == 1
     err = capfd.readouterr().err
-    assert err == f"vaecodec: {path}: damaged and filled with grey, of 12 tiles from 0: 5 (128x128 at 128,128)\n"
+    assert err == f"vaecodec: {path}: of 12 tiles these are damaged and grey, counted from 0: 5 (128x128 at 128,128)\n"
     assert (read_picture(tmp_path / "a.png").samples[128:256, 128:256] == 128).all()
     assert main(["decompress", str(path), "--keep-going", "-t", "--json"]) == 1
     assert "128,128" in json.loads(capfd.readouterr().out)["damage"]

@@ -287,7 +287,7 @@ class DecompressJob:
         if not salvaged.damaged:
             return salvaged.picture, None
         named = ", ".join(f"{n} ({r.width}x{r.height} at {r.left},{r.top})" for n, r in salvaged.damaged.items())
-        return salvaged.picture, f"damaged and filled with grey, of {salvaged.tiles} tiles from 0: {named}"
+        return salvaged.picture, f"of {salvaged.tiles} tiles these are damaged and grey, counted from 0: {named}"
 
 
 def _advice(picture: Picture | PictureRows, lost: tuple[str, ...]) -> str:

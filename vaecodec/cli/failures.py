@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -65,8 +66,9 @@ def remember_options(command: click.Command) -> None:
 
 
 def say(message: object) -> None:
-    """Prints one line on standard error."""
-    click.echo(f"vaecodec: {printable(_line(message))}", err=True)
+    """Prints one line on standard error; where that is full or gone the exit code has to do."""
+    with suppress(OSError):
+        click.echo(f"vaecodec: {printable(_line(message))}", err=True)
 
 
 def printable(text: str) -> str:
