@@ -1,5 +1,6 @@
 /**
- * Builds the viewer: everything in one HTML file that works from the file system and without a network.
+ * Builds the viewer: one HTML file that opens files, from the file system and without a network, and beside it `encoder.js`, the half of
+ * the weights that makes files, which the page loads when it is first given a picture.
  *
  *     npm install && node build.mjs [MODEL]
  *
@@ -38,12 +39,13 @@ function compileCore() {
   return readFileSync(target);
 }
 
-/** What of a weights file the page needs: all integers, and what they are. */
+/** What of a weights file the page needs: all integers, and what they are; those of the encoder apart. */
 function pack(path) {
   const { metadata, tensors } = readSafetensors(readFileSync(path));
   const { decoder, encoder, id } = metadata;
   if (!JSON.parse(encoder).layers) throw new Error(`${path} has its encoder in floats only: the page encodes in integers`);
-  return { id, bytes: packWeights({ decoder, encoder, id }, tensors) };
+  const half = (isEncoder) => Object.fromEntries(Object.entries(tensors).filter(([name]) => name.startsWith("encoder/") === isEncoder));
+  return { id, decoder: packWeights({ decoder, encoder, id }, half(false)), encoder: packWeights({ id }, half(true)) };
 }
 
 mkdirSync(dist, { recursive: true });
@@ -69,7 +71,7 @@ const workerAsText = {
 };
 const page = await build({ ...common, entryPoints: [join(source, "page.js")], plugins: [workerAsText] });
 
-const parts = { core: compileCore(), weights: weights.bytes, known: known.file, answer: Buffer.from(JSON.stringify(known.answer)) };
+const parts = { core: compileCore(), weights: weights.decoder, known: known.file, answer: Buffer.from(JSON.stringify(known.answer)) };
 const embedded = Object.entries(parts)
   .map(([id, bytes]) => `<script type="text/plain" id="${id}">${toText(gzipSync(bytes, { level: 9 }))}</script>`)
   .join("\n");
@@ -81,5 +83,8 @@ const html = readFileSync(join(source, "page.html"), "utf8")
   .replace("/* SCRIPT */", () => page.outputFiles[0].text.replaceAll("</script", "<\\/script"));
 const target = join(dist, "index.html");
 writeFileSync(target, html);
+const beside = `globalThis.vaecodecEncoder="${gzipSync(weights.encoder, { level: 9 }).toString("base64")}";\n`;
+writeFileSync(join(dist, "encoder.js"), beside);
 writeFileSync(join(dist, "model.json"), JSON.stringify({ model_id: weights.id }));
-console.log(`${target}: ${(Buffer.byteLength(html) / 1e6).toFixed(2)} MB, model ${weights.id}`);
+const megabytes = (text) => (Buffer.byteLength(text) / 1e6).toFixed(2);
+console.log(`${target}: ${megabytes(html)} MB, encoder.js: ${megabytes(beside)} MB, model ${weights.id}`);

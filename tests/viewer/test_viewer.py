@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import importlib.util
 import io
@@ -10,8 +11,10 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import zlib
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from vaecodec.picture import Picture
 ROOT = Path(__file__).parents[2]
 VIEWER = ROOT / "docs" / "viewer"
 PAGE = VIEWER / "dist" / "index.html"
+ENCODER = PAGE.with_name("encoder.js")
 CORE = VIEWER / "dist" / "core.wasm"
 MAX_PAGE_BYTES = 6_000_000
 GOLDEN = ROOT / "tests" / "golden"
@@ -174,14 +178,21 @@ def page(codec: Codec) -> Iterator[Any]:
 
 @pytest.mark.chromium
 def test_golden_files_are_the_same_in_chromium(page: Any) -> None:
-    mine = {
-        name: data
-        for name in EXPECTED
-        if page.model_id in (data := (GOLDEN / f"{name}.vaec").read_bytes())
-    }  # fmt: skip
+    mine = golden_of(page.model_id)
     assert len(mine) >= 6
     for name, data in mine.items():
         assert page.evaluate(FINGERPRINT, text(data)) == EXPECTED[name], name
+    assert requested(page) == {PAGE.as_uri()}, "who only opens files loads nothing more"
+
+
+def golden_of(model_id: bytes) -> dict[str, bytes]:
+    """The golden files of a model."""
+    files = {name: (GOLDEN / f"{name}.vaec").read_bytes() for name in EXPECTED}
+    return {name: data for name, data in files.items() if model_id in data}
+
+
+def requested(page: Any) -> set[str]:
+    return {url for url in page.requests if not url.startswith(("blob:", "data:"))}
 
 
 @pytest.mark.chromium
@@ -205,6 +216,31 @@ def test_files_that_the_page_makes_are_those_of_the_package(
     expected = codec.compress(Picture(samples), quality=quality, effort=effort)
     made = page.evaluate(ENCODE, [text(samples), width, height, channels, quality, effort])
     assert base64.b64decode(made) == expected
+
+
+@pytest.mark.chromium
+def test_the_encoder_lies_beside_the_page(page: Any, codec: Codec, photograph: np.ndarray, tmp_path: Path) -> None:
+    """From a server too; where it is missing a sentence says so, and files are opened all the same."""
+    from PIL import Image
+
+    samples = np.ascontiguousarray(photograph[:40, :50])
+    Image.fromarray(samples).save(tmp_path / "photo.png")
+    shutil.copy(PAGE, tmp_path)
+    asked = [text(samples), 50, 40, 3, 81, 1]
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(PAGE.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        other = page.context.browser.new_page()
+        other.goto(f"http://127.0.0.1:{server.server_port}/index.html")
+        assert base64.b64decode(other.evaluate(ENCODE, asked)) == codec.compress(Picture(samples), quality=81)
+        server.shutdown()
+    other.goto((tmp_path / "index.html").as_uri())
+    other.set_input_files("#empty input", tmp_path / "photo.png")
+    other.wait_for_selector("[data-state=failed]", timeout=60_000)
+    assert "photo.png: To make files the page needs encoder.js beside it" in other.inner_text("#failure")
+    name, data = next(iter(golden_of(page.model_id).items()))
+    assert other.evaluate(FINGERPRINT, text(data)) == EXPECTED[name]
+    other.close()
 
 
 @pytest.mark.chromium
@@ -273,7 +309,8 @@ def test_a_file_is_shown_and_saved_and_nothing_is_requested(page: Any, tmp_path:
     download.value.save_as(tmp_path / "saved.png")
     samples = np.array(Image.open(tmp_path / "saved.png"))
     assert hashlib.sha256(samples.tobytes()).hexdigest() == EXPECTED["eye-tiles"]["samples_sha256"]
-    assert [url for url in page.requests if not url.startswith(("blob:", "data:"))] == [PAGE.as_uri()]
+    # What an earlier test made took the encoder.
+    assert requested(page) <= {PAGE.as_uri(), ENCODER.as_uri()}
 
 
 @pytest.mark.chromium

@@ -47,7 +47,8 @@ export const analysisHalo = ({ kernel8, kernel16, analysis_blocks8, analysis_blo
 export class Model {
   /**
    * @param {import("./core.js").Core} core
-   * @param {{metadata: Record<string, string>, tensors: import("./weights.js").Tensors}} weights
+   * @param {{metadata: Record<string, string>, tensors: import("./weights.js").Tensors}} weights without those of the encoder it only
+   *   decodes
    */
   constructor(core, { metadata, tensors }) {
     this.core = core;
@@ -55,13 +56,14 @@ export class Model {
     this.tensors = tensors;
     this.layers = {};
     for (const [name, clamps] of Object.entries(JSON.parse(metadata.decoder).layers)) this.#ready(name, `exact/${name}`, clamps);
-    for (const [name, clamps] of Object.entries(JSON.parse(metadata.encoder).layers)) this.#ready(name, `encoder/exact/${name}`, clamps);
     this.#deepPatches();
     const coder = [tensors["coder/half_widths"].values, tensors["coder/counts"].values].map((values) => Int32Array.from(values));
     this.tables = this.#pack("tables", core.copy(coder[0]), core.copy(coder[1]), coder[1].length);
     this.asinh = core.copy(Int16Array.from(tensors["exact/table/asinh"].values));
     this.finer = core.room(2 * 2 * 16 * CONTEXT_CLAMP);
     core.calls.finer_lookup(this.asinh, CONTEXT_CLAMP, this.finer);
+    if (!("encoder/exact/table/dead_zone" in tensors)) return;
+    for (const [name, clamps] of Object.entries(JSON.parse(metadata.encoder).layers)) this.#ready(name, `encoder/exact/${name}`, clamps);
     this.deadZone = core.copy(Int32Array.from(tensors["encoder/exact/table/dead_zone"].values));
   }
 

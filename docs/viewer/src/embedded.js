@@ -5,6 +5,8 @@
  * two bytes: 17 % more than the bytes themselves, where base64 takes 33 %.
  */
 
+import { FileError } from "./errors.js";
+
 /** NUL and carriage return are changed by parsers, and `<` may begin a tag. */
 const MOVED = [0, 13, 60];
 const FAR = 0x100;
@@ -50,7 +52,35 @@ export async function embedded(id) {
   const element = document.getElementById(id);
   const packed = fromText(element.textContent);
   element.remove();
+  return unpacked(packed);
+}
+
+/** @param {Uint8Array} packed with gzip @returns {Promise<Uint8Array>} */
+async function unpacked(packed) {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/**
+ * What the build put beside the page, as base64 in a script: also from the file system, where a page may fetch nothing.
+ * @param {string} file @param {string} name of the global that the script sets
+ * @returns {Promise<Uint8Array>}
+ */
+export async function beside(file, name) {
+  const script = document.createElement("script");
+  script.src = file;
+  try {
+    await new Promise((resolve, reject) => {
+      Object.assign(script, { onload: resolve, onerror: reject });
+      document.head.append(script);
+    });
+  } catch {
+    throw new FileError(`To make files the page needs ${file} beside it, and it is not there: take both from the same place.`);
+  } finally {
+    script.remove();
+  }
+  const text = globalThis[name];
+  delete globalThis[name];
+  return unpacked(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
 }
 

@@ -2,7 +2,7 @@
 
 import workerSource from "worker:./worker.js";
 import { bytesOf, decode } from "./decode.js";
-import { embedded } from "./embedded.js";
+import { beside, embedded } from "./embedded.js";
 import { analysisHalo, settingsOf, synthesisHalo } from "./codec.js";
 import { encode } from "./encode.js";
 import { FileError } from "./errors.js";
@@ -43,16 +43,38 @@ function modelFacts(weights) {
 
 class Decoder {
   #ready;
+  #encoder;
 
   constructor() {
+    this.pool = this.#workers();
+  }
+
+  /** @param {Uint8Array} [encoder] the half of the weights that makes files */
+  #workers(encoder) {
     const url = URL.createObjectURL(new Blob([workerSource], { type: "text/javascript" }));
     const wanted = Number(new URLSearchParams(location.search).get("workers")) || (navigator.hardwareConcurrency || 2) - 1;
     const limit = Math.max(1, Math.min(MAX_WORKERS, wanted));
     const start = async () => {
       const { wasm, weights } = await this.parts();
-      return { wasm, weights };
+      return { wasm, weights, encoder };
     };
-    this.pool = new Pool(() => new Worker(url), start, limit);
+    return new Pool(() => new Worker(url), start, limit);
+  }
+
+  /** Loads what lies beside the page, once, and has workers that know it in place of those that do not. */
+  #readyToEncode() {
+    this.#encoder ??= (async () => {
+      const encoder = await beside("encoder.js", "vaecodecEncoder");
+      if (metadataOf(encoder).id !== (await this.parts()).facts.modelId) {
+        throw new FileError("The page and the encoder.js beside it are of two models: take both from the same place.");
+      }
+      this.pool.close();
+      this.pool = this.#workers(encoder);
+    })().catch((error) => {
+      this.#encoder = undefined;
+      throw error;
+    });
+    return this.#encoder;
   }
 
   /** What a worker needs, and what the page has to know of it. */
@@ -91,6 +113,7 @@ class Decoder {
   /** @param {object} picture of readPicture @param {object} options as for encode */
   async encode(picture, options) {
     await this.ready();
+    await this.#readyToEncode();
     return encode(picture, (await this.parts()).facts, this.pool, options);
   }
 }

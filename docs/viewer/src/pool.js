@@ -34,6 +34,11 @@ export class Pool {
     for (const { reject } of this.#waiting.splice(0)) reject(new DOMException("another file came", "AbortError"));
   }
 
+  /** Ends all workers. */
+  close() {
+    this.#fail(new DOMException("the workers were ended", "AbortError"));
+  }
+
   #deal() {
     while (this.#waiting.length && this.#idle.length) this.#send(this.#idle.pop(), this.#waiting.shift());
     if (this.#waiting.length > 0 && this.#workers.size < this.limit) this.#start();

@@ -9,8 +9,10 @@ import { unpackWeights } from "./weights.js";
 let model;
 
 const TASKS = {
-  start({ wasm, weights }) {
-    model = new Model(new Core(wasm), unpackWeights(weights));
+  start({ wasm, weights, encoder }) {
+    const { metadata, tensors } = unpackWeights(weights);
+    if (encoder) Object.assign(tensors, unpackWeights(encoder).tensors);
+    model = new Model(new Core(wasm), { metadata, tensors });
     return { result: null, transfer: [] };
   },
   latents(task) {
