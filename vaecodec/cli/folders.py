@@ -81,16 +81,15 @@ def plan_folders(
                 plan.failures.append(Outcome(Task(str(source), target), failure=failure, code=UsageError.exit_code))
                 continue
             taken[target] = str(source)
-            if not force and is_finished(source, Path(target)):
-                if is_whole(Path(target)):
-                    plan.finished += 1
-                else:
-                    failure = f"{target}: exists, and is damaged or cut short: remove it, and it is made anew"
-                    plan.failures.append(
-                        Outcome(Task(str(source), target), failure=failure, code=DamagedFileError.exit_code)
-                    )
-            else:
+            if force or not is_finished(source, Path(target)):
                 plan.tasks.append(Task(str(source), target))
+            elif is_whole(Path(target)):
+                plan.finished += 1
+            else:
+                failure = f"{target}: exists, and is damaged or cut short: remove it, and it is made anew"
+                plan.failures.append(
+                    Outcome(Task(str(source), target), failure=failure, code=DamagedFileError.exit_code)
+                )
     return plan
 
 
