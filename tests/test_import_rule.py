@@ -14,7 +14,7 @@ PACKAGE = Path(vaecodec.__file__).parent
 # A part may import parts of the rows above its own, and nothing else of the package.
 LAYERS = (
     ("errors", "version"),
-    ("announce", "atomic", "forks", "interrupt", "metrics", "picture_files", "sources", "stopwatch"),
+    ("announce", "atomic", "forks", "interrupt", "jpeg_xl_header", "metrics", "picture_files", "sources", "stopwatch"),
     ("bitstream", "picture"),
     ("exact",),
     ("models",),

@@ -1,7 +1,8 @@
-"""The short form: 13 bytes about a small picture without loss, and the tile without what its format repeats."""
+"""The short form: 13 bytes about a small picture without loss, or 9 in brief, and the tile without what its format repeats."""
 
 from __future__ import annotations
 
+import binascii
 import dataclasses
 import io
 import zlib
@@ -27,6 +28,12 @@ def container(
 ) -> c.Container:
     header = c.Header(c.KIND_PICTURE, c.WITHOUT_MODEL, *size, channels, depth, 1600, 0)
     return c.Container(header, (c.Tile(mode, tile),), alpha=(c.ALPHA_IN_TILE, b"") if alpha else None)
+
+
+def codestream(width: int, height: int, rest: bytes = b"rest") -> bytes:
+    """The beginning of a JPEG XL of up to 512 pixels a side, all else as usual, and some bytes for a picture."""
+    value = (height - 1) << 3 | (width - 1) << 17 | 1 << 26
+    return b"\xff\x0a" + value.to_bytes(4, "little") + rest
 
 
 WEBP = container(2, saved("RGB", (9, 7), "WEBP", lossless=True))
@@ -68,6 +75,52 @@ def test_it_comes_back_and_takes_13_bytes_beside_what_its_library_does_not_repea
     assert (front.header, front.has_alpha, front.icc) == (whole.header, whole.alpha is not None, None)
 
 
+BRIEF = {
+    "JPEG XL": container(3, codestream(9, 7)),
+    "of 16 bits with alpha": container(3, codestream(300, 20), depth=16, alpha=True, size=(300, 20)),
+    "the largest": container(3, codestream(9, 7, bytes(250))),
+}
+
+
+@pytest.mark.parametrize("name", BRIEF)
+def test_a_few_bytes_of_jpeg_xl_take_9_more_without_their_magic(name: str) -> None:
+    whole = BRIEF[name]
+    data = c.write_container(whole)
+    tile = whole.tiles[0].payload
+    covered = bytes((0x3F if whole.alpha else 0x27,)) + tile[2:]
+    assert data == b"\x89VAEC\x02" + covered + binascii.crc_hqx(covered, 0xFFFF).to_bytes(2, "little")
+    assert c.read_container(data) == whole
+    assert c.read_header(data[:64]) == whole.header
+    front = c.read_front(io.BytesIO(data))
+    assert (front.header, front.has_alpha) == (whole.header, whole.alpha is not None)
+
+
+@pytest.mark.parametrize("tile", [codestream(9, 7, bytes(251)), codestream(7, 9), b"\xff\x0a", codestream(9, 7)[:5]])
+def test_larger_ones_and_those_that_name_another_size_are_not_brief(tile: bytes) -> None:
+    whole = container(3, tile)
+    data = c.write_container(whole)
+    assert data[6] == 3 | 4
+    assert len(data) == len(tile) + 11
+    assert c.read_container(data) == whole
+
+
+def brief(kind: int, bare: bytes) -> bytes:
+    covered = bytes((kind,)) + bare
+    return b"\x89VAEC\x02" + covered + binascii.crc_hqx(covered, 0xFFFF).to_bytes(2, "little")
+
+
+def test_brief_files_that_no_writer_makes_are_refused() -> None:
+    assert c.read_container(brief(0x27, codestream(9, 7)[2:])) == BRIEF["JPEG XL"]
+    with pytest.raises(DamagedFileError):
+        c.read_container(brief(0x27, codestream(9, 7, bytes(251))[2:]))
+    with pytest.raises(FileFormatError, match="update it"):
+        c.read_container(brief(0x26, codestream(9, 7)[2:]))
+    with pytest.raises(TruncatedFileError):
+        c.read_container(brief(0x27, codestream(9, 7)[2:4]))
+    with pytest.raises(LimitError):
+        c.read_header(brief(0x27, codestream(9, 7)[2:]), limits=c.Limits(max_pixels=62))
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -90,9 +143,11 @@ def test_what_it_cannot_say_takes_the_other_form(other: c.Container) -> None:
     assert c.read_container(data) == other
 
 
-@pytest.mark.parametrize("name", ["WebP", "16-bit PNG with alpha", "JPEG XL"])
-def test_every_flipped_bit_and_every_cut_is_refused(name: str) -> None:
-    data = c.write_container(SHORT[name])
+@pytest.mark.parametrize(
+    "whole", [SHORT["WebP"], SHORT["16-bit PNG with alpha"], SHORT["JPEG XL"], BRIEF["JPEG XL"], BRIEF["the largest"]]
+)
+def test_every_flipped_bit_and_every_cut_is_refused(whole: c.Container) -> None:
+    data = c.write_container(whole)
     for at in range(len(data)):
         with pytest.raises(FileFormatError):
             c.read_container(data[:at])
@@ -107,7 +162,7 @@ def short(kind: int, *sizes: int, tile: bytes = b"tile") -> bytes:
 
 
 def test_what_is_not_known_is_refused_as_newer() -> None:
-    for kind in (0x23, 0x43, 0x83):
+    for kind in (0x21, 0x22, 0x43, 0x83):
         with pytest.raises(FileFormatError, match="update it") as caught:
             c.read_container(short(kind, 1, 1))
         assert not isinstance(caught.value, DamagedFileError)

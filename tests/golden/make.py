@@ -97,6 +97,10 @@ def added(codec: Codec) -> None:
     files = {name: codec.compress(picture, lossless=True, check=True) for name, picture in with_jpeg_xl.items()}
     files["together-jpeg-xl"] = codec.compress(Picture(deep, alpha=deep[:, :, 1]), lossless=True, check=True)
     files["short-jpeg-xl"] = codec.compress(Picture(photograph[:20, :30]), lossless=True)
+    files["brief"] = codec.compress(Picture(photograph[:6, :7]), lossless=True)
+    for step in (255, 85, 17):
+        levels = photograph[:20, :30, :1] // (256 // (255 // step + 1)) * step
+        files[f"brief-levels-{step}"] = codec.compress(Picture(levels.astype(np.uint8)), lossless=True)
     wide = np.add.outer(np.arange(40) * 900, np.arange(50) * 300).astype(np.uint16)[:, :, np.newaxis]
     files["short-jpeg-xl-alpha"] = codec.compress(
         Picture(wide + wide % 777, alpha=65535 - wide[:, :, 0]), lossless=True

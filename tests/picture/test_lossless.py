@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from vaecodec.errors import DamagedFileError, MissingExtraError, VaecodecError
-from vaecodec.picture.lossless import LosslessPlanes, decode_lossless, encode_lossless, encode_smallest, jpeg_xl_size
+from vaecodec.jpeg_xl_header import read_jpeg_xl_header
+from vaecodec.picture.lossless import LosslessPlanes, decode_lossless, encode_lossless, encode_smallest
 
 RNG = np.random.default_rng(7)
 
@@ -51,10 +52,27 @@ def test_the_smallest_is_no_larger_than_any(photograph: np.ndarray) -> None:
             assert size <= len(imagecodecs.webp_encode(samples, lossless=True, level=100, method=6)) * 1.005
 
 
-@pytest.mark.parametrize("size", [(1, 1), (8, 8), (256, 256), (8, 7), (720, 1280), (300, 400), (1, 20000), (70000, 3)])
-def test_the_size_in_a_jpeg_xl_header_is_read(size: tuple[int, int]) -> None:
-    data = imagecodecs.jpegxl_encode(np.zeros(size, np.uint8), lossless=True, effort=1)
-    assert jpeg_xl_size(bytes(data)) == size[::-1]
+def levels(count: int, size: tuple[int, int]) -> np.ndarray:
+    return (RNG.integers(0, count, (*size, 1)) * (255 // (count - 1))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("count", [2, 4, 16])
+def test_greys_of_few_levels_take_fewer_bits_per_sample(count: int) -> None:
+    for samples in (levels(count, (32, 32)), np.zeros((32, 32, 1), np.uint8), levels(count, (1, 1))):
+        planes = encode_smallest(samples)
+        np.testing.assert_array_equal(decode_lossless(planes, *samples.shape[1::-1], 1, "it"), samples)
+    samples = levels(count, (32, 32))
+    planes = encode_smallest(samples)
+    header = read_jpeg_xl_header(planes.data)
+    assert header == (32, 32, {2: 1, 4: 2, 16: 4}[count])
+    assert len(planes.data) < len(imagecodecs.jpegxl_encode(samples[:, :, 0], lossless=True, effort=10))
+
+
+def test_a_library_that_makes_8_bits_of_fewer_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = levels(4, (20, 30))
+    planes, decode = encode_smallest(samples), imagecodecs.jpegxl_decode
+    monkeypatch.setattr(imagecodecs, "jpegxl_decode", lambda data: decode(data) * np.uint8(85))
+    np.testing.assert_array_equal(decode_lossless(planes, 30, 20, 1, "it"), samples)
 
 
 def test_other_sizes_depths_and_kinds_are_damage() -> None:

@@ -191,12 +191,19 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 
 def short_tile(data: bytes) -> tuple[bytes, int, int, int, int, int, bool]:
     """Section 10: tile, mode, height, width, channels, depth, and whether the tile has alpha."""
-    assert zlib.crc32(data[6:-4]) == int.from_bytes(data[-4:], "little")
     kind = data[6]
-    assert kind < 32
+    assert kind < 64
+    mode, channels, depth, alpha = kind & 3, 3 if kind & 4 else 1, 16 if kind & 8 else 8, bool(kind & 16)
+    if kind & 32:
+        assert mode == 3
+        assert len(data) <= 6 + 255 + 2
+        assert crc16(data[6:-2]) == int.from_bytes(data[-2:], "little")
+        tile = b"\xff\x0a" + data[7:-2]
+        height, width = jpeg_xl_planes(tile).shape[:2]
+        return tile, mode, height, width, channels, depth, alpha
+    assert zlib.crc32(data[6:-4]) == int.from_bytes(data[-4:], "little")
     width, at = varint(data, 7)
     height, at = varint(data, at)
-    mode, channels, depth, alpha = kind & 3, 3 if kind & 4 else 1, 16 if kind & 8 else 8, bool(kind & 16)
     bare = data[at:-4]
     if mode == 3:
         return b"\xff\x0a" + bare, mode, height, width, channels, depth, alpha
@@ -214,12 +221,50 @@ def short_tile(data: bytes) -> tuple[bytes, int, int, int, int, int, bool]:
     return tile, mode, height, width, channels, depth, alpha
 
 
+def crc16(data: bytes) -> int:
+    """CRC-16/IBM-3740, bit by bit: polynomial 1021, from FFFF on."""
+    value = 0xFFFF
+    for byte in data:
+        value ^= byte << 8
+        for _ in range(8):
+            value = (value << 1 ^ (0x1021 if value & 0x8000 else 0)) & 0xFFFF
+    return value
+
+
+def jpeg_xl_planes(payload: bytes) -> Array:
+    """Section 3, mode 3, as the library gives them."""
+    import imagecodecs
+
+    return np.asarray(imagecodecs.jpegxl_decode(payload))
+
+
+def bits_per_sample(payload: bytes) -> int:
+    """What the codestream says: ISO/IEC 18181-1, after magic, SizeHeader and all_default."""
+    bits = f"{int.from_bytes(payload[2:16], 'little'):0112b}"[::-1]
+    at = 0
+
+    def take(count: int) -> int:
+        nonlocal at
+        at += count
+        return int(bits[at - count : at][::-1], 2)
+
+    small = take(1)
+    take(5 if small else (9, 13, 18, 30)[take(2)])
+    if take(3) == 0:
+        take(5 if small else (9, 13, 18, 30)[take(2)])
+    if take(1):
+        return 8
+    assert take(2) == 0
+    kind = take(2)
+    return (8, 10, 12)[kind] if kind < 3 else take(6) + 1
+
+
 def stored_tile(payload: bytes, mode: int, h: int, w: int, channels: int, depth: int) -> Array:
     """Section 3, modes 1 to 3: samples [h, w, channels], alpha counted."""
     if mode == 3:
-        import imagecodecs
-
-        return np.asarray(imagecodecs.jpegxl_decode(payload)).reshape(h, w, channels)
+        planes = jpeg_xl_planes(payload).reshape(h, w, channels)
+        bits = bits_per_sample(payload) if depth == 8 else depth
+        return planes * np.uint8(255 // (2**bits - 1)) if bits < 8 else planes
     assert mode == 1 or depth == 8
     image = Image.open(io.BytesIO(payload), formats=["PNG" if mode == 1 else "WEBP"])
     if depth == 8 and channels in (2, 4):

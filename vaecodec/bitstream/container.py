@@ -105,6 +105,8 @@ ALPHA_JPEG_XL: Final = 5
 ALPHA_IN_TILE: Final = 6
 
 _START: Final = len(MAGIC) + 1
+# The header, of whatever version, lies in so many.
+_HEADER_BYTES: Final = 64
 # A section may declare 32 GiB: so much is asked for at a time.
 _READ_BYTES: Final = 1 << 16
 
@@ -301,7 +303,7 @@ def read_front(file: BinaryIO, *, limits: Limits = DEFAULT_LIMITS) -> Front:
     """
     front = bytearray(file.read(_START))
     if _read_magic(memoryview(bytes(front))) == SHORT_VERSION:
-        short, _ = read_short_front(memoryview(file.read(1 + 2 * MAX_BYTES)), limits)
+        short, _ = read_short_front(memoryview(file.read(_HEADER_BYTES)), limits)
         return Front(short.header, None, None, None, short.alpha)
     _copy_section(file, front)
     # A file that is not to be read is refused before its other sections are copied.

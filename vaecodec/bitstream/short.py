@@ -3,10 +3,12 @@
 ::
 
     89 56 41 45 43 | 02 | kind | width | height | the tile, without what its format repeats of that | crc
+    89 56 41 45 43 | 02 | kind |         brief: JPEG XL, which says its size, up to 255 bytes       | crc of 16 bits
 """
 
 from __future__ import annotations
 
+import binascii
 import zlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -15,13 +17,18 @@ from vaecodec.bitstream.header import KIND_PICTURE, MAX_QUALITY16, Header, Limit
 from vaecodec.bitstream.tile_table import CRC_BYTES, TILE_JPEG_XL, TILE_PNG, TILE_WEBP, WITHOUT_MODEL
 from vaecodec.bitstream.varint import read_varint, write_varint
 from vaecodec.errors import FileFormatError, TruncatedFileError, damaged_file
+from vaecodec.jpeg_xl_header import JPEG_XL_MAGIC, LONGEST_HEADER, read_jpeg_xl_header
 
 SHORT_VERSION: Final = 2
 MOST_SHORT_BYTES: Final = 1 << 16
 """Of larger files the other form is worth its 37 bytes: it tells what is cut off from what is damaged."""
 
-_MODE_BITS, _COLOUR, _16_BITS, _ALPHA, _UNKNOWN = 0x03, 0x04, 0x08, 0x10, 0xE0
-_JXL_MAGIC = b"\xff\x0a"
+MOST_BRIEF_BYTES: Final = 255
+"""From kind to tile; a checksum of 16 bits finds all that of 32 would in so few, but for one in 65,536 at random."""
+
+_MODE_BITS, _COLOUR, _16_BITS, _ALPHA, _BRIEF, _UNKNOWN = 0x03, 0x04, 0x08, 0x10, 0x20, 0xC0
+_BRIEF_CRC_BYTES = 2
+_NO_SIZE = "the file ends before its size: get the whole file"
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR_TYPES = {(1, False): 0, (1, True): 4, (3, False): 2, (3, True): 6}
 
@@ -47,8 +54,11 @@ def short_file(front: ShortFront, tile: bytes) -> bytes | None:
         return None
     header = front.header
     kind = front.mode | _COLOUR * (header.channels == 3) | _16_BITS * (header.bit_depth == 16) | _ALPHA * front.alpha
-    covered = bytes((kind,)) + write_varint(header.width) + write_varint(header.height) + bare
-    return covered + zlib.crc32(covered).to_bytes(CRC_BYTES, "little")
+    if front.mode == TILE_JPEG_XL and len(bare) < MOST_BRIEF_BYTES and _size_of(bare) == (header.width, header.height):
+        covered = bytes((kind | _BRIEF,)) + bare
+    else:
+        covered = bytes((kind,)) + write_varint(header.width) + write_varint(header.height) + bare
+    return covered + _checksum(covered)
 
 
 def read_short_front(view: memoryview, limits: Limits) -> tuple[ShortFront, int]:
@@ -57,16 +67,14 @@ def read_short_front(view: memoryview, limits: Limits) -> tuple[ShortFront, int]
     Raises:
         TruncatedFileError, DamagedFileError, FileFormatError, LimitError: as `read_container`.
     """
-    try:
-        kind = view[0]
-        width, position = read_varint(view, 1)
-        height, position = read_varint(view, position)
-    except IndexError:
-        raise TruncatedFileError("the file ends before its size: get the whole file") from None
-    if kind & _UNKNOWN:
+    if not view:
+        raise TruncatedFileError("the file ends before its kind: get the whole file")
+    kind = view[0]
+    if kind & _UNKNOWN or (kind & _BRIEF and kind & _MODE_BITS != TILE_JPEG_XL):
         raise FileFormatError(f"the file is of kind {kind:02x}, which this vaecodec does not support: update it")
     if not kind & _MODE_BITS:
         raise damaged_file("the file says of no library that made it")
+    width, height, position = _read_size(view)
     channels, depth = 3 if kind & _COLOUR else 1, 16 if kind & _16_BITS else 8
     header = Header(KIND_PICTURE, WITHOUT_MODEL, width, height, channels, depth, MAX_QUALITY16, 0)
     check_header(header, damaged_file, FileFormatError)
@@ -81,12 +89,40 @@ def read_short_file(view: memoryview, limits: Limits) -> tuple[ShortFront, bytes
         TruncatedFileError, DamagedFileError, FileFormatError, LimitError: as `read_container`.
     """
     front, position = read_short_front(view, limits)
-    end = len(view) - CRC_BYTES
+    end = len(view) - (_BRIEF_CRC_BYTES if view[0] & _BRIEF else CRC_BYTES)
     if position > end:
         raise TruncatedFileError("the file ends before its picture: get the whole file")
-    if zlib.crc32(view[:end]) != int.from_bytes(view[end:], "little"):
+    if _checksum(view[:end]) != view[end:] or (view[0] & _BRIEF and end > MOST_BRIEF_BYTES):
         raise damaged_file("the file has a wrong checksum, or is cut short")
     return front, _whole(front, bytes(view[position:end]))
+
+
+def _read_size(view: memoryview) -> tuple[int, int, int]:
+    """Width, height, and where the tile begins."""
+    if view[0] & _BRIEF:
+        size = _size_of(bytes(view[1:LONGEST_HEADER]))
+        if size is None:
+            raise TruncatedFileError(_NO_SIZE)
+        return *size, 1
+    try:
+        width, position = read_varint(view, 1)
+        height, position = read_varint(view, position)
+    except IndexError:
+        raise TruncatedFileError(_NO_SIZE) from None
+    return width, height, position
+
+
+def _size_of(bare: bytes) -> tuple[int, int] | None:
+    """Width and height that a JPEG XL without its first bytes names; None where it ends before."""
+    header = read_jpeg_xl_header(JPEG_XL_MAGIC + bare)
+    return None if header is None else (header.width, header.height)
+
+
+def _checksum(covered: bytes | memoryview) -> bytes:
+    """CRC-32, or of the brief form CRC-16/IBM-3740, which finds all bursts of errors up to 16 bits."""
+    if covered[0] & _BRIEF:
+        return binascii.crc_hqx(covered, 0xFFFF).to_bytes(_BRIEF_CRC_BYTES, "little")
+    return zlib.crc32(covered).to_bytes(CRC_BYTES, "little")
 
 
 def _bare_png(data: bytes) -> bytes | None:
@@ -104,7 +140,7 @@ def _bare_webp(data: bytes) -> bytes | None:
 
 
 def _bare_jpeg_xl(data: bytes) -> bytes | None:
-    return data.removeprefix(_JXL_MAGIC)
+    return data.removeprefix(JPEG_XL_MAGIC)
 
 
 _BARE: dict[int, Callable[[bytes], bytes | None]] = {
@@ -115,7 +151,7 @@ _BARE: dict[int, Callable[[bytes], bytes | None]] = {
 def _whole(front: ShortFront, bare: bytes) -> bytes:
     """The tile as its library reads it."""
     if front.mode == TILE_JPEG_XL:
-        return _JXL_MAGIC + bare
+        return JPEG_XL_MAGIC + bare
     if front.mode == TILE_WEBP:
         chunk = b"VP8L" + len(bare).to_bytes(4, "little") + bare + bytes(len(bare) % 2)
         return b"RIFF" + (4 + len(chunk)).to_bytes(4, "little") + b"WEBP" + chunk

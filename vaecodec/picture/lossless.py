@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from vaecodec.errors import DamagedFileError, LimitError, MissingExtraError
+from vaecodec.jpeg_xl_header import read_jpeg_xl_header
 from vaecodec.picture.isobmff import boxes
 from vaecodec.picture.picture import Samples
 
@@ -35,7 +36,9 @@ _MODES: dict[tuple[Kind, bool], frozenset[str]] = {
     ("WEBP", False): frozenset({"RGB"}), ("WEBP", True): frozenset({"RGB", "RGBA"}),
 }  # fmt: skip
 _MODES_16_BIT = frozenset({"I;16", "I;16B"})
-_JXL_MAGICS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+_JXL_BOXES = b"\0\0\0\x0cJXL \r\n\x87\n"
+# The step between samples, and how many bits say which it is: black and white, and 4 or 16 evenly spaced greys.
+_JXL_LEVELS = ((255, 1), (85, 2), (17, 4))
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,10 @@ def encode_each(samples: Samples, *, effort: int = _JXL_EFFORT) -> list[Lossless
     codec = _jpeg_xl()
     if codec is not None:
         efforts = {effort, *(more for pixels, more in _JXL_SMALL if height * width <= pixels)}
-        files.append(min((_encode_jpeg_xl(codec, samples, effort) for effort in sorted(efforts)), key=_size))
+        jxl = [_encode_jpeg_xl(codec, samples, effort) for effort in sorted(efforts)]
+        if height * width <= _JXL_SMALL[0][0]:
+            jxl += _jpeg_xl_of_levels(codec, samples, max(efforts))
+        files.append(min(jxl, key=_size))
     if samples.dtype == np.uint8 and max(width, height) <= _WEBP_MAX_SIDE:
         webp = _webp(samples, quality=100, method=5)
         near = not files or len(webp.data) <= _WEBP_SLOW * len(files[0].data)
@@ -103,15 +109,29 @@ def _jpeg_xl() -> Any:
     return imagecodecs if imagecodecs.JPEGXL.available else None
 
 
-def _encode_jpeg_xl(codec: Any, samples: Samples, effort: int) -> LosslessPlanes:
-    data = bytes(
-        codec.jpegxl_encode(samples.squeeze(2) if samples.shape[2] == 1 else samples, lossless=True, effort=effort)
-    )
+def _encode_jpeg_xl(codec: Any, samples: Samples, effort: int, **options: int) -> LosslessPlanes:
+    planes = samples.squeeze(2) if samples.shape[2] == 1 else samples
     # Of 16 bits libjxl makes a file of boxes, which decoders do without.
-    codestreams = (
-        [content for kind, content in boxes(data) if kind == b"jxlc"] if data.startswith(_JXL_MAGICS[1]) else []
+    return LosslessPlanes(
+        "JXL", _codestream(bytes(codec.jpegxl_encode(planes, lossless=True, effort=effort, **options)))
     )
-    return LosslessPlanes("JXL", codestreams[0] if codestreams else data)
+
+
+def _jpeg_xl_of_levels(codec: Any, samples: Samples, effort: int) -> list[LosslessPlanes]:
+    """Grey of 2, 4 or 16 levels with as few bits per sample as they need: 10 bytes less than a palette takes. Empty for others."""
+    if samples.dtype != np.uint8 or samples.shape[2] != 1:
+        return []
+    for step, bits in _JXL_LEVELS:
+        if not (samples % step).any():
+            return [_encode_jpeg_xl(codec, samples // step, effort, bitspersample=bits)]
+    return []
+
+
+def _codestream(data: bytes) -> bytes:
+    """A codestream, taken out of its boxes where it has some."""
+    if not data.startswith(_JXL_BOXES):
+        return data
+    return next((content for kind, content in boxes(data) if kind == b"jxlc"), data)
 
 
 def _webp(samples: Samples, *, quality: int, method: int) -> LosslessPlanes:
@@ -207,37 +227,17 @@ def _decode_jpeg_xl(
         raise MissingExtraError(
             f"{what} is JPEG XL, which needs the package imagecodecs: pip install 'vaecodec[formats]'"
         )
-    if not planes.data.startswith(_JXL_MAGICS) or jpeg_xl_size(planes.data) != (width, height):
+    header = read_jpeg_xl_header(_codestream(planes.data))
+    if header is None or (header.width, header.height) != (width, height):
         raise _wrong(what, "has the wrong size")
     decoded = codec.jpegxl_decode(planes.data)
     if decoded.shape[:2] != (height, width) or decoded.size != width * height * channels:
         raise _wrong(what, "has the wrong size")
     if decoded.dtype != (np.uint8 if bit_depth == 8 else np.uint16):
         raise _wrong(what, f"has samples of the kind {decoded.dtype}")
-    return np.ascontiguousarray(decoded).reshape(height, width, channels)
-
-
-def jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in the header of a codestream, bare or in a box (ISO/IEC 18181-1, 5.2), before anything is decoded; None where it is none."""
-    if data.startswith(_JXL_MAGICS[1]):
-        data = next((content for kind, content in boxes(data) if kind == b"jxlc"), b"")
-    if not data.startswith(_JXL_MAGICS[0]):
-        return None
-    bits, at = int.from_bytes(data[2:18], "little"), 0
-
-    def take(count: int) -> int:
-        nonlocal at
-        value = bits >> at & ((1 << count) - 1)
-        at += count
-        return value
-
-    def side(small: int) -> int:
-        return (take(5) + 1) * 8 if small else take((9, 13, 18, 30)[take(2)]) + 1
-
-    small = take(1)
-    height = side(small)
-    ratio = take(3)
-    if ratio == 0:
-        return side(small), height
-    top, bottom = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
-    return height * top // bottom, height
+    samples = np.ascontiguousarray(decoded).reshape(height, width, channels)
+    for step, bits in _JXL_LEVELS:
+        # Not where the library has made 8 bits of them already.
+        if header.bits == bits and samples.max() < 1 << bits:
+            samples *= np.uint8(step)
+    return samples
