@@ -4,7 +4,8 @@
 
 Each picture is compressed at each quality, with efforts 0 and 1, by each implementation, and what portable C made at effort 1 is decoded
 by each; portable C counts as right. The golden files of the model are decoded as well. ``--results`` keeps what is done: the same command
-goes on where it was stopped, after ``--minutes`` for example, and other weights begin anew.
+goes on where it was stopped, after ``--minutes`` for example, and other weights begin anew. ``--record`` writes what is right for
+``tests/test_kodak.py``, which compares it with what the processor at hand gives.
 """
 
 from __future__ import annotations
@@ -146,6 +147,14 @@ class Results:
                 lines.append(f"| {by} | {pictures} {what} | {' | '.join(cells)} |")
         return lines, wrong
 
+    def record(self, path: Path) -> None:
+        """Writes what is right for the pictures, by picture and quality."""
+        pictures: dict[str, dict[str, dict[str, str]]] = {}
+        for (picture, quality, by), found in sorted(self.rows.items()):
+            if by == RIGHT and quality >= 0:
+                pictures.setdefault(picture, {})[f"{quality:g}"] = found
+        path.write_text(json.dumps({"model": self.model, "pictures": pictures}, indent=1) + "\n")
+
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:DIGITS]
@@ -194,9 +203,10 @@ def compare(
 @click.option("--chromium", is_flag=True, help="By the viewer's page too.")
 @click.option("--qemu", is_flag=True, help="By the kernels for ARM too, under qemu.")
 @click.option("--only", multiple=True, help="Only by these implementations, beside the right one.")
+@click.option("--record", type=click.Path(path_type=Path), help="Write what is right to this file.")
 def main(
     folder: Path, qualities: str, results: Path, pictures: int | None, minutes: float | None, chromium: bool, qemu: bool,
-    only: tuple[str, ...],
+    only: tuple[str, ...], record: Path | None,
 ) -> None:  # fmt: skip
     """Compress and decompress the pictures in FOLDER everywhere, and count what differs."""
     paths = find_plain_pictures(folder)
@@ -212,6 +222,8 @@ def main(
         whole = compare(paths, [float(q) for q in qualities.split(",")], found, kept, ends)
     lines, wrong = kept.table()
     click.echo(f"model {kept.model}\n\n" + "\n".join(lines))
+    if record is not None:
+        kept.record(record)
     if not whole:
         click.echo("\nStopped: the same command goes on.")
     if wrong:

@@ -11,6 +11,7 @@ is worth in bits at the quality that is asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -38,9 +39,10 @@ from vaecodec.codec.options import DEFAULT_EFFORT, EncodeOptions
 from vaecodec.codec.rate_control import one_target, search
 from vaecodec.codec.rectangle import Grid, Rectangle
 from vaecodec.codec.sections import sections_of
-from vaecodec.codec.stored import StoredParts, bits_of, exact_if_screen, stored_alpha, tiles_by_library
+from vaecodec.codec.stored import StoredParts, StoredTile, bits_of, exact_if_screen, stored_alpha, tiles_by_library
 from vaecodec.errors import UsageError
 from vaecodec.models.decoder_data import quality16_from_percent
+from vaecodec.models.distortion import Price
 from vaecodec.models.settings import STRIDE
 from vaecodec.picture import SCALE_8_TO_16, Picture, PictureRows, RowWindow, fill_transparent
 from vaecodec.picture.picture import Samples
@@ -54,6 +56,9 @@ _MUCH = 0.25
 """So much screen content makes a look at two tiles worth while."""
 _CLEARLY = 1.2
 """Two tiles stand for all if they cost less without loss by this factor."""
+_POINTS_WORTH_A_PICTURE = 5.0
+"""A score that is so far below a quality's lets a better picture cost twice as much. Without a limit, a photograph between black bars that
+is hard to code (54 at quality 60) took 571 kB without loss, where latents take 24; with a factor for all, pages lost their letters."""
 _LOSSLESS_TILE_EXPONENT = 11
 """Pictures without loss that are larger than readers take in one tile are cut into these."""
 _ALPHA_APART_PIXELS = 1 << 16
@@ -134,6 +139,14 @@ class Chosen(NamedTuple):
     cost: float
 
 
+class Seen(NamedTuple):
+    """A coded picture, its score when decoded, and its cost: bits, and what its distortion is worth in bits."""
+
+    coded: CodedPicture
+    score: float
+    cost: float
+
+
 @dataclass(frozen=True)
 class Source:
     """What of a picture does not depend on quality.
@@ -173,6 +186,11 @@ class CodedPicture:
     def is_mixed(self) -> bool:
         """Whether some tiles are latents and others stored."""
         return len({tile.mode == TILE_LATENTS for tile in self.tiles}) == 2
+
+    @property
+    def is_latents(self) -> bool:
+        """Whether all tiles are latents."""
+        return all(tile.mode == TILE_LATENTS for tile in self.tiles)
 
     @cached_property
     def samples(self) -> Samples:
@@ -336,9 +354,8 @@ class Encoder:
         """
         self._tried += 1
         height, width, parts = *source.samples.shape[:2], source.parts
-        whole = self._as_one(source, quality16)
-        if whole is not None and whole.size <= _AT_ONCE_BYTES:
-            return whole
+        if parts.whole is not None and len(parts.whole.exact.payload) <= _AT_ONCE_BYTES:
+            return self._as_one(source, quality16, StoredTile(parts.whole.exact, bits_of(parts.whole.exact)))
         tiling = self._options.tiling
         usual, small = tiling.exponent_for(width, height), tiling.screen_exponent_for(width, height)
         if parts.share >= _MUCH and self._stored_wins(source, quality16):
@@ -347,43 +364,60 @@ class Encoder:
         else:
             ways = [self._in_tiles(source, quality16, usual)]
             # Screen content takes more than its share of what latents cost; if it costs less stored, a second pass pays.
-            if small != usual and parts.screen and self._stored_cost(source) < 2 * parts.share * ways[0].cost:
+            if small != usual and parts.drawn and self._stored_cost(source) < 2 * parts.share * ways[0].cost:
                 ways.append(self._in_tiles(source, quality16, small))
         is_deep = source.samples.dtype != np.uint8
-        if whole is None and (is_deep or not any(coded.is_mixed for coded in ways)):
+        if parts.whole is None and (is_deep or not any(coded.is_mixed for coded in ways)):
             return min(ways, key=lambda coded: coded.cost)
         if all(coded.is_mixed for coded in ways):
             # Beside a stored tile latents are seen without neighbours, and a seam may show.
             ways.append(self._in_tiles(source, quality16, usual, stored=False))
-        return min(ways if whole is None else [*ways, whole], key=lambda coded: self._measured(source, coded))
+        return self._best(source, quality16, ways)
 
-    def _measured(self, source: Source, coded: CodedPicture) -> tuple[bool, float]:
-        """Whether it is too poor, and its cost, but for the distortion of latents: lettering may have much more of it than photographs."""
-        price, samples = self._model.price_at(coded.header.quality16), coded.samples
-        verdict = price.judge(source.parts.reference, samples)
-        pixels = samples.shape[0] * samples.shape[1]
-        return verdict.score < price.least_score, 8.0 * coded.size + price.worth(verdict.distortion, pixels)
+    def _best(self, source: Source, quality16: int, ways: list[CodedPicture]) -> CodedPicture:
+        """What costs least as it looks when decoded: one of some ways, or one stored tile.
+
+        A mixture must not look poor beside latents alone. If what costs least scores less than photographs do at this quality, what does
+        not may cost more, the more the larger the difference is.
+        """
+        price, screen = self._model.price_at(quality16), source.parts.whole
+        seen = [self._seen(source, price, coded) for coded in ways]
+        alone = max((way.score for way in seen if way.coded.is_latents), default=math.inf)
+        best = min((way for way in seen if way.score >= min(price.least_score, alone)), key=lambda way: way.cost)
+        most = best.cost
+        if best.score < price.least_score:
+            most *= 1 + (price.least_score - best.score) / _POINTS_WORTH_A_PICTURE
+            better = [way for way in seen if way.score >= price.least_score and way.cost < most]
+            best = min(better, key=lambda way: way.cost, default=best)
+            most = best.cost if better else most
+        if screen is None:
+            return best.coded
+        with self._watch.time("lossless"):
+            stored = screen.at(price, most)
+        return best.coded if stored.cost >= most else self._as_one(source, quality16, stored)
+
+    def _seen(self, source: Source, price: Price, coded: CodedPicture) -> Seen:
+        """A picture with the distortion that it has, not what latents usually have: lettering may have much more of it than photographs."""
+        verdict = price.judge(source.parts.reference, coded.samples)
+        worth = price.worth(verdict.distortion, coded.header.width * coded.header.height)
+        return Seen(coded, verdict.score, 8.0 * coded.size + worth)
 
     def _stored_cost(self, source: Source) -> float:
         with self._watch.time("lossless"):
-            return sum(bits_of(tile) for tile in source.parts.tiles.values())
+            return sum(bits_of(source.parts.tiles[number]) for number in source.parts.drawn)
 
-    def _as_one(self, source: Source, quality16: int) -> CodedPicture | None:
-        """The picture as one stored tile, where that may be worth it."""
-        screen = source.parts.whole
-        if screen is None:
-            return None
-        with self._watch.time("lossless"):
-            tile, cost, _ = screen.at(self._model.price_at(quality16))
+    def _as_one(self, source: Source, quality16: int, stored: StoredTile) -> CodedPicture:
+        """The picture as one stored tile."""
         header = self._header(source, quality16, 0)
         cells = Grid.of(header).frame.cells()
         y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int16)
-        return CodedPicture(self._model, header, (tile,), y16, bits_of(tile), cost, self._watch)
+        tiles, bits = (stored.tile,), bits_of(stored.tile)
+        return CodedPicture(self._model, header, tiles, y16, bits, stored.cost, self._watch)
 
     def _stored_wins(self, source: Source, quality16: int) -> bool:
         """Whether screen tiles cost clearly less without loss: two of them are tried, of middling and of high size."""
         with self._watch.time("lossless"):
-            bits = {number: bits_of(tile) for number, tile in source.parts.tiles.items()}
+            bits = {number: bits_of(source.parts.tiles[number]) for number in source.parts.drawn}
         height, width = source.samples.shape[:2]
         grid = Grid(width, height, self._options.tiling.screen_exponent).tiles
         by_size = sorted(bits, key=lambda number: bits[number])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
@@ -44,6 +45,8 @@ _LEAST_DISTORTION = 6.0
 """Below it (a score of 82 or so) tiles are exact: they cost little more."""
 _COLOUR_ERROR = {False: (2.4, 1.74), True: (4.0, 1.0)}
 """The error of colours that has a distortion D is about factor·D^power, for the eye; and where the squared error is all."""
+_OUT_OF_REACH = 5
+"""What takes so many times as much as it may when it is exact will not do in few colours: pages, charts and maps did up to 4.8 times."""
 _COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
 """Numbers of colours that are tried."""
 
@@ -109,7 +112,8 @@ class ScreenPicture:
         """Takes a picture of 8 bits."""
         self._reference, self._samples = reference, np.ascontiguousarray(reference.samples)
         self._pixels = self._samples.shape[0] * self._samples.shape[1]
-        self._reduced: dict[int, tuple[Tile, Verdict]] = {}
+        self._reduced: dict[int, tuple[Samples, Tile]] = {}
+        self._verdicts: dict[tuple[int, float], Verdict] = {}
 
     @cached_property
     def exact(self) -> Tile:
@@ -120,9 +124,14 @@ class ScreenPicture:
     def _palettes(self) -> Palettes:
         return Palettes(self._samples)
 
-    def at(self, price: Price) -> StoredTile:
-        """The form that costs least at a price of distortion: exact, or in as many colours as one of ``_COUNTS`` that are not too poor."""
+    def at(self, price: Price, most: float = math.inf) -> StoredTile:
+        """The form that costs least at a price of distortion: exact, or in as many colours as one of ``_COUNTS`` that are not too poor.
+
+        Where another way of coding the picture costs ``most``, what clearly costs more is not looked for.
+        """
         exact = StoredTile(self.exact, bits_of(self.exact))
+        if exact.cost > _OUT_OF_REACH * most:
+            return exact
         # The bits of lettering fall with the logarithm of the distortion, so the cost is least where distortion is worth this.
         wanted = _BITS_SAVED * exact.cost / self._pixels / price.lam
         if wanted < _LEAST_DISTORTION:
@@ -132,22 +141,28 @@ class ScreenPicture:
         errors = self._palettes.errors
         counts = [count for count in _COUNTS if count < len(errors)]
         place = sum(1 for count in counts if errors[count - 1] > factor * wanted**power)
-        tried = {k: self._in_colours(counts[k], price) for k in (place - 1, place) if 0 <= k < len(counts)}
+        tried = {k: self._in_colours(counts[k], price, most) for k in (place - 1, place) if 0 <= k < len(counts)}
         while tried and all(stored.too_poor for stored in tried.values()) and max(tried) + 1 < len(counts):
-            tried[max(tried) + 1] = self._in_colours(counts[max(tried) + 1], price)
+            tried[max(tried) + 1] = self._in_colours(counts[max(tried) + 1], price, most)
         for step in (-1, 1):
             while tried:
                 best = min(tried, key=lambda k: _rank(tried[k]))
                 if best + step in tried or not 0 <= best + step < len(counts):
                     break
-                tried[best + step] = self._in_colours(counts[best + step], price)
+                tried[best + step] = self._in_colours(counts[best + step], price, most)
         return min([exact, *tried.values()], key=_rank)
 
-    def _in_colours(self, count: int, price: Price) -> StoredTile:
+    def _in_colours(self, count: int, price: Price, most: float) -> StoredTile:
+        """In so many colours; what takes ``most`` bits or more without its distortion is not looked at."""
         if count not in self._reduced:
             reduced = self._palettes.reduced(count)
-            self._reduced[count] = _stored(reduced), price.judge(self._reference, reduced)
-        tile, verdict = self._reduced[count]
+            self._reduced[count] = reduced, _stored(reduced)
+        reduced, tile = self._reduced[count]
+        if bits_of(tile) >= most:
+            return StoredTile(tile, bits_of(tile))
+        if (count, price.lam) not in self._verdicts:
+            self._verdicts[count, price.lam] = price.judge(self._reference, reduced)
+        verdict = self._verdicts[count, price.lam]
         cost = bits_of(tile) + price.worth(verdict.distortion, self._pixels)
         return StoredTile(tile, cost, verdict.score < price.least_score)
 
@@ -159,6 +174,10 @@ def bits_of(tile: Tile) -> float:
 
 def _rank(stored: StoredTile) -> tuple[bool, float]:
     return stored.too_poor, stored.cost
+
+
+def _is_flat(samples: Samples) -> bool:
+    return bool((samples == samples[0, 0]).all())
 
 
 def _stored(samples: Samples) -> Tile:
@@ -186,7 +205,8 @@ class StoredParts:
         exponent: of the small tiles.
         count: of the small tiles that there are.
         screen: numbers of those that look like screen content; none with 16 bits.
-        share: of the picture's pixels that lie in them.
+        drawn: those of them that have more than one colour, which alone takes hardly any bits however it is coded; all if none has.
+        share: of the pixels of all tiles with more than one colour that lie in drawn ones.
     """
 
     def __init__(self, samples: Samples, exponent: int) -> None:
@@ -198,11 +218,18 @@ class StoredParts:
         self.screen = [
             number for number, r in enumerate(self._grid) if eight and looks_like_screen_content(self._part(r))
         ]  # fmt: skip
-        self.share = sum(self._grid[i].width * self._grid[i].height for i in self.screen) / (width * height)
+        flat = {number for number in self.screen if _is_flat(self._part(self._grid[number]))}
+        others = [number for number in range(self.count) if number not in flat] or self.screen
+        self.drawn = [number for number in others if number in set(self.screen)]
+        self.share = self._pixels(self.drawn) / self._pixels(others)
+        self._looks_drawn = 4 * len(self.drawn) >= len(others)
 
     def _part(self, r: Rectangle) -> Samples:
         part: Samples = self._samples[r.within(self._frame)]
         return part
+
+    def _pixels(self, numbers: list[int]) -> int:
+        return sum(self._grid[number].width * self._grid[number].height for number in numbers)
 
     @cached_property
     def reference(self) -> Reference:
@@ -214,7 +241,7 @@ class StoredParts:
         """The picture as one tile, where that may be worth it."""
         # With few screen tiles the whole is not small without loss; and no tile may be larger than readers take.
         pixels = self._frame.width * self._frame.height
-        worth_it = 4 * len(self.screen) >= self.count and pixels <= DEFAULT_LIMITS.max_tile_pixels
+        worth_it = self._looks_drawn and pixels <= DEFAULT_LIMITS.max_tile_pixels
         return ScreenPicture(self.reference) if worth_it else None
 
     @cached_property
