@@ -366,8 +366,7 @@ class Encoder:
             # Screen content takes more than its share of what latents cost; if it costs less stored, a second pass pays.
             if small != usual and parts.drawn and self._stored_cost(source) < 2 * parts.share * ways[0].cost:
                 ways.append(self._in_tiles(source, quality16, small))
-        is_deep = source.samples.dtype != np.uint8
-        if parts.whole is None and (is_deep or not any(coded.is_mixed for coded in ways)):
+        if parts.whole is None and (source.samples.dtype != np.uint8 or not any(coded.is_mixed for coded in ways)):
             return min(ways, key=lambda coded: coded.cost)
         if all(coded.is_mixed for coded in ways):
             # Beside a stored tile latents are seen without neighbours, and a seam may show.
