@@ -181,6 +181,18 @@ def test_a_photograph_that_is_hard_to_code_is_latents_between_bars(codec: Codec,
     assert len(data) < 1.2 * len(alone.data)
 
 
+def test_size_and_score_of_a_photograph_beside_text_rise_with_quality(codec: Codec) -> None:
+    """One quality between others may not make it many times as large."""
+    samples = np.full((480, 900, 3), 255, np.uint8)
+    samples[40:440, 20:620] = pictures_of_skimage.coffee()[:400, :600]
+    samples[:, 640:] = screenshot(260, 480)
+    encoded = [codec.encode(Picture(samples), quality=quality) for quality in (10, 30, 40, 50, 60, 75, 90)]
+    sizes = [len(e.data) for e in encoded]
+    scores = [ssimulacra2(samples, e.samples) for e in encoded]
+    assert sizes == sorted(sizes) and scores == sorted(scores, key=float)
+    assert max(after / before for before, after in zip(sizes, sizes[1:], strict=False)) < 3
+
+
 def test_fewer_colours_are_not_said_to_be_without_loss(codec: Codec) -> None:
     samples = screenshot(500, 300)
     reduced, exact = codec.encode(Picture(samples), quality=10), codec.encode(Picture(samples), lossless=True)

@@ -56,9 +56,9 @@ _MUCH = 0.25
 """So much screen content makes a look at two tiles worth while."""
 _CLEARLY = 1.2
 """Two tiles stand for all if they cost less without loss by this factor."""
-_POINTS_WORTH_A_PICTURE = 5.0
-"""A score that is so far below a quality's lets a better picture cost twice as much. Without a limit, a photograph between black bars that
-is hard to code (54 at quality 60) took 571 kB without loss, where latents take 24; with a factor for all, pages lost their letters."""
+_POINTS_WORTH_A_PICTURE = 20.0
+"""A score that is so far below a quality's lets a better picture cost twice as much: pages of text need a third more at quality 1, where
+latents lose the letters. Without a limit, a photograph between black bars (54 at quality 60) took 571 kB without loss, latents 24."""
 _LOSSLESS_TILE_EXPONENT = 11
 """Pictures without loss that are larger than readers take in one tile are cut into these."""
 _ALPHA_APART_PIXELS = 1 << 16
