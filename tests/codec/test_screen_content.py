@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_size_and_score_of_a_photograph_beside_text_rise_with_quality(codec: Cod
     sizes = [len(e.data) for e in encoded]
     scores = [ssimulacra2(samples, e.samples) for e in encoded]
     assert sizes == sorted(sizes) and scores == sorted(scores, key=float)
-    assert max(after / before for before, after in zip(sizes, sizes[1:], strict=False)) < 3
+    assert max(after / before for before, after in pairwise(sizes)) < 3
 
 
 def test_fewer_colours_are_not_said_to_be_without_loss(codec: Codec) -> None:
