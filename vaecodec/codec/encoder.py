@@ -56,9 +56,8 @@ _MUCH = 0.25
 """So much screen content makes a look at two tiles worth while."""
 _CLEARLY = 1.2
 """Two tiles stand for all if they cost less without loss by this factor."""
-_POINTS_WORTH_A_PICTURE = 20.0
-"""A score that is so far below a quality's lets a better picture cost twice as much: pages of text need a third more at quality 1, where
-latents lose the letters. Without a limit, a photograph between black bars (54 at quality 60) took 571 kB without loss, latents 24."""
+_SEAM_POINTS = 3.0
+"""So far a mixture may score below latents alone. A seam that shows costs 20 points and more."""
 _LOSSLESS_TILE_EXPONENT = 11
 """Pictures without loss that are larger than readers take in one tile are cut into these."""
 _ALPHA_APART_PIXELS = 1 << 16
@@ -382,10 +381,10 @@ class Encoder:
         price, screen = self._model.price_at(quality16), source.parts.whole
         seen = [self._seen(source, price, coded) for coded in ways]
         alone = max((way.score for way in seen if way.coded.is_latents), default=math.inf)
-        best = min((way for way in seen if way.score >= min(price.least_score, alone)), key=lambda way: way.cost)
-        most = best.cost
-        if best.score < price.least_score:
-            most *= 1 + (price.least_score - best.score) / _POINTS_WORTH_A_PICTURE
+        least = min(price.least_score, alone - _SEAM_POINTS)
+        best = min((way for way in seen if way.score >= least), key=lambda way: way.cost)
+        most = price.most(best.score, best.cost)
+        if most > best.cost:
             better = [way for way in seen if way.score >= price.least_score and way.cost < most]
             best = min(better, key=lambda way: way.cost, default=best)
             most = best.cost if better else most
