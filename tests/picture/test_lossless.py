@@ -68,6 +68,16 @@ def test_greys_of_few_levels_take_fewer_bits_per_sample(count: int) -> None:
     assert len(planes.data) < len(imagecodecs.jpegxl_encode(samples[:, :, 0], lossless=True, effort=10))
 
 
+@pytest.mark.parametrize(
+    ("bits", "channels", "depth"), [(3, 1, 8), (5, 1, 8), (7, 1, 8), (1, 3, 8), (4, 3, 8), (12, 1, 16)]
+)
+def test_other_numbers_of_bits_are_damage(bits: int, channels: int, depth: int) -> None:
+    samples = np.ones((20, 30, channels), np.uint8 if depth == 8 else np.uint16).squeeze()
+    data = bytes(imagecodecs.jpegxl_encode(samples, lossless=True, bitspersample=bits, usecontainer=False))
+    with pytest.raises(DamagedFileError):
+        decode_lossless(LosslessPlanes("JXL", data), 30, 20, channels, "it", bit_depth=depth)
+
+
 def test_a_library_that_makes_8_bits_of_fewer_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = levels(4, (20, 30))
     planes, decode = encode_smallest(samples), imagecodecs.jpegxl_decode

@@ -230,6 +230,9 @@ def _decode_jpeg_xl(
     header = read_jpeg_xl_header(_codestream(planes.data))
     if header is None or (header.width, header.height) != (width, height):
         raise _wrong(what, "has the wrong size")
+    few = bit_depth == 8 and channels == 1 and header.bits in {bits for _, bits in _JXL_LEVELS}
+    if header.bits != bit_depth and not few:
+        raise _wrong(what, f"has {header.bits or 'an unknown number of'} bits per sample")
     decoded = codec.jpegxl_decode(planes.data)
     if decoded.shape[:2] != (height, width) or decoded.size != width * height * channels:
         raise _wrong(what, "has the wrong size")
