@@ -119,7 +119,7 @@ def _size_of(bare: bytes) -> tuple[int, int] | None:
 
 
 def _checksum(covered: bytes | memoryview) -> bytes:
-    """CRC-32, or of the brief form CRC-16/IBM-3740, which finds all bursts of errors up to 16 bits."""
+    """CRC-32, or of the brief form CRC-16/IBM-3740; stored low byte first, it misses a few bursts of 13 bits and more across its own start."""
     if covered[0] & _BRIEF:
         return binascii.crc_hqx(covered, 0xFFFF).to_bytes(_BRIEF_CRC_BYTES, "little")
     return zlib.crc32(covered).to_bytes(CRC_BYTES, "little")
