@@ -7,6 +7,7 @@ import dataclasses
 import io
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -21,6 +22,10 @@ def saved(mode: str, size: tuple[int, int], kind: str, **options: bool) -> bytes
     file = io.BytesIO()
     Image.effect_noise(size, 90).convert(mode).save(file, kind, **options)
     return file.getvalue()
+
+
+def crc16(covered: bytes) -> bytes:
+    return (binascii.crc_hqx(covered, 0xFFFF) ^ 0xFFFF).to_bytes(2, "big")
 
 
 def container(
@@ -88,7 +93,7 @@ def test_a_few_bytes_of_jpeg_xl_take_9_more_without_their_magic(name: str) -> No
     data = c.write_container(whole)
     tile = whole.tiles[0].payload
     covered = bytes((0x3F if whole.alpha else 0x27,)) + tile[2:]
-    assert data == b"\x89VAEC\x02" + covered + binascii.crc_hqx(covered, 0xFFFF).to_bytes(2, "little")
+    assert data == b"\x89VAEC\x02" + covered + crc16(covered)
     assert c.read_container(data) == whole
     assert c.read_header(data[:64]) == whole.header
     front = c.read_front(io.BytesIO(data))
@@ -106,7 +111,7 @@ def test_larger_ones_and_those_that_name_another_size_are_not_brief(tile: bytes)
 
 def brief(kind: int, bare: bytes) -> bytes:
     covered = bytes((kind,)) + bare
-    return b"\x89VAEC\x02" + covered + binascii.crc_hqx(covered, 0xFFFF).to_bytes(2, "little")
+    return b"\x89VAEC\x02" + covered + crc16(covered)
 
 
 def test_brief_files_that_no_writer_makes_are_refused() -> None:
@@ -154,6 +159,34 @@ def test_every_flipped_bit_and_every_cut_is_refused(whole: c.Container) -> None:
         for bit in range(8):
             with pytest.raises(VaecodecError):
                 c.read_container(data[:at] + bytes((data[at] ^ 1 << bit,)) + data[at + 1 :])
+
+
+def test_every_burst_of_up_to_16_bits_is_refused_in_a_brief_file() -> None:
+    """The checksum is linear in what is flipped, so bursts are sums of flipped bits: no sum of 16 in a row may be 0."""
+    data = c.write_container(BRIEF["JPEG XL"])[6:]
+    # The first byte is the kind, which says which checksum the file has.
+    flips = [int.from_bytes(data, "big") ^ 1 << bit for bit in range(8 * (len(data) - 1))]
+    syndromes = []
+    for flipped in (flip.to_bytes(len(data), "big") for flip in flips):
+        wrong = int.from_bytes(crc16(flipped[:-2]), "big") ^ int.from_bytes(flipped[-2:], "big")
+        syndromes.append(wrong)
+    for first in range(len(syndromes) - 15):
+        sums = np.zeros(1, np.int64)
+        for syndrome in syndromes[first : first + 16]:
+            sums = np.concatenate([sums, sums ^ syndrome])
+        assert (sums[1:] != 0).all()
+
+
+def test_bursts_across_tile_and_checksum_and_zeros_at_the_end_of_a_brief_file_are_refused() -> None:
+    whole = c.write_container(BRIEF["JPEG XL"])
+    number = int.from_bytes(whole, "big")
+    for shift in range(1, 20):
+        for burst in (0x1B1B, 0x8005, 0xFFFF, 0x1A37, 0x9001, 0x3B77):
+            with pytest.raises(VaecodecError):
+                c.read_container((number ^ burst << shift).to_bytes(len(whole), "big"))
+    for count in range(1, 40):
+        with pytest.raises(VaecodecError):
+            c.read_container(whole + bytes(count))
 
 
 def short(kind: int, *sizes: int, tile: bytes = b"tile") -> bytes:

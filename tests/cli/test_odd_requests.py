@@ -310,3 +310,18 @@ def test_where_standard_error_is_full_the_exit_code_is_the_same(tmp_path: Path) 
             [sys.executable, "-m", "vaecodec", "compress", tmp_path / "none.png"], stderr=full, check=False
         )
     assert done.returncode == 3
+
+
+@pytest.mark.parametrize("way", [["-r"], []], ids=["a folder", "two files"])
+def test_a_file_that_needs_a_missing_library_is_named(
+    way: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [Path(__file__).parents[1] / "golden" / "added" / f"short-{kind}.vaec" for kind in ("jpeg-xl", "png")]
+    for file in files:
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    inputs = [str(tmp_path)] if way else [str(tmp_path / file.name) for file in files]
+    assert main(["decompress", *way, *inputs, "-o", f"{tmp_path}/out/"]) == 1
+    said = capsys.readouterr().err
+    assert "short-jpeg-xl.vaec: the lossless tile at (0, 0) is JPEG XL, which needs the package imagecodecs" in said
+    assert [made.name for made in (tmp_path / "out").iterdir()] == ["short-png.png"]

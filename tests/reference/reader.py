@@ -197,7 +197,7 @@ def short_tile(data: bytes) -> tuple[bytes, int, int, int, int, int, bool]:
     if kind & 32:
         assert mode == 3
         assert len(data) <= 6 + 255 + 2
-        assert crc16(data[6:-2]) == int.from_bytes(data[-2:], "little")
+        assert crc16(data[6:-2]) == int.from_bytes(data[-2:], "big")
         tile = b"\xff\x0a" + data[7:-2]
         height, width = jpeg_xl_planes(tile).shape[:2]
         return tile, mode, height, width, channels, depth, alpha
@@ -222,13 +222,13 @@ def short_tile(data: bytes) -> tuple[bytes, int, int, int, int, int, bool]:
 
 
 def crc16(data: bytes) -> int:
-    """CRC-16/IBM-3740, bit by bit: polynomial 1021, from FFFF on."""
+    """CRC-16/GENIBUS, bit by bit: polynomial 1021, from FFFF on, inverted."""
     value = 0xFFFF
     for byte in data:
         value ^= byte << 8
         for _ in range(8):
             value = (value << 1 ^ (0x1021 if value & 0x8000 else 0)) & 0xFFFF
-    return value
+    return value ^ 0xFFFF
 
 
 def jpeg_xl_planes(payload: bytes) -> Array:

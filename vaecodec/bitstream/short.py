@@ -24,7 +24,7 @@ MOST_SHORT_BYTES: Final = 1 << 16
 """Of larger files the other form is worth its 37 bytes: it tells what is cut off from what is damaged."""
 
 MOST_BRIEF_BYTES: Final = 255
-"""From kind to tile; a checksum of 16 bits finds all that of 32 would in so few, but for one in 65,536 at random."""
+"""From kind to tile; of damage to so few a checksum of 16 bits finds all bursts of up to 16 bits and all else but one in 65,536."""
 
 _MODE_BITS, _COLOUR, _16_BITS, _ALPHA, _BRIEF, _UNKNOWN = 0x03, 0x04, 0x08, 0x10, 0x20, 0xC0
 _BRIEF_CRC_BYTES = 2
@@ -119,9 +119,9 @@ def _size_of(bare: bytes) -> tuple[int, int] | None:
 
 
 def _checksum(covered: bytes | memoryview) -> bytes:
-    """CRC-32, or of the brief form CRC-16/IBM-3740; stored low byte first, it misses a few bursts of 13 bits and more across its own start."""
+    """CRC-32, or of the brief form CRC-16/GENIBUS, high byte first: so a burst may lie across tile and checksum."""
     if covered[0] & _BRIEF:
-        return binascii.crc_hqx(covered, 0xFFFF).to_bytes(_BRIEF_CRC_BYTES, "little")
+        return (binascii.crc_hqx(covered, 0xFFFF) ^ 0xFFFF).to_bytes(_BRIEF_CRC_BYTES, "big")
     return zlib.crc32(covered).to_bytes(CRC_BYTES, "little")
 
 

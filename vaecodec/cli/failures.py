@@ -17,6 +17,7 @@ from vaecodec.errors import (
     BitDepthError,
     FileFormatError,
     LimitError,
+    MissingExtraError,
     NotVaecodecFileError,
     OutputExistsError,
     PictureError,
@@ -34,7 +35,9 @@ _EXTENSION = ".vaec"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Errors about what is in an input. The library may have seen only its bytes, and then cannot name it.
-_ABOUT_THE_INPUT = (FileFormatError, PictureError, LimitError, UnknownModelError, RegionError, TargetError)
+_ABOUT_THE_INPUT = (
+    FileFormatError, PictureError, LimitError, UnknownModelError, RegionError, TargetError, MissingExtraError,
+)  # fmt: skip
 
 _WHAT_HELPS = {
     errno.ENOSPC: ": free some, or write to another disk{option}",
