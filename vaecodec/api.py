@@ -17,7 +17,7 @@ from vaecodec.bitstream.container import (
 )
 from vaecodec.codec.codec import Codec
 from vaecodec.codec.decoder import Decoded, Salvaged
-from vaecodec.codec.encoder import Encoded, EncodedFile
+from vaecodec.codec.encoded import Encoded, EncodedFile
 from vaecodec.codec.options import (
     DEFAULT_ACCESS,
     DEFAULT_MODEL,
@@ -158,6 +158,7 @@ def info(data: FileSource, access: Access = DEFAULT_ACCESS, *, latents: bool = F
             "tile_bytes": sum(len(tile.payload) for tile in container.tiles),
         }
         facts["alpha_bytes"] = None if container.alpha is None else len(container.alpha[1])
+        facts["overlay_bytes"] = None if container.overlay is None else len(container.overlay.payload)
         # Stored tiles alone do not say so: screen content may be in fewer colours.
         facts["lossless"] = header.model_id == WITHOUT_MODEL
         density = metadata_of(container).density

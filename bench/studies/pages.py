@@ -1,7 +1,10 @@
 """Twelve pages, screenshots, charts and maps, drawn with free fonts: what lettering and graphics cost, beside photographs.
 
     python bench/studies/pages.py -o pages/
+    python bench/studies/pages.py --photographs -o mixed/
 
+With ``--photographs`` five others that have some of scikit-image's on them: an article, two on a slide, a wall of them on a dark ground, one
+beside text, one in a frame.
 Drawn from nothing by matplotlib's fonts (DejaVu, STIX, Computer Modern), the same on every machine with the same versions of Pillow and
 matplotlib. None of them is used in training.
 """
@@ -17,7 +20,8 @@ import click
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+from skimage import data as pictures_of_skimage
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 WORDS = [
@@ -275,6 +279,66 @@ def slide(rng: np.random.Generator) -> Image.Image:
     return image
 
 
+def photograph(name: str, width: int, height: int) -> Image.Image:
+    """One of scikit-image's, cut to a shape and scaled."""
+    image = Image.fromarray(getattr(pictures_of_skimage, name)())
+    return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+
+
+def article(rng: np.random.Generator) -> Image.Image:
+    """A page of a website: a bar, a photograph, columns of text, a small photograph, 1000 × 900."""
+    image = Image.new("RGB", (1000, 900), "#f6f7f9")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 1000, 56), fill="#26468c")
+    draw.text((30, 13), words(rng, 3).title(), font=font("DejaVuSans-Bold", 22), fill="white")
+    image.paste(photograph("astronaut", 600, 400), (40, 90))
+    image.paste(photograph("coffee", 270, 180), (690, 90))
+    for left, top, width in ((40, 510, 75), (690, 290, 33)):
+        for row, line in enumerate(textwrap.wrap(words(rng, 320), width)[: (860 - top) // 21]):
+            draw.text((left, top + 21 * row), line, font=font("DejaVuSans", 14), fill="#1c1e21")
+    return image
+
+
+def presentation(rng: np.random.Generator) -> Image.Image:
+    """A slide with two photographs and their captions, 1280 × 720."""
+    image = Image.new("RGB", (1280, 720), "white")
+    draw = ImageDraw.Draw(image)
+    draw.text((60, 40), words(rng, 5).title(), font=font("DejaVuSans-Bold", 40), fill="#143c78")
+    for i, name in enumerate(("coffee", "rocket")):
+        image.paste(photograph(name, 540, 400), (60 + 620 * i, 130))
+        for row, line in enumerate(textwrap.wrap(words(rng, 30), 44)[:4]):
+            draw.text((60 + 620 * i, 550 + 32 * row), line, font=font("DejaVuSans", 22), fill="#222222")
+    return image
+
+
+def wall(rng: np.random.Generator) -> Image.Image:
+    """Photographs with names under them on a dark ground, 1280 × 800."""
+    image = Image.new("RGB", (1280, 800), "#202124")
+    draw = ImageDraw.Draw(image)
+    draw.text((16, 12), words(rng, 3), font=font("DejaVuSans", 15), fill="#e8eaed")
+    for i, name in enumerate(("astronaut", "coffee", "chelsea", "rocket", "coffee", "chelsea", "astronaut", "rocket")):
+        x, y = 16 + 316 * (i % 4), 50 + 370 * (i // 4)
+        image.paste(photograph(name, 300, 330), (x, y))
+        draw.text((x, y + 334), words(rng, 2), font=font("DejaVuSans", 12), fill="#bdc1c6")
+    return image
+
+
+def beside(rng: np.random.Generator) -> Image.Image:
+    """A photograph beside text, 1000 × 400."""
+    image = Image.new("RGB", (1000, 400), "white")
+    image.paste(photograph("chelsea", 500, 400), (0, 0))
+    for row, line in enumerate(textwrap.wrap(words(rng, 200), 60)[:18]):
+        ImageDraw.Draw(image).text((516, 10 + 21 * row), line, font=font("DejaVuSerif", 14), fill="black")
+    return image
+
+
+def framed(_: np.random.Generator) -> Image.Image:
+    """A photograph in a black frame, 900 × 700."""
+    image = Image.new("RGB", (900, 700))
+    image.paste(photograph("chelsea", 600, 400), (150, 150))
+    return image
+
+
 PAGES: dict[str, Callable[[np.random.Generator], Image.Image]] = {
     "page-serif": lambda r: page(r, "DejaVuSerif", 16),
     "page-sans-small": lambda r: page(r, "DejaVuSans", 12),
@@ -292,18 +356,29 @@ PAGES: dict[str, Callable[[np.random.Generator], Image.Image]] = {
 """By name: what is drawn."""
 
 
-def draw_pages() -> dict[str, Image.Image]:
-    """All twelve, by name."""
-    return {name: draw(np.random.default_rng(i)) for i, (name, draw) in enumerate(PAGES.items())}
+WITH_PHOTOGRAPHS: dict[str, Callable[[np.random.Generator], Image.Image]] = {
+    "article": article,
+    "presentation": presentation,
+    "wall": wall,
+    "beside": beside,
+    "framed": framed,
+}
+
+
+def draw_pages(photographs: bool = False) -> dict[str, Image.Image]:
+    """All twelve, or those with photographs, by name."""
+    pages = WITH_PHOTOGRAPHS if photographs else PAGES
+    return {name: draw(np.random.default_rng(i)) for i, (name, draw) in enumerate(pages.items())}
 
 
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.option(
     "-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for PNG files."
 )
-def main(out: Path) -> None:
+@click.option("--photographs", is_flag=True, help="Pages with photographs on them.")
+def main(out: Path, photographs: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    for name, image in draw_pages().items():
+    for name, image in draw_pages(photographs).items():
         image.save(out / f"{name}.png")
         click.echo(f"{name}: {image.width} x {image.height}")
 

@@ -68,8 +68,10 @@ def test_the_sections_built_by_hand_in_these_tests_make_a_good_file() -> None:
 # --- round trips -----------------------------------------------------------------------------------------------------
 
 
-def test_a_picture_with_everything_comes_back() -> None:
-    assert c.read_container(c.write_container(SMALL)) == SMALL
+@pytest.mark.parametrize("overlay", [None, c.Tile(1, b"png"), c.Tile(2, b"webp")])
+def test_a_picture_with_everything_comes_back(overlay: c.Tile | None) -> None:
+    whole = dataclasses.replace(SMALL, overlay=overlay)
+    assert c.read_container(c.write_container(whole)) == whole
 
 
 @pytest.mark.parametrize("kind", [c.KIND_LOSSLESS_ARRAY, c.KIND_LOSSY_ARRAY])
@@ -284,6 +286,10 @@ def test_a_tile_table_that_does_not_fit_the_grid_is_damage(table: bytes, message
         (section(0x86, b"\x03xy"), "ALPHA"),
         (section(0x08, b"abc"), "CHECK"),
         (section(0x87, b"abc"), "ARRAY"),
+        (section(0x8A, b""), "OVERLAY"),
+        (section(0x8A, b"\x02"), "OVERLAY"),
+        (section(0x8A, b"\0x"), "OVERLAY"),
+        (section(0x8A, b"\x03x"), "OVERLAY"),
     ],
 )
 def test_a_section_with_impossible_content_is_damage(extra: bytes, message: str) -> None:

@@ -131,9 +131,9 @@ def test_the_suite_of_png_comes_back(codec: Codec) -> None:
 def test_large_pictures_come_in_tiles_and_by_rows(
     codec: Codec, monkeypatch: pytest.MonkeyPatch, photograph: np.ndarray
 ) -> None:
-    monkeypatch.setattr("vaecodec.codec.encoder.DEFAULT_LIMITS", Limits(max_tile_pixels=100_000))
-    monkeypatch.setattr("vaecodec.codec.encoder._LOSSLESS_TILE_EXPONENT", 7)
-    monkeypatch.setattr("vaecodec.codec.encoder._LOSSLESS_EFFORT", {1: 1})
+    monkeypatch.setattr("vaecodec.codec.lossless_encoder.DEFAULT_LIMITS", Limits(max_tile_pixels=100_000))
+    monkeypatch.setattr("vaecodec.codec.lossless_encoder._LOSSLESS_TILE_EXPONENT", 7)
+    monkeypatch.setattr("vaecodec.codec.lossless_encoder._LOSSLESS_EFFORT", {1: 1})
     samples = np.ascontiguousarray(photograph[:300, :400] // 16 * 16)
     whole = codec.compress(Picture(samples), lossless=True, check=True)
     rows = PictureRows(400, 300, 3, 8, iter([samples[:77], samples[77:90], samples[90:]]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from vaecodec.api import Codec, Tiling
-from vaecodec.bitstream.container import TILE_LATENTS, read_container
+from vaecodec.bitstream.container import TILE_LATENTS, Limits, read_container
 from vaecodec.cli import main
 from vaecodec.codec.decoder import Decoder
 from vaecodec.codec.rectangle import Rectangle, tile_grid
@@ -18,8 +19,9 @@ from vaecodec.picture import Picture, read_picture
 
 
 def tiled(codec: Codec, picture: Picture, *, check: bool = False) -> bytes:
-    """A file of tiles of 128 × 128."""
-    return codec.encode(picture, quality=50, check=check, tiling=Tiling(1000, 7, 7)).data
+    """A file of tiles of 128 × 128; what is drawn is in tiles of its own, as where a picture is too large for an overlay."""
+    with mock.patch("vaecodec.codec.stored.DEFAULT_LIMITS", Limits(max_tile_pixels=10_000)):
+        return codec.encode(picture, quality=50, check=check, tiling=Tiling(1000, 7, 7)).data
 
 
 @pytest.fixture(scope="module")

@@ -71,12 +71,13 @@ def test_text_beside_a_photograph_is_exact_and_the_photograph_is_not_stored(
     samples = screenshot(768, 512).copy()
     samples[:, 512:] = photograph[:, 128:384]
     encoded = codec.encode(Picture(samples), quality=70, check=True)
-    assert TILE_LATENTS in modes(encoded.data)
-    assert len(set(modes(encoded.data))) > 1
-    assert np.array_equal(encoded.samples[:, :512], samples[:, :512])
+    assert modes(encoded.data) == [TILE_LATENTS] and read_container(encoded.data).overlay is not None
+    # Letters in a block at the photograph's edge may be coded with it.
+    assert np.array_equal(encoded.samples[:, :496], samples[:, :496])
+    assert (encoded.samples[:, 496:512] == samples[:, 496:512]).mean() > 0.95
     assert psnr(samples[:, 512:], encoded.samples[:, 512:]) > 33
     assert np.array_equal(codec.decompress(encoded.data).samples, encoded.samples)
-    assert len(encoded.data) < 0.6 * png_size(samples)
+    assert len(encoded.data) < 0.3 * png_size(samples)
 
 
 def test_photographs_are_latents_in_one_tile(codec: Codec, photograph: np.ndarray) -> None:
@@ -122,7 +123,7 @@ def test_what_costs_less_is_chosen_for_screen_content() -> None:
     exact = 8.0 * len(screen.exact.payload)
     costs = []
     for lam in (0.0005, 0.002, 0.01, 0.1, 1.0):
-        tile, cost, _ = screen.at(Price(TUNES["eye"].distortion, lam))
+        tile, cost, *_ = screen.at(Price(TUNES["eye"].distortion, lam))
         assert len(tile.payload) <= len(screen.exact.payload) and cost <= exact
         changed = read_stored_tile(tile, Rectangle(0, 0, 256, 256), 3, 8)
         price = Price(TUNES["eye"].distortion, lam)
@@ -137,7 +138,7 @@ def test_a_page_never_scores_below_its_quality_where_a_library_stores_it() -> No
     screen = ScreenPicture(Reference(samples))
     colours = []
     for least in (-np.inf, 30, 50, 70, 90, 101):
-        tile, _, too_poor = screen.at(Price(TUNES["eye"].distortion, 0.0005, least))
+        tile, _, too_poor, _ = screen.at(Price(TUNES["eye"].distortion, 0.0005, least))
         changed = read_stored_tile(tile, Rectangle(0, 0, 256, 256), 3, 8)
         found = ssimulacra2(samples, changed)
         assert found is not None and found >= min(least, 100) and not too_poor

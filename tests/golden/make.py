@@ -56,7 +56,7 @@ def main(prefix: str = "") -> None:
         pictures[f"eye-{name}"] = (pictures[name][0], quality, pictures[name][2])
     codecs = {model: Codec(model) for model in MODELS}
     if prefix == "added":
-        added(codecs["psnr"])
+        added(codecs)
         return
     files = {}
     expected = json.loads((FOLDER / "expected.json").read_text()) if prefix else {}
@@ -73,12 +73,12 @@ def main(prefix: str = "") -> None:
     (FOLDER / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
-def added(codec: Codec) -> None:
-    """Files that need the section FEATURES, and short ones; those whose encoding has changed since are kept as they are.
+def added(codecs: dict[str, Codec]) -> None:
+    """Files that need the section FEATURES or OVERLAY, and short ones; those whose encoding has changed since are kept as they are.
 
     Tiles in JPEG XL or of 16 bits, alpha of 16 bits or in the tile, no model.
     """
-    photograph = pictures_of_skimage.astronaut()[100:170, 200:300]
+    codec, photograph = codecs["psnr"], pictures_of_skimage.astronaut()[100:170, 200:300]
     ramp = np.tile(np.linspace(0, 255, 100).astype(np.uint8), (70, 1))
     deep = (photograph.astype(np.uint16) * 257 - (photograph > 3) * np.uint16(77)).astype(np.uint16)
     deep_alpha = ramp.astype(np.uint16) * 200 + 55
@@ -118,16 +118,26 @@ def added(codec: Codec) -> None:
         files["short-png"] = codec.compress(Picture(ramp[:8, :, np.newaxis]), lossless=True)
         files["short-png-alpha"] = codec.compress(Picture(deep[:20, :30], alpha=deep[:20, :30, 1]), lossless=True)
         with mock.patch.multiple(
-            "vaecodec.codec.encoder", DEFAULT_LIMITS=Limits(max_tile_pixels=5000), _LOSSLESS_TILE_EXPONENT=6
+            "vaecodec.codec.lossless_encoder", DEFAULT_LIMITS=Limits(max_tile_pixels=5000), _LOSSLESS_TILE_EXPONENT=6
         ):
             files["png-deep-tiles"] = codec.compress(Picture(deep), lossless=True, check=True)
+    page = np.full((150, 200, 3), 250, np.uint8)
+    page[::5, 4:196:3] = 20
+    page[40:130, 60:170] = pictures_of_skimage.astronaut()[100:190, 200:310]
+    clear = np.tile(np.arange(200, dtype=np.uint8), (150, 1))
+    for name, model in codecs.items():
+        start = "eye-" if name == "eye" else ""
+        files[f"{start}overlay"] = model.compress(Picture(page), quality=70, check=True)
+        files[f"{start}overlay-grey-alpha"] = model.compress(
+            Picture(page[:, :, 1:2], alpha=clear), quality=40, check=True
+        )
     files["latents-deep-alpha"] = codec.compress(Picture(deep, alpha=deep_alpha), quality=60, check=True)
     folder = FOLDER / "added"
     folder.mkdir(exist_ok=True)
     for name, data in files.items():
         if not (folder / f"{name}.vaec").exists():
             (folder / f"{name}.vaec").write_bytes(data)
-    expected = {name: facts_about(codec, (folder / f"{name}.vaec").read_bytes()) for name in files}
+    expected = {name: facts_about(codecs[model_of(name)], (folder / f"{name}.vaec").read_bytes()) for name in files}
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 

@@ -364,4 +364,10 @@ def read(data: bytes, weights: Weights | None, range_decoder: Any) -> tuple[Arra
         planes = stored_tile(payload, mode, h, w, channels + in_tile, depth)
         samples[top : top + h, left : left + w] = planes[:, :, :channels]
     alpha = planes[:, :, -1] if in_tile else read_alpha(sections.get(0x86), width, height, depth)
+    if 0x8A in sections:
+        assert weights is not None
+        assert depth == 8
+        overlay = stored_tile(sections[0x8A][1:], sections[0x8A][0], height, width, channels + 1, depth)
+        assert set(np.unique(overlay[:, :, -1])) <= {0, 255}
+        samples = np.where(overlay[:, :, -1:] == 255, overlay[:, :, :-1], samples)
     return samples.astype(np.uint8 if depth == 8 else "<u2"), alpha, digest.hexdigest()

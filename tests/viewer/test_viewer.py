@@ -185,6 +185,13 @@ def test_golden_files_are_the_same_in_chromium(page: Any) -> None:
     assert requested(page) == {PAGE.as_uri()}, "who only opens files loads nothing more"
 
 
+@pytest.mark.chromium
+@pytest.mark.parametrize("name", ["eye-overlay", "eye-overlay-grey-alpha"])
+def test_what_lies_over_photographs_is_the_same_in_chromium(page: Any, name: str) -> None:
+    expected = json.loads((GOLDEN / "added" / "expected.json").read_text())[name]
+    assert page.evaluate(FINGERPRINT, text((GOLDEN / "added" / f"{name}.vaec").read_bytes())) == expected
+
+
 def golden_of(model_id: bytes) -> dict[str, bytes]:
     """The golden files of a model."""
     files = {name: (GOLDEN / f"{name}.vaec").read_bytes() for name in EXPECTED}
@@ -361,14 +368,16 @@ def test_tiles_without_loss_and_transparency_are_the_same_in_chromium(
     exif = Image.Exif()
     exif[0x0112] = 6
     exif_bytes = exif.tobytes().removeprefix(b"Exif\0\0")
-    modes = set()
+    modes, overlays = set(), 0
     for picture in (
         Picture(drawing, alpha=alpha, icc=profile, exif=exif_bytes),
         Picture(drawing, alpha=np.full((300, 512), 99, np.uint8)),
         Picture(drawing[:, :, :1]),
+        Picture(np.tile(drawing[:, 256:], (1, 2, 1))),
     ):
         data = codec.compress(picture, quality=60, check=True)
         modes |= {tile.mode for tile in read_container(data).tiles}
+        overlays += read_container(data).overlay is not None
         expected = codec.decompress(data)
         got = page.evaluate(FINGERPRINT, text(data))
         assert got["latents_sha256"] == codec.latents_digest(data)
@@ -381,3 +390,4 @@ def test_tiles_without_loss_and_transparency_are_the_same_in_chromium(
         assert png.info.get("icc_profile") == expected.icc
         assert png.getexif().get(0x0112) == (6 if expected.exif else None)
     assert len(modes) >= 2
+    assert overlays == 3

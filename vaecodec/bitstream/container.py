@@ -48,6 +48,21 @@ from vaecodec.bitstream.header import (
     tile_count,
 )
 from vaecodec.bitstream.packed import check_metadata_size, pack, unpack
+from vaecodec.bitstream.planes import (
+    ALPHA_CONSTANT,
+    ALPHA_IN_TILE,
+    ALPHA_JPEG_XL,
+    ALPHA_PNG,
+    ALPHA_PNG_16_BIT,
+    ALPHA_WEBP,
+    alpha_payload,
+    check_alpha,
+    check_alpha_in_tile,
+    check_overlay,
+    overlay_payload,
+    read_alpha,
+    read_overlay,
+)
 from vaecodec.bitstream.short import SHORT_VERSION, ShortFront, read_short_file, read_short_front, short_file
 from vaecodec.bitstream.tile_table import (
     CRC_BYTES,
@@ -63,6 +78,7 @@ from vaecodec.bitstream.tile_table import (
 from vaecodec.bitstream.varint import MAX_BYTES, read_varint, write_varint
 from vaecodec.errors import (
     FileFormatError,
+    LimitError,
     NewerVersionError,
     NotVaecodecFileError,
     TruncatedFileError,
@@ -95,14 +111,8 @@ TAG_TILES: Final = 0x82
 TAG_ALPHA: Final = 0x86
 TAG_ARRAY: Final = 0x87
 TAG_FEATURES: Final = 0x89
+TAG_OVERLAY: Final = 0x8A
 CRITICAL_BIT: Final = 0x80
-
-ALPHA_PNG: Final = 1
-ALPHA_WEBP: Final = 2
-ALPHA_CONSTANT: Final = 3
-ALPHA_PNG_16_BIT: Final = 4
-ALPHA_JPEG_XL: Final = 5
-ALPHA_IN_TILE: Final = 6
 
 _START: Final = len(MAGIC) + 1
 # The header, of whatever version, lies in so many.
@@ -122,6 +132,7 @@ _NAMES: Final = {
     TAG_EXTENDED_XMP: "EXTENDED XMP",
     TAG_ARRAY: "ARRAY",
     TAG_FEATURES: "FEATURES",
+    TAG_OVERLAY: "OVERLAY",
     TAG_DATA: "DATA",
 }
 
@@ -142,6 +153,7 @@ class Container:
         array: what arrays need to know about themselves; None for pictures.
         density: pixels per unit.
         extended_xmp: the packet that the main XMP packet points to, inflated.
+        overlay: a PNG or WebP with alpha, as a tile of the whole picture: where it is opaque it takes the place of the tiles' samples.
     """
 
     header: Header
@@ -154,6 +166,7 @@ class Container:
     array: bytes | None = field(default=None, repr=False)
     density: DensityFields | None = None
     extended_xmp: bytes | None = field(default=None, repr=False)
+    overlay: Tile | None = None
 
     @property
     def features(self) -> frozenset[int]:
@@ -227,8 +240,7 @@ def write_container(container: Container, *, limits: Limits = DEFAULT_LIMITS) ->
     header = container.header
     check_header(header, ValueError, ValueError)
     check_pixels(header, limits)
-    _check_consistency(header, container.alpha, container.array, ValueError)
-    _check_alpha_in_tile(container, ValueError)
+    _check_consistency(container, limits, ValueError)
     expected = tile_count(header.width, header.height, header.tile_exponent)
     if len(container.tiles) != expected:
         raise ValueError(f"{len(container.tiles)} tiles given where the grid has {expected}")
@@ -251,8 +263,9 @@ def write_container(container: Container, *, limits: Limits = DEFAULT_LIMITS) ->
     if container.density is not None:
         sections.append((TAG_DENSITY, density_payload(container.density)))
     if container.alpha is not None:
-        mode, alpha = container.alpha
-        sections.append((TAG_ALPHA, bytes((mode,)) + alpha))
+        sections.append((TAG_ALPHA, alpha_payload(container.alpha)))
+    if container.overlay is not None:
+        sections.append((TAG_OVERLAY, overlay_payload(container.overlay)))
     if container.check is not None:
         if not 0 <= container.check < 2**32:
             raise ValueError(f"check {container.check} is not a CRC-32")
@@ -362,22 +375,22 @@ def read_container(data: bytes, *, limits: Limits = DEFAULT_LIMITS, keep_damaged
     declared = check_features(sections.get(TAG_FEATURES), damaged_file)
     if TAG_TILES not in sections:
         raise damaged_file("the file has no TILES section")
-    alpha = _read_alpha(sections[TAG_ALPHA]) if TAG_ALPHA in sections else None
     array = bytes(sections[TAG_ARRAY]) if TAG_ARRAY in sections else None
-    _check_consistency(header, alpha, array, damaged_file)
+    _check_array(header, array, damaged_file)
     container = Container(
         header=header,
         tiles=read_tiles(header, sections[TAG_TILES], view[position:], keep_damaged),
         icc=_read_metadata(TAG_ICC, sections, limits),
         exif=_read_metadata(TAG_EXIF, sections, limits),
         xmp=_read_metadata(TAG_XMP, sections, limits),
-        alpha=alpha,
+        alpha=read_alpha(sections[TAG_ALPHA]) if TAG_ALPHA in sections else None,
         check=_read_check(sections[TAG_CHECK]) if TAG_CHECK in sections else None,
         array=array,
         density=read_density(sections[TAG_DENSITY], damaged_file) if TAG_DENSITY in sections else None,
         extended_xmp=_read_metadata(TAG_EXTENDED_XMP, sections, limits),
+        overlay=read_overlay(sections[TAG_OVERLAY]) if TAG_OVERLAY in sections else None,
     )
-    _check_alpha_in_tile(container, damaged_file)
+    _check_consistency(container, limits, damaged_file)
     if container.features != declared:
         raise damaged_file("the FEATURES section does not say what the file needs")
     return container
@@ -457,12 +470,6 @@ def _read_metadata(tag: int, sections: dict[int, memoryview], limits: Limits) ->
     return unpack(sections[tag], _name(tag), limits) if tag in sections else None
 
 
-def _read_alpha(payload: memoryview) -> tuple[int, bytes]:
-    if len(payload) == 0:
-        raise damaged_file("the ALPHA section is empty")
-    return payload[0], bytes(payload[1:])
-
-
 def _read_check(payload: memoryview) -> int:
     if len(payload) != CRC_BYTES:
         raise damaged_file(f"the CHECK section has {len(payload)} bytes in place of 4")
@@ -472,25 +479,20 @@ def _read_check(payload: memoryview) -> int:
 # --- what holds for writers and readers ------------------------------------------------------------------------------
 
 
-def _check_consistency(
-    header: Header, alpha: tuple[int, bytes] | None, array: bytes | None, wrong: Callable[[str], Exception]
-) -> None:
+def _check_consistency(container: Container, limits: Limits, wrong: Callable[[str], Exception]) -> None:
+    """Raises ``wrong`` where sections do not fit, and LimitError where an overlay is larger than a tile may be."""
+    header, tiles = container.header, container.tiles
+    _check_array(header, container.array, wrong)
+    check_alpha(header, container.alpha, wrong)
+    check_alpha_in_tile(container.alpha, tiles, wrong)
+    check_overlay(header, container.overlay, tiles, wrong)
+    pixels = header.width * header.height
+    if container.overlay is not None and pixels > limits.max_tile_pixels:
+        raise LimitError(
+            f"an overlay has {pixels} pixels, over the limit of {limits.max_tile_pixels}: it cannot be read"
+        )
+
+
+def _check_array(header: Header, array: bytes | None, wrong: Callable[[str], Exception]) -> None:
     if (array is None) != (header.kind == KIND_PICTURE):
         raise wrong("an ARRAY section belongs to arrays, and to them only")
-    if alpha is None:
-        return
-    mode, content = alpha
-    if header.kind != KIND_PICTURE:
-        raise wrong("arrays have no ALPHA section")
-    if not ALPHA_PNG <= mode <= ALPHA_IN_TILE:
-        raise wrong(f"the ALPHA section has the unknown mode {mode}")
-    if mode == ALPHA_PNG_16_BIT and header.bit_depth == 8:
-        raise wrong("the ALPHA section has 16 bits, the samples 8")
-    if bool(content) == (mode == ALPHA_IN_TILE) or (mode == ALPHA_CONSTANT and len(content) != 1):
-        raise wrong(f"the ALPHA section has {len(content)} bytes after its mode")
-
-
-def _check_alpha_in_tile(container: Container, wrong: Callable[[str], Exception]) -> None:
-    in_tile = container.alpha is not None and container.alpha[0] == ALPHA_IN_TILE
-    if in_tile and (len(container.tiles) != 1 or container.tiles[0].mode == TILE_LATENTS):
-        raise wrong("the ALPHA section says that one tile without loss has it, and there is no such tile")

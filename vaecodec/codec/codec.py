@@ -18,7 +18,8 @@ from vaecodec.bitstream.container import (
 )
 from vaecodec.bitstream.tables import FrozenTables
 from vaecodec.codec.decoder import Decoded, Decoder, Salvaged, checksum_of
-from vaecodec.codec.encoder import Encoded, EncodedFile, Encoder
+from vaecodec.codec.encoded import Encoded, EncodedFile
+from vaecodec.codec.encoder import Encoder
 from vaecodec.codec.model import LoadedModel
 from vaecodec.codec.options import DEFAULT_ACCESS, DEFAULT_MODEL, DEFAULT_OPTIONS, EncodeOptions, changed, check_limits
 from vaecodec.codec.rate_control import one_target

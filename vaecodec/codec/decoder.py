@@ -2,7 +2,7 @@
 
 ::
 
-    tiles ─► latents of a row of tiles and of what its halo touches ─► exact synthesis ─► rows of samples
+    tiles ─► latents of a row of tiles and of what its halo touches ─► exact synthesis ─► rows of samples, the overlay over them
 
 Samples are synthesised with a halo of real neighbours as wide as the networks see, so that tiles and one piece give the same.
 """
@@ -25,7 +25,7 @@ from vaecodec.bitstream.digest import LatentDigest
 from vaecodec.codec.model import LoadedModel
 from vaecodec.codec.rectangle import Grid, Rectangle
 from vaecodec.codec.sections import metadata_of
-from vaecodec.codec.stored import alpha_is_in_tile, read_alpha, read_stored_tile
+from vaecodec.codec.stored import alpha_is_in_tile, cover, read_alpha, read_overlay, read_stored_tile
 from vaecodec.errors import DamagedFileError
 from vaecodec.picture import SCALE_8_TO_16, Picture
 from vaecodec.picture.picture import Samples
@@ -120,6 +120,8 @@ class Decoder:
                 y16 = y16[window.top - lies.top : window.bottom - lies.top]
                 row_of_tiles = [(self._tiles[i], self.grid.tiles[i]) for i in self.grid.row(number)]
                 samples = reconstruct(self._model, self.header, row_of_tiles, y16, part)
+                if self._overlay is not None:
+                    cover(samples, self._overlay[part.within(self.grid.frame)])
             yield samples
 
     def picture(self, samples: Samples, region: Rectangle | None = None) -> Picture:
@@ -128,6 +130,12 @@ class Decoder:
         if alpha is not None and region is not None:
             alpha = alpha[region.within(self.grid.frame)]
         return Picture.of(samples, metadata_of(self.container), alpha)
+
+    @cached_property
+    def _overlay(self) -> Samples | None:
+        """uint8 [H, W, C + 1]: what lies over the tiles."""
+        overlay = self.container.overlay
+        return None if overlay is None else read_overlay(self.header, overlay)
 
     @cached_property
     def _planes(self) -> Samples:

@@ -12,8 +12,9 @@ is worth in bits at the quality that is asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -22,34 +23,45 @@ import numpy.typing as npt
 
 from vaecodec.announce import announce
 from vaecodec.bitstream.container import (
-    ALPHA_IN_TILE,
     DEFAULT_LIMITS,
     KIND_PICTURE,
-    MAX_QUALITY16,
     TILE_LATENTS,
-    WITHOUT_MODEL,
     Container,
     Header,
     Tile,
     write_container,
 )
 from vaecodec.codec.decoder import Decoder, checksum_of, reconstruct
+from vaecodec.codec.encoded import Encoded, EncodedFile
+from vaecodec.codec.lossless_encoder import LosslessEncoder
 from vaecodec.codec.model import CodedTile, LoadedModel
-from vaecodec.codec.options import DEFAULT_EFFORT, EncodeOptions
+from vaecodec.codec.options import EncodeOptions
 from vaecodec.codec.rate_control import one_target, search
 from vaecodec.codec.rectangle import Grid, Rectangle
 from vaecodec.codec.sections import sections_of
-from vaecodec.codec.stored import StoredParts, StoredTile, bits_of, exact_if_screen, stored_alpha, tiles_by_library
+from vaecodec.codec.stored import (
+    ScreenPicture,
+    StoredParts,
+    StoredTile,
+    bits_of,
+    cover,
+    exact_if_screen,
+    read_overlay,
+    stored_alpha,
+)
 from vaecodec.errors import UsageError
 from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.distortion import Price
 from vaecodec.models.settings import STRIDE
 from vaecodec.picture import SCALE_8_TO_16, Picture, PictureRows, RowWindow, fill_transparent
+from vaecodec.picture.blocks import Mask
 from vaecodec.picture.picture import Samples
 from vaecodec.stopwatch import Stopwatch
 
 _TILE_ENTRY_BYTES = 7
 """Of a tile in the table: mode, a length of two bytes, checksum."""
+_OVERLAY_BYTES = 9
+"""Of the section beside the picture in it: tag, a length of three bytes, mode, checksum."""
 _AT_ONCE_BYTES = 512
 """A picture that takes no more without loss is not tried in latents: less than a network packet is to be saved."""
 _MUCH = 0.25
@@ -58,63 +70,6 @@ _CLEARLY = 1.2
 """Two tiles stand for all if they cost less without loss by this factor."""
 _SEAM_POINTS = 3.0
 """So far a mixture may score below latents alone. A seam that shows costs 20 points and more."""
-_LOSSLESS_TILE_EXPONENT = 11
-"""Pictures without loss that are larger than readers take in one tile are cut into these."""
-_ALPHA_APART_PIXELS = 1 << 16
-"""Up to here alpha is tried by itself too, as with more effort; of photographs both ways are within 0.3 % of each other."""
-_LOSSLESS_EFFORT = {0: 4, 1: 7}
-"""JPEG XL's effort for ours; above 1 it is 9."""
-
-
-@dataclass(frozen=True)
-class EncodedFile:
-    """A file in memory, and what was learnt on the way.
-
-    Attributes:
-        data: the file.
-        quality: 0 to 100, as the file has it.
-        estimated_bits: what the coder's tables say the symbols take, Σ −log2 p, and lossless tiles as they are; the rate is
-            the size of ``data``.
-        seconds: wall clock of ``analysis``, ``lossless``, ``prior``, ``coding``, ``synthesis`` (once there are samples), ``container``.
-        tried: how many files were made on the way, this one included.
-    """
-
-    data: bytes = field(repr=False)
-    quality: float
-    estimated_bits: float
-    seconds: Mapping[str, float]
-    tried: int
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """Gives samples that are there."""
-
-    samples: Samples
-
-    def __call__(self) -> Samples:
-        return self.samples
-
-
-@dataclass(frozen=True)
-class Encoded(EncodedFile):
-    """A file in memory, with its picture.
-
-    Attributes:
-        source: uint8 or uint16 [H, W, C], the samples that were coded: the picture's, but for colour under full transparency.
-    """
-
-    source: Samples = field(repr=False)
-    _decoded: Callable[[], Samples] = field(repr=False)
-
-    @property
-    def samples(self) -> Samples:
-        """The same, exactly what every decoder will give; synthesised when first asked for."""
-        return self._decoded()
-
-    def __getstate__(self) -> dict[str, object]:
-        """Without the model: pickling synthesises the samples and takes them along."""
-        return vars(self) | {"_decoded": _Ready(self.samples), "seconds": dict(self.seconds)}
 
 
 class Band(NamedTuple):
@@ -124,11 +79,13 @@ class Band(NamedTuple):
         x: uint8 [16h, 16w, 3], or float32 of the same range from 16 bits: the samples as RGB, edges repeated.
         top: the row of the picture that x begins at.
         stored: gives a tile without loss, by number and rectangle, where that may be worth it.
+        unseen: [h, w], cells that an overlay hides; None where there is none.
     """
 
     x: Samples
     top: int
     stored: Callable[[int, Rectangle], Tile | None]
+    unseen: Mask | None = None
 
 
 class Chosen(NamedTuple):
@@ -155,7 +112,7 @@ class Source:
         samples: uint8 or uint16 [H, W, C], what is coded.
         x: the whole as a `Band` has it.
         alpha: the ALPHA section.
-        parts: what of it may be stored: without loss, the whole in fewer colours too.
+        parts: what of it may be stored: without loss, the whole and what lies beside photographs in fewer colours too.
     """
 
     picture: Picture
@@ -163,6 +120,11 @@ class Source:
     x: Samples
     alpha: tuple[int, bytes] | None
     parts: StoredParts
+
+    @cached_property
+    def x_under_overlay(self) -> Samples:
+        """The whole as a `Band` has it, smooth where an overlay hides it."""
+        return network_input(self.parts.under_overlay)
 
 
 class CodedPicture:
@@ -174,12 +136,22 @@ class CodedPicture:
     ) -> None:  # fmt: skip
         self.header, self.tiles, self.y16, self.bits = header, tiles, y16, bits
         self.cost = cost + 8.0 * _TILE_ENTRY_BYTES * len(tiles)
+        self.overlay: Tile | None = None
         self._model, self._watch = model, watch
+
+    def covered_by(self, overlay: Tile) -> CodedPicture:
+        """The same with an overlay."""
+        covered = copy(self)
+        covered.overlay, covered.bits = overlay, self.bits + bits_of(overlay)
+        covered.samples = self.samples.copy()
+        cover(covered.samples, read_overlay(self.header, overlay))
+        return covered
 
     @property
     def size(self) -> int:
-        """What the tiles take in bytes, their entries in the table included."""
-        return sum(len(tile.payload) + _TILE_ENTRY_BYTES for tile in self.tiles)
+        """What the tiles take in bytes, their entries in the table included, and the overlay."""
+        tiles = sum(len(tile.payload) + _TILE_ENTRY_BYTES for tile in self.tiles)
+        return tiles + (0 if self.overlay is None else len(self.overlay.payload) + _OVERLAY_BYTES)
 
     @property
     def is_mixed(self) -> bool:
@@ -188,8 +160,8 @@ class CodedPicture:
 
     @property
     def is_latents(self) -> bool:
-        """Whether all tiles are latents."""
-        return all(tile.mode == TILE_LATENTS for tile in self.tiles)
+        """Whether it is nothing but latents."""
+        return self.overlay is None and all(tile.mode == TILE_LATENTS for tile in self.tiles)
 
     @cached_property
     def samples(self) -> Samples:
@@ -202,7 +174,10 @@ class CodedPicture:
     def packed(self, source: Source, check: int | None) -> bytes:
         """The file."""
         sections = sections_of(source.picture.metadata)
-        return write_container(Container(self.header, self.tiles, alpha=source.alpha, check=check, **sections))
+        container = Container(
+            self.header, self.tiles, alpha=source.alpha, check=check, overlay=self.overlay, **sections
+        )
+        return write_container(container)
 
 
 class Encoder:
@@ -214,7 +189,7 @@ class Encoder:
     def encode(self, picture: Picture) -> Encoded:
         """A picture in memory to a file of the quality, at the quality that meets the target, or without loss."""
         if self._options.lossless:
-            return self._encode_lossless(picture)
+            return LosslessEncoder(self._options, self._watch).encode(picture)
         options, source = self._options, self._prepared(picture)
         if options.target:
             coded = self._at_target(source)
@@ -228,64 +203,6 @@ class Encoder:
             lambda: coded.samples,
         )  # fmt: skip
 
-    def _encode_lossless(self, picture: Picture) -> Encoded:
-        """Every sample as it is, hidden ones too, by the libraries that are here; no model has a part in it."""
-        pixels, ways = picture.width * picture.height, []
-        if picture.alpha is not None and pixels <= DEFAULT_LIMITS.max_tile_pixels:
-            ways.append(self._planes_lossless(picture, np.asarray(picture), (ALPHA_IN_TILE, b"")))
-        if not ways or pixels <= _ALPHA_APART_PIXELS or self._options.effort > DEFAULT_EFFORT:
-            with self._watch.time("lossless"):
-                alpha = (
-                    None
-                    if picture.alpha is None
-                    else stored_alpha(picture.alpha, bit_depth=picture.bit_depth, effort=self._lossless_effort)
-                )
-            ways.append(self._planes_lossless(picture, picture.samples, alpha))
-        made, samples = min(ways, key=lambda way: len(way.data)), picture.samples
-        return Encoded(made.data, made.quality, made.estimated_bits, made.seconds, 1, samples, _Ready(samples))
-
-    def _planes_lossless(self, picture: Picture, planes: Samples, alpha: tuple[int, bytes] | None) -> EncodedFile:
-        height, width = planes.shape[:2]
-        rows = PictureRows(width, height, picture.channels, picture.bit_depth, [planes], **vars(picture.metadata))
-        return self._rows_lossless(rows, alpha)
-
-    @property
-    def _lossless_effort(self) -> int:
-        """Of JPEG XL."""
-        return _LOSSLESS_EFFORT.get(self._options.effort, 9)
-
-    def _rows_lossless(self, rows: PictureRows, alpha: tuple[int, bytes] | None = None) -> EncodedFile:
-        pixels = rows.width * rows.height
-        exponent = 0 if pixels <= DEFAULT_LIMITS.max_tile_pixels else _LOSSLESS_TILE_EXPONENT
-        header = Header(
-            KIND_PICTURE, WITHOUT_MODEL, rows.width, rows.height, rows.channels, rows.bit_depth, MAX_QUALITY16, exponent
-        )
-        grid, window, checksum = Grid.of(header), RowWindow(rows.blocks), 0
-        tiles: list[list[Tile]] = []
-        for row in grid.rows:
-            band = grid.band(row)
-            announce(grid.row(row)[0], len(grid.tiles))
-            samples = window.take(band.top, band.bottom)
-            if self._options.check:
-                checksum = checksum_of(samples[:, :, : rows.channels], checksum)
-            for i in grid.row(row):
-                with self._watch.time("lossless"):
-                    each = tiles_by_library(samples[grid.tiles[i].within(band)], self._lossless_effort)
-                tiles.append(each if len(grid.tiles) == 1 else [min(each, key=bits_of)])
-        check = checksum if self._options.check else None
-        limits, sections = replace(DEFAULT_LIMITS, max_pixels=pixels), sections_of(rows.metadata)
-        with self._watch.time("container"):
-            # A small file leaves out more of one library's tile than of another's.
-            files = [
-                (
-                    write_container(Container(header, chosen, alpha=alpha, check=check, **sections), limits=limits),
-                    chosen,
-                )
-                for chosen in zip(*tiles, strict=True)
-            ]
-        data, chosen = min(files, key=lambda file: len(file[0]))
-        return EncodedFile(data, 100.0, sum(map(bits_of, chosen)), self._watch.seconds, 1)
-
     def encode_rows(self, rows: PictureRows) -> EncodedFile:
         """A picture too large for memory to a file; its blocks are gone through once.
 
@@ -297,7 +214,7 @@ class Encoder:
                 "a target needs the whole picture in memory: give a quality for pictures that come by rows"
             )
         if self._options.lossless:
-            return self._rows_lossless(rows)
+            return LosslessEncoder(self._options, self._watch).encode_rows(rows)
         options, model = self._options, self._model
         header = Header(
             KIND_PICTURE, model.id, rows.width, rows.height, rows.channels, rows.bit_depth,
@@ -322,7 +239,8 @@ class Encoder:
         with self._watch.time("analysis"):
             x = network_input(samples)
         with self._watch.time("lossless"):
-            parts = StoredParts(samples, self._options.tiling.screen_exponent)
+            hidden = None if picture.alpha is None else picture.alpha == 0
+            parts = StoredParts(samples, self._options.tiling.screen_exponent, hidden)
         alpha = None if picture.alpha is None else stored_alpha(picture.alpha)
         return Source(picture, samples, x, alpha, parts)
 
@@ -349,10 +267,13 @@ class Encoder:
     def _at_quality(self, source: Source, quality16: int) -> CodedPicture:
         """What costs least: latents in the usual tiles; small tiles, each in latents or without loss; one tile without loss or in few colours.
 
-        Where much of the picture looks like screen content, a look at two of its tiles decides whether latents are tried at all.
+        Where there are photographs and something else, what else there is may lie over their latents. Where much of the picture looks like
+        screen content, a look at two of its tiles decides whether latents are tried at all.
         """
         self._tried += 1
         height, width, parts = *source.samples.shape[:2], source.parts
+        if parts.overlay is not None:
+            return self._beside_photographs(source, quality16, parts.overlay)
         if parts.whole is not None and len(parts.whole.exact.payload) <= _AT_ONCE_BYTES:
             return self._as_one(source, quality16, StoredTile(parts.whole.exact, bits_of(parts.whole.exact)))
         tiling = self._options.tiling
@@ -370,16 +291,36 @@ class Encoder:
         if all(coded.is_mixed for coded in ways):
             # Beside a stored tile latents are seen without neighbours, and a seam may show.
             ways.append(self._in_tiles(source, quality16, usual, stored=False))
-        return self._best(source, quality16, ways)
+        price = self._model.price_at(quality16)
+        return self._best(source, quality16, [self._seen(source, price, coded) for coded in ways])
 
-    def _best(self, source: Source, quality16: int, ways: list[CodedPicture]) -> CodedPicture:
+    def _beside_photographs(self, source: Source, quality16: int, overlay: ScreenPicture) -> CodedPicture:
+        """What costs least: latents alone; what lies beside photographs over their latents; one tile without loss."""
+        height, width = source.samples.shape[:2]
+        usual = self._options.tiling.exponent_for(width, height)
+        alone = self._in_tiles(source, quality16, usual, stored=False)
+        under = self._in_tiles(source, quality16, usual, stored=False, under_overlay=True)
+        with self._watch.time("lossless"):
+            exact = overlay.exact
+        if len(exact.payload) <= _AT_ONCE_BYTES:
+            # A frame of one colour or two: it looks no worse, whatever photographs look like.
+            return min(alone, under.covered_by(exact), key=lambda coded: coded.size)
+        price = self._model.price_at(quality16)
+        seen, bits = [self._seen(source, price, alone)], 8.0 * (under.size + _OVERLAY_BYTES)
+        most = price.most(seen[0].score, seen[0].cost) - bits
+        with self._watch.time("lossless"):
+            stored = overlay.at(price, most, under.samples)
+        if stored.cost < most:
+            seen.append(Seen(under.covered_by(stored.tile), stored.score, stored.cost + bits))
+        return self._best(source, quality16, seen)
+
+    def _best(self, source: Source, quality16: int, seen: list[Seen]) -> CodedPicture:
         """What costs least as it looks when decoded: one of some ways, or one stored tile.
 
         A mixture must not look poor beside latents alone. If what costs least scores less than photographs do at this quality, what does
         not may cost more, the more the larger the difference is.
         """
         price, screen = self._model.price_at(quality16), source.parts.whole
-        seen = [self._seen(source, price, coded) for coded in ways]
         alone = max((way.score for way in seen if way.coded.is_latents), default=math.inf)
         least = min(price.least_score, alone - _SEAM_POINTS)
         best = min((way for way in seen if way.score >= least), key=lambda way: way.cost)
@@ -391,7 +332,13 @@ class Encoder:
         if screen is None:
             return best.coded
         with self._watch.time("lossless"):
-            stored = screen.at(price, most)
+            if not source.parts.has_large_photographs:
+                stored = screen.at(price, most)
+            elif most < source.parts.photographic_share * source.samples.size / source.samples.shape[2]:
+                # Photographs without loss take more than a bit a pixel.
+                return best.coded
+            else:
+                stored = StoredTile(screen.exact, bits_of(screen.exact))
         return best.coded if stored.cost >= most else self._as_one(source, quality16, stored)
 
     def _seen(self, source: Source, price: Price, coded: CodedPicture) -> Seen:
@@ -420,12 +367,15 @@ class Encoder:
         grid = Grid(width, height, self._options.tiling.screen_exponent).tiles
         by_size = sorted(bits, key=lambda number: bits[number])
         sample = {by_size[len(by_size) // 2], by_size[9 * len(by_size) // 10]}
-        latents = sum(self._latents(source.x, grid[i], quality16).cost for i in sample)
+        whole = Band(source.x, 0, lambda _, __: None)
+        latents = sum(self._latents(whole, grid[i], quality16).cost for i in sample)
         return sum(bits[i] for i in sample) * _CLEARLY < latents
 
-    def _latents(self, x: Samples, lies: Rectangle, quality16: int) -> Chosen:
-        """A tile in latents, by where it lies in x."""
-        coded = self._model.encode_tile(x, lies.cells(), quality16, self._options.effort, self._watch)
+    def _latents(self, band: Band, lies: Rectangle, quality16: int) -> Chosen:
+        """A tile in latents, by where it lies in a band."""
+        cells = lies.cells()
+        unseen = None if band.unseen is None else band.unseen[cells.within(Rectangle.of(band.unseen))]
+        coded = self._model.encode_tile(band.x, cells, quality16, self._options.effort, self._watch, unseen)
         worth = self._model.price_at(quality16).of_latents * lies.width * lies.height
         return Chosen(coded, bits_of(coded.tile) + worth)
 
@@ -435,9 +385,19 @@ class Encoder:
         return Header(KIND_PICTURE, self._model.id, width, height, channels, depth, quality16, exponent)
 
     def _in_tiles(
-        self, source: Source, quality16: int, exponent: int, *, stored: bool = True, sure: bool = False
+        self,
+        source: Source,
+        quality16: int,
+        exponent: int,
+        *,
+        stored: bool = True,
+        sure: bool = False,
+        under_overlay: bool = False,
     ) -> CodedPicture:
-        """In tiles of a size, those of screen content without loss where that costs less, or, if ``sure``, untried; none if not ``stored``."""
+        """In tiles of a size, those of screen content without loss where that costs less, or, if ``sure``, untried; none if not ``stored``.
+
+        ``under_overlay``: only photographs count.
+        """
         header = self._header(source, quality16, exponent)
         grid, parts = Grid.of(header), source.parts
         instead = parts.tiles if stored and len(grid.tiles) == parts.count else {}
@@ -445,6 +405,8 @@ class Encoder:
         y16 = np.zeros((cells.height, cells.width, self._model.latents), np.int16)
         tiles, bits, total = [], 0.0, 0.0
         whole = Band(source.x, 0, lambda number, _: instead.get(number))
+        if under_overlay:
+            whole = whole._replace(x=source.x_under_overlay, unseen=parts.unseen_cells)
         for r, (coded, cost) in zip(grid.tiles, self._tiles(header, lambda _: whole, sure=sure), strict=True):
             if coded.y16 is not None:
                 y16[r.cells().within(cells)] = coded.y16
@@ -466,7 +428,7 @@ class Encoder:
                 if stored is not None:
                     ways.append(Chosen(CodedTile(stored, bits_of(stored), None), bits_of(stored)))
                 if not (ways and sure):
-                    ways.append(self._latents(band.x, lies, header.quality16))
+                    ways.append(self._latents(band, lies, header.quality16))
                 yield min(ways, key=lambda way: way.cost)
 
     def _bands(self, rows: PictureRows) -> Callable[[Rectangle], Band]:

@@ -119,8 +119,14 @@ class LoadedModel:
             raise MissingExtraError(f"{what} needs torch: pip install 'vaecodec[torch]'")
         return self.torch
 
-    def encode_tile(self, x: Samples, cells: Rectangle, quality16: int, effort: int, watch: Stopwatch) -> CodedTile:
-        """The latents of some cells of x, uint8 [16h, 16w, 3] or float32 of the same range, seen with their neighbours."""
+    def encode_tile(
+        self, x: Samples, cells: Rectangle, quality16: int, effort: int, watch: Stopwatch,
+        unseen: npt.NDArray[np.bool_] | None = None,
+    ) -> CodedTile:  # fmt: skip
+        """The latents of some cells of x, uint8 [16h, 16w, 3] or float32 of the same range, seen with their neighbours.
+
+        ``unseen``, [h, w]: those that an overlay hides.
+        """
         encoder = self._encoder(effort)
         with watch.time("analysis"):
             analysed = encoder.analyse(x, cells, quality16, effort)
@@ -128,7 +134,7 @@ class LoadedModel:
         groups: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = []
         with watch.time("prior"):
             latents = encode_tile(
-                analysed.v, analysed.z, encoder, quality16, lambda s, i: groups.append((s, i)), analysed.zeroed,
+                analysed.v, analysed.z, encoder, quality16, lambda s, i: groups.append((s, i)), analysed.zeroed, unseen,
                 functions=encoder.functions, threads=encoder.threads, dtype=np.int16,
             )  # fmt: skip
         with watch.time("coding"):

@@ -1,4 +1,7 @@
-"""What a file keeps as PNG, WebP or JPEG XL files: alpha and whole pictures without loss, tiles with text or flat graphics exactly or in fewer colours."""
+"""What a file keeps as PNG, WebP or JPEG XL files: alpha and pictures without loss, and text and graphics exactly or in fewer colours.
+
+Those are a tile, or an overlay: a picture with alpha that lies over the latents of the photographs beside them.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,20 @@ from vaecodec.bitstream.container import (
     TILE_PNG,
     TILE_WEBP,
     Container,
+    Header,
     Tile,
 )
 from vaecodec.codec.rectangle import Rectangle, tile_grid
+from vaecodec.errors import DamagedFileError
 from vaecodec.metrics.ssimulacra2 import Reference
 from vaecodec.models.distortion import Price, Verdict
 from vaecodec.picture import LosslessPlanes, decode_lossless, encode_lossless, looks_like_screen_content
+from vaecodec.picture.blocks import Mask, any_of_nine, in_blocks
 from vaecodec.picture.lossless import Kind, encode_each, encode_smallest
 from vaecodec.picture.palette import Palettes
 from vaecodec.picture.picture import Samples
+from vaecodec.picture.screen_content import photographic_pixels
+from vaecodec.picture.transparency import fill_hidden
 
 _ALPHA_KINDS: Mapping[int, Kind] = {
     ALPHA_PNG: "PNG", ALPHA_WEBP: "WEBP", ALPHA_PNG_16_BIT: "PNG", ALPHA_JPEG_XL: "JXL",
@@ -47,6 +55,10 @@ _COLOUR_ERROR = {False: (2.4, 1.74), True: (4.0, 1.0)}
 """The error of colours that has a distortion D is about factor·D^power, for the eye; and where the squared error is all."""
 _OUT_OF_REACH = 5
 """What takes so many times as much as it may when it is exact will not do in few colours: pages, charts and maps did up to 4.8 times."""
+_POINTS_LOST = 3.0
+"""So far an overlay in fewer colours may score below the exact one where that scores less than photographs do."""
+_SMALL_PHOTOGRAPHS = 1 / 32
+"""Of a picture: so much of it may be in fewer colours, as false alarms are. Larger photographs look poor so."""
 _COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
 """Numbers of colours that are tried."""
 
@@ -88,52 +100,83 @@ def alpha_is_in_tile(container: Container) -> bool:
     return container.alpha is not None and container.alpha[0] == ALPHA_IN_TILE
 
 
+def read_overlay(header: Header, tile: Tile) -> Samples:
+    """The OVERLAY section -> uint8 [H, W, C + 1], the last channel 255 where it covers the tiles and 0 elsewhere.
+
+    Raises:
+        DamagedFileError: it is not what its mode says, has another size, or is translucent somewhere.
+    """
+    planes = LosslessPlanes(_TILE_KINDS[tile.mode], tile.payload)
+    overlay = decode_lossless(planes, header.width, header.height, header.channels + 1, "the overlay")
+    if not np.isin(overlay[:, :, -1], (0, 255)).all():
+        raise DamagedFileError("the overlay is translucent: the file is damaged, get it again")
+    return overlay
+
+
+def cover(samples: Samples, overlay: Samples) -> None:
+    """Puts an overlay, uint8 [h, w, C + 1], over samples, uint8 [h, w, C]."""
+    np.copyto(samples, overlay[:, :, :-1], where=overlay[:, :, -1:] == 255)
+
+
 class StoredTile(NamedTuple):
-    """A tile that a library codes.
+    """A tile, or an overlay, that a library codes.
 
     Attributes:
         tile: mode and bytes.
         cost: bits, and what its distortion is worth in bits.
         too_poor: it looks worse than photographs do at the quality.
+        score: SSIMULACRA2 of the picture that comes out; ∞ of what is exact, or was not looked at.
     """
 
     tile: Tile
     cost: float
     too_poor: bool = False
+    score: float = math.inf
 
 
 class ScreenPicture:
-    """A picture that looks like screen content, as one tile: exact, or in as few colours as a quality allows.
+    """What of a picture looks like screen content, as one tile or overlay: exact, or in as few colours as a quality allows.
 
     Smaller tiles are exact only: each with colours of its own they look well, and seams between them do not.
     """
 
-    def __init__(self, reference: Reference) -> None:
-        """Takes a picture of 8 bits."""
-        self._reference, self._samples = reference, np.ascontiguousarray(reference.samples)
-        self._pixels = self._samples.shape[0] * self._samples.shape[1]
+    def __init__(self, reference: Reference, drawn: Mask | None = None, hidden: Mask | None = None) -> None:
+        """Takes a picture of 8 bits, for an overlay which of its pixels are in it, and which pixels nobody sees, both [H, W]."""
+        self._reference, self._drawn, self._hidden = reference, drawn, hidden
+        samples = np.ascontiguousarray(reference.samples)
+        self._pixels = samples.shape[0] * samples.shape[1]
+        self._samples = samples if drawn is None else samples[drawn][np.newaxis]
         self._reduced: dict[int, tuple[Samples, Tile]] = {}
         self._verdicts: dict[tuple[int, float], Verdict] = {}
 
     @cached_property
     def exact(self) -> Tile:
         """Without loss."""
-        return _stored(self._samples)
+        return self._tile(self._samples)
 
     @cached_property
     def _palettes(self) -> Palettes:
         return Palettes(self._samples)
 
-    def at(self, price: Price, most: float = math.inf) -> StoredTile:
+    def at(self, price: Price, most: float = math.inf, under: Samples | None = None) -> StoredTile:
         """The form that costs least at a price of distortion: exact, or in as many colours as one of ``_COUNTS`` that are not too poor.
 
         Where another way of coding the picture costs ``most``, what clearly costs more is not looked for.
+
+        Args:
+            price: of distortion.
+            most: what another way costs.
+            under: of an overlay the picture that it lies over, uint8 [H, W, C], the same one at every call with a price.
         """
-        exact = StoredTile(self.exact, bits_of(self.exact))
-        if exact.cost > _OUT_OF_REACH * most:
+        bits, least = bits_of(self.exact), price.least_score
+        exact = StoredTile(self.exact, bits)
+        if bits > _OUT_OF_REACH * most:
             return exact
+        if under is not None:
+            exact = self._judged(0, self.exact, self._samples, price, under, -math.inf)
+            least = min(least, self._verdicts[0, price.lam].score - _POINTS_LOST)
         # The bits of lettering fall with the logarithm of the distortion, so the cost is least where distortion is worth this.
-        wanted = _BITS_SAVED * exact.cost / self._pixels / price.lam
+        wanted = _BITS_SAVED * bits / (self._samples.shape[0] * self._samples.shape[1]) / price.lam
         if wanted < _LEAST_DISTORTION:
             return exact
         # From there on, towards what costs less.
@@ -141,30 +184,56 @@ class ScreenPicture:
         errors = self._palettes.errors
         counts = [count for count in _COUNTS if count < len(errors)]
         place = sum(1 for count in counts if errors[count - 1] > factor * wanted**power)
-        tried = {k: self._in_colours(counts[k], price, most) for k in (place - 1, place) if 0 <= k < len(counts)}
+
+        def in_colours(k: int) -> StoredTile:
+            return self._in_colours(counts[k], price, most, under, least)
+
+        tried = {k: in_colours(k) for k in (place - 1, place) if 0 <= k < len(counts)}
         while tried and all(stored.too_poor for stored in tried.values()) and max(tried) + 1 < len(counts):
-            tried[max(tried) + 1] = self._in_colours(counts[max(tried) + 1], price, most)
+            tried[max(tried) + 1] = in_colours(max(tried) + 1)
         for step in (-1, 1):
             while tried:
                 best = min(tried, key=lambda k: _rank(tried[k]))
                 if best + step in tried or not 0 <= best + step < len(counts):
                     break
-                tried[best + step] = self._in_colours(counts[best + step], price, most)
+                tried[best + step] = in_colours(best + step)
         return min([exact, *tried.values()], key=_rank)
 
-    def _in_colours(self, count: int, price: Price, most: float) -> StoredTile:
+    def _in_colours(self, count: int, price: Price, most: float, under: Samples | None, least: float) -> StoredTile:
         """In so many colours; what takes ``most`` bits or more without its distortion is not looked at."""
         if count not in self._reduced:
             reduced = self._palettes.reduced(count)
-            self._reduced[count] = reduced, _stored(reduced)
+            self._reduced[count] = reduced, self._tile(reduced)
         reduced, tile = self._reduced[count]
         if bits_of(tile) >= most:
             return StoredTile(tile, bits_of(tile))
+        return self._judged(count, tile, reduced, price, under, least)
+
+    def _judged(
+        self, count: int, tile: Tile, samples: Samples, price: Price, under: Samples | None, least: float
+    ) -> StoredTile:
+        """With what the distortion of the picture that comes out is worth; it is judged once for a number of colours, 0 for all, and a price."""
         if (count, price.lam) not in self._verdicts:
-            self._verdicts[count, price.lam] = price.judge(self._reference, reduced)
+            seen = samples
+            if under is not None:
+                seen = under.copy()
+                seen[self._drawn] = samples[0]
+                if self._hidden is not None:
+                    seen[self._hidden] = self._reference.samples[self._hidden]
+            self._verdicts[count, price.lam] = price.judge(self._reference, seen)
         verdict = self._verdicts[count, price.lam]
         cost = bits_of(tile) + price.worth(verdict.distortion, self._pixels)
-        return StoredTile(tile, cost, verdict.score < price.least_score)
+        return StoredTile(tile, cost, verdict.score < least, verdict.score)
+
+    def _tile(self, samples: Samples) -> Tile:
+        """Samples in the shape of ``_samples``; of an overlay with alpha, and 0 where it is transparent."""
+        if self._drawn is None:
+            return _stored(samples)
+        height, width = self._drawn.shape
+        overlay = np.zeros((height, width, samples.shape[2] + 1), np.uint8)
+        overlay[self._drawn, :-1] = samples[0]
+        overlay[self._drawn, -1] = 255
+        return _stored(overlay)
 
 
 def bits_of(tile: Tile) -> float:
@@ -209,9 +278,11 @@ class StoredParts:
         share: of the pixels of all tiles with more than one colour that lie in drawn ones.
     """
 
-    def __init__(self, samples: Samples, exponent: int) -> None:
+    def __init__(self, samples: Samples, exponent: int, hidden: Mask | None = None) -> None:
+        """Takes uint8 or uint16 [H, W, C], and which pixels nobody sees, [H, W]."""
         height, width = samples.shape[:2]
         self._samples, self._frame, self.exponent = samples, Rectangle(0, 0, width, height), exponent
+        self._hidden = hidden
         self._grid = tile_grid(width, height, exponent)
         self.count = len(self._grid)
         eight = samples.dtype == np.uint8
@@ -239,10 +310,55 @@ class StoredParts:
     @cached_property
     def whole(self) -> ScreenPicture | None:
         """The picture as one tile, where that may be worth it."""
-        # With few screen tiles the whole is not small without loss; and no tile may be larger than readers take.
-        pixels = self._frame.width * self._frame.height
-        worth_it = self._looks_drawn and pixels <= DEFAULT_LIMITS.max_tile_pixels
-        return ScreenPicture(self.reference) if worth_it else None
+        # With few screen tiles the whole is not small without loss.
+        return ScreenPicture(self.reference) if self._looks_drawn and self._fits_one_tile else None
+
+    @property
+    def _fits_one_tile(self) -> bool:
+        """No tile may be larger than readers take."""
+        return self._frame.width * self._frame.height <= DEFAULT_LIMITS.max_tile_pixels
+
+    @cached_property
+    def _photographs(self) -> Mask:
+        return photographic_pixels(self._samples)
+
+    @cached_property
+    def photographic_share(self) -> float:
+        """Of the picture."""
+        return float(self._photographs.mean())
+
+    @property
+    def has_large_photographs(self) -> bool:
+        """Whether they are too large for fewer colours."""
+        return self.photographic_share > _SMALL_PHOTOGRAPHS
+
+    @cached_property
+    def _drawn_pixels(self) -> Mask:
+        """[H, W]: what lies beside photographs and is seen."""
+        return ~self._photographs if self._hidden is None else ~(self._photographs | self._hidden)
+
+    @property
+    def _in_latents(self) -> Mask:
+        """[H, W]: what lies in photographs and is seen."""
+        return self._photographs if self._hidden is None else self._photographs & ~self._hidden
+
+    @cached_property
+    def overlay(self) -> ScreenPicture | None:
+        """What lies beside photographs, where there are both."""
+        both = bool(self.screen) and self._fits_one_tile and 0 < self.photographic_share < 1
+        if not both or not self._drawn_pixels.any():
+            return None
+        return ScreenPicture(self.reference, self._drawn_pixels, self._hidden)
+
+    @cached_property
+    def under_overlay(self) -> Samples:
+        """uint8 [H, W, C]: the photographs, and what goes on smoothly from them where the overlay lies."""
+        return fill_hidden(self._samples, ~self._in_latents)
+
+    @cached_property
+    def unseen_cells(self) -> Mask:
+        """[⌈H/16⌉, ⌈W/16⌉]: cells of latents that touch no photograph, so that it hardly matters what they are."""
+        return ~any_of_nine(np.any(in_blocks(self._in_latents), (1, 3)))
 
     @cached_property
     def tiles(self) -> Mapping[int, Tile]:

@@ -101,6 +101,7 @@ def encode_tile(
     quality16: int,
     push: Push,
     zeroed: IntArray | None = None,
+    unseen: npt.NDArray[np.bool_] | None = None,
     *,
     functions: ModuleType = reference,
     threads: int = 1,
@@ -115,6 +116,7 @@ def encode_tile(
         quality16: 16·q.
         push: takes the groups in order.
         zeroed: int32 [64], by table index, see :func:`dead_zone_table`; plain rounding when None.
+        unseen: [h, w], cells that an overlay hides: their residuals are 0, whatever v is.
         functions: what computes ``round_step`` and ``put_step``: those of ``vaecodec.exact.kernels``, or numpy.
         threads: at most so many compute.
         dtype: of y16.
@@ -132,6 +134,8 @@ def encode_tile(
         mean, index = prior_pass.next()
         symbols, planes = np.empty_like(mean), np.empty_like(mean)
         functions.round_step(v, mean, index, zeroed, k, symbols, threads)
+        if unseen is not None:
+            symbols[:, unseen] = 0
         push(symbols.reshape(-1), index.reshape(-1))
         functions.put_step(symbols, mean, k, planes, y16, threads)
         prior_pass.put(planes)

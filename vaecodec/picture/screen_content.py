@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vaecodec.picture.blocks import BLOCK, Mask, any_of_nine, in_blocks, pixels_of
 from vaecodec.picture.picture import Samples
 
 # Every sixteenth row and column is looked at: 1 to 2 % of the time that encoding takes.
@@ -19,6 +21,16 @@ _PARTLY_FLAT = 0.5
 _STEP = 16
 _STEEP = 0.25
 _FEW_COLOURS = 16
+
+_CELL = 8
+_BAND = 16 * BLOCK
+# Of neighbours in photographs few are equal, and of the others most differ by up to _STEP; by these shares a photograph is found between
+# text, and where it ends.
+_FEW_EQUAL = 0.35
+_SOME_EQUAL = 0.75
+_MOSTLY_GENTLE = 0.75
+_MOST_EQUAL = 0.9
+_PARTLY_GENTLE = 0.35
 
 
 def looks_like_screen_content(samples: Samples) -> bool:
@@ -46,3 +58,94 @@ def _neighbours(lines: npt.NDArray[np.uint8]) -> tuple[float, float]:
     step = reduce(np.maximum, np.moveaxis(step, 2, 0))
     unequal = int(np.count_nonzero(step))
     return 1 - unequal / step.size, np.count_nonzero(step > _STEP) / unequal if unequal else 1.0
+
+
+def photographic_pixels(samples: Samples) -> Mask:
+    """Tells which parts of a picture are photographs and which are text, graphics or one colour.
+
+    Args:
+        samples: uint8 [H, W, C].
+
+    Returns:
+        bool [H, W]: `photographic_blocks`, without straight strips in them that have the colours of the ground beside them.
+    """
+    height, width = samples.shape[:2]
+    others = ~photographic_blocks(samples)
+    ground = pixels_of(others, height, width)
+    same = np.zeros((2, height, width), bool)
+    same[0, 1:] = (samples[1:] == samples[:-1]).all(2)
+    same[1, :, 1:] = (samples[:, 1:] == samples[:, :-1]).all(2)
+    reached = in_blocks(_along_rows(same[1], ground) | _along_rows(same[0].T, ground.T).T)
+    # From the edge of a block, for as long as all of a column or a row is reached: [h, w, 16].
+    columns, rows = np.all(reached, 1), np.all(reached, 3).swapaxes(1, 2)
+    beside = np.pad(others, 1)[:, :, np.newaxis]
+    columns = _first(columns) & beside[1:-1, :-2] | _first(columns[:, :, ::-1])[:, :, ::-1] & beside[1:-1, 2:]
+    rows = _first(rows) & beside[:-2, 1:-1] | _first(rows[:, :, ::-1])[:, :, ::-1] & beside[2:, 1:-1]
+    strips = columns[:, np.newaxis] | rows.swapaxes(1, 2)[:, :, :, np.newaxis]
+    photographic: Mask = ~(ground | strips.reshape(len(others) * BLOCK, -1)[:height, :width])
+    return photographic
+
+
+def _along_rows(same: Mask, ground: Mask) -> Mask:
+    """What runs of pixels that are the same as the one before reach from the ground, along rows."""
+    runs = np.cumsum(~same) - 1
+    touch = np.zeros(int(runs[-1]) + 1, bool)
+    touch[runs[ground.ravel()]] = True
+    reached: Mask = touch[runs].reshape(same.shape)
+    return reached
+
+
+def _first(strips: Mask) -> Mask:
+    """Those before the first that is false, along the last axis."""
+    return np.asarray(np.logical_and.accumulate(strips, axis=2), bool)
+
+
+def photographic_blocks(samples: Samples) -> Mask:
+    """Tells which blocks of 16 × 16 pixels, [⌈H/16⌉, ⌈W/16⌉], photographs lie in: at least 3 × 3 of them together, and what they end in."""
+    equal, gentle = _steps_in_cells(samples)
+    equal_in_block, gentle_in_block = _mean_of_four(equal), _mean_of_four(gentle)
+    photo = (equal_in_block < _FEW_EQUAL) | (
+        (equal_in_block < _SOME_EQUAL) & (gentle_in_block > _MOSTLY_GENTLE * (1 - equal_in_block))
+    )
+    # A block at the edge of a photograph may have little of it.
+    touched = (equal < _MOST_EQUAL) & (gentle > _PARTLY_GENTLE * (1 - equal))
+    touched = _mean_of_four(touched.astype(np.float64)) > 0
+    grown = _opened(photo)
+    for near in (photo | touched, photo | touched):
+        grown |= any_of_nine(grown) & near
+    return ~_opened(~grown)
+
+
+def _steps_in_cells(samples: Samples) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Of the neighbours in each cell of 8 × 8 pixels the share that are equal, and the share that differ by up to _STEP."""
+    height, width = samples.shape[:2]
+    pad = (-height % BLOCK, -width % BLOCK)
+    padded = np.pad(samples, ((0, pad[0]), (0, pad[1]), (0, 0)), mode="symmetric")
+    counts = []
+    for top in range(0, len(padded), _BAND):
+        band = padded[top : top + _BAND]
+        equal: Any = 0
+        gentle: Any = 0
+        for axis in (0, 1):
+            after, before = (band[1:], band[:-1]) if axis == 0 else (band[:, 1:], band[:, :-1])
+            step = reduce(np.maximum, np.moveaxis(np.maximum(after, before) - np.minimum(after, before), 2, 0))
+            # What lies between two cells is of neither.
+            step = np.pad(step, ((0, 1 - axis), (0, axis)))
+            cells = step.reshape(len(band) // _CELL, _CELL, -1, _CELL)
+            inside = cells[:, : _CELL - 1] if axis == 0 else cells[:, :, :, : _CELL - 1]
+            equal = equal + np.count_nonzero(inside == 0, axis=(1, 3))
+            gentle = gentle + np.count_nonzero((inside > 0) & (inside <= _STEP), axis=(1, 3))
+        counts.append((equal, gentle))
+    equal, gentle = (np.concatenate(each) / (2 * _CELL * (_CELL - 1)) for each in zip(*counts, strict=True))
+    return equal, gentle
+
+
+def _mean_of_four(cells: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[2h, 2w] -> [h, w]."""
+    mean: npt.NDArray[np.float64] = (cells[::2, ::2] + cells[1::2, ::2] + cells[::2, 1::2] + cells[1::2, 1::2]) / 4
+    return mean
+
+
+def _opened(blocks: Mask) -> Mask:
+    """Those that lie in some 3 × 3 that are all true; beyond the picture its edges are repeated."""
+    return any_of_nine(~any_of_nine(~np.pad(blocks, 2, mode="edge")))[2:-2, 2:-2]

@@ -26,14 +26,23 @@ def fill_transparent(picture: Picture) -> Samples:
     """
     if picture.alpha is None:
         return picture.samples
-    hidden = picture.alpha == 0
+    return fill_hidden(picture.samples, picture.alpha == 0)
+
+
+def fill_hidden(samples: Samples, hidden: npt.NDArray[np.bool_]) -> Samples:
+    """Returns samples whose hidden ones go on smoothly from the others: so latents take few bits for them.
+
+    Args:
+        samples: uint8 or uint16 [H, W, C].
+        hidden: [H, W].
+    """
     if not hidden.any():
-        return picture.samples
+        return samples
     if hidden.all():
-        return np.full_like(picture.samples, _MIDDLE[picture.samples.dtype])
+        return np.full_like(samples, _MIDDLE[samples.dtype])
     weight = (~hidden)[:, :, np.newaxis].astype(np.float32)
-    filled = _filled(picture.samples * weight, weight)
-    samples: Samples = picture.samples.copy()
+    filled = _filled(samples * weight, weight)
+    samples = samples.copy()
     samples[hidden] = np.clip(np.rint(filled[hidden]), 0, np.iinfo(samples.dtype).max).astype(samples.dtype)
     return samples
 

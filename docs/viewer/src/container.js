@@ -18,9 +18,10 @@ const ALPHA = 0x86;
 const CHECK = 0x08;
 const ARRAY = 0x87;
 const FEATURES = 0x89;
+const OVERLAY = 0x8a;
 /** What was added to the format later and this page has not got, by the number in the section FEATURES. */
 const ADDED = { 1: "JPEG XL tiles", 2: "pixels of 16 bits without loss", 3: "transparency of 16 bits", 4: "pixels without loss", 5: "JPEG XL transparency", 6: "transparency beside pixels without loss" };
-const KNOWN = new Set([HEADER, TILES, ICC, EXIF, XMP, ALPHA, CHECK, ARRAY]);
+const KNOWN = new Set([HEADER, TILES, ICC, EXIF, XMP, ALPHA, CHECK, ARRAY, OVERLAY]);
 
 export const LATENTS = 0;
 const MAX_TILE_MODE = 2;
@@ -36,6 +37,7 @@ const TILE_ENTRY_BYTES = 6;
  * @typedef {{modelId: string, width: number, height: number, channels: number, bitDepth: number,
  *   quality16: number, tileExponent: number}} Header
  * @typedef {{header: Header, tiles: Tile[], alpha: {mode: number, data: Uint8Array} | null, check: number | null,
+ *   overlay: {mode: number, data: Uint8Array} | null,
  *   packed: {icc?: Uint8Array, exif?: Uint8Array, xmp?: Uint8Array}}} Container
  */
 
@@ -87,6 +89,7 @@ export function readContainer(bytes) {
     header,
     tiles,
     alpha: readAlpha(sections.get(ALPHA)),
+    overlay: readOverlay(sections.get(OVERLAY), header, tiles),
     check: check ? uint32(check, 0) : null,
     packed: { icc: sections.get(ICC), exif: sections.get(EXIF), xmp: sections.get(XMP) },
   };
@@ -183,6 +186,16 @@ function readAlpha(payload) {
     throw damaged("its transparency is not of a known form");
   }
   return { mode, data };
+}
+
+/** @param {Uint8Array | undefined} payload @param {Header} header @param {Tile[]} tiles */
+function readOverlay(payload, { width, height, bitDepth }, tiles) {
+  if (!payload) return null;
+  const mode = payload[0];
+  if (!(mode === 1 || mode === 2) || payload.length < 2) throw damaged("its overlay is not of a known form");
+  if (bitDepth !== 8 || tiles.every((tile) => tile.mode !== LATENTS)) throw damaged("its overlay has nothing to lie over");
+  if (width * height > MAX_TILE_PIXELS) throw new FileError(`This picture of ${width} × ${height} has a too large overlay for this page.`);
+  return { mode, data: payload.subarray(1) };
 }
 
 /**

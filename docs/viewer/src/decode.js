@@ -11,6 +11,9 @@ import { STRIDE } from "./codec.js";
 import { Sha256 } from "./sha256.js";
 
 const LATENT_CLAMP = 32767;
+const OPAQUE = 255;
+/** Of tiles, transparency and overlay without loss, by mode. */
+const TYPES = { 1: "image/png", 2: "image/webp" };
 /** Windows of samples are at most 2^10 pixels wide and high. */
 const WINDOW_EXPONENT = 10;
 
@@ -75,11 +78,16 @@ export async function decode(bytes, model, pool, { progress = () => {}, painted 
   );
   if (digest) picture.latentsSha256 = digestOf(coded.map((tile) => forDigest.get(tile)));
 
+  const overlay = container.overlay && (await decodeLossless(container.overlay.data, TYPES[container.overlay.mode], width, height, "the overlay"));
+  if (overlay && overlay.some((value, n) => n % 4 === 3 && value !== 0 && value !== OPAQUE)) throw damaged("its overlay is translucent");
+  const show = (r) => {
+    if (overlay) cover(picture, r, overlay);
+    painted(picture, r);
+  };
   for (const tile of tiles) {
     if (tile.mode !== LATENTS) {
-      const what = tile.mode === 1 ? "image/png" : "image/webp";
-      put(picture, tile, await decodeLossless(tile.payload, what, tile.width, tile.height, "a tile"), 4, 0, tile.width);
-      painted(picture, tile);
+      put(picture, tile, await decodeLossless(tile.payload, TYPES[tile.mode], tile.width, tile.height, "a tile"), 4, 0, tile.width);
+      show(tile);
     }
   }
   await Promise.all(
@@ -97,7 +105,7 @@ export async function decode(bytes, model, pool, { progress = () => {}, painted 
       const rgb = await pool.run("samples", { y16: piece, quality16: header.quality16, height: h, width: w, bitDepth });
       const first = (top - from.top) * STRIDE * w * STRIDE + (left - from.left) * STRIDE;
       put(picture, r, rgb, 3, first, w * STRIDE);
-      painted(picture, r);
+      show(r);
       advance(r);
     }),
   );
@@ -127,7 +135,17 @@ function put(picture, r, pixels, depth, first, stride) {
   }
 }
 
-/** A PNG or WebP by the browser, its colours as they are stored. Opaque, so that RGBA comes back as it was. */
+/** Puts RGBA of the whole picture, where it is opaque, over the samples of a rectangle. */
+function cover({ samples, header: { width, channels } }, r, overlay) {
+  for (let i = r.top; i < r.top + r.height; i++) {
+    for (let n = i * width + r.left; n < i * width + r.left + r.width; n++) {
+      if (overlay[4 * n + 3] !== OPAQUE) continue;
+      for (let c = 0; c < channels; c++) samples[channels * n + c] = overlay[4 * n + c];
+    }
+  }
+}
+
+/** A PNG or WebP by the browser, its colours as they are stored. Opaque or with nothing to be seen, so that RGBA comes back as it was. */
 async function decodeLossless(bytes, type, width, height, what) {
   let bitmap;
   try {
@@ -146,7 +164,7 @@ async function decodeLossless(bytes, type, width, height, what) {
 async function decodeAlpha(alpha, { width, height }) {
   if (!alpha) return null;
   if (alpha.mode === 3) return new Uint8Array(width * height).fill(alpha.data[0]);
-  const rgba = await decodeLossless(alpha.data, alpha.mode === 1 ? "image/png" : "image/webp", width, height, "the transparency");
+  const rgba = await decodeLossless(alpha.data, TYPES[alpha.mode], width, height, "the transparency");
   return Uint8Array.from({ length: width * height }, (_, n) => rgba[4 * n + 1]);
 }
 

@@ -74,10 +74,10 @@ test("a golden file with any byte changed, or cut anywhere, is refused with a se
 
 test("what was added later is refused with what it is and what to do", () => {
   const folder = new URL("added/", GOLDEN);
-  const names = readdirSync(folder).filter((name) => name.endsWith(".vaec"));
+  const names = readdirSync(folder).filter((name) => name.endsWith(".vaec") && !name.includes("overlay"));
   assert.ok(names.length >= 9);
   const parts = { "jpeg-xl": /JPEG XL/, "png-deep": /16 bits without loss/, webp: /has pixels without loss,/, latents: /has transparency of 16 bits,/,
-    short: /has pixels without loss,/, together: /transparency beside pixels without loss/ };
+    short: /has pixels without loss,/, brief: /has pixels without loss,/, together: /transparency beside pixels without loss/ };
   for (const name of names) {
     const bytes = new Uint8Array(readFileSync(new URL(name, folder)));
     const [, words] = Object.entries(parts).find(([start]) => name.startsWith(start));
@@ -109,6 +109,11 @@ test("what the format forbids is refused", () => {
   refused(file({ more: [...section(0x0f, [1]), ...section(0x0f, [2])] }), /twice/);
   refused(file({ more: section(0x08, [1, 2, 3]) }), /checksum/);
   refused(file({ more: section(0x86, [4, 1]) }), /transparency/);
+  assert.equal(readContainer(file({ more: section(0x8a, [2, 1]) })).overlay.mode, 2);
+  refused(file({ more: section(0x8a, [3, 1]) }), /overlay/);
+  refused(file({ more: section(0x8a, [2]) }), /overlay/);
+  refused(file({ more: section(0x8a, [2, 1]), tiles: section(0x82, tile(PAYLOAD, 2)) }), /overlay has nothing/);
+  refused(file({ more: section(0x8a, [2, 1]), head: header({ depth: 16 }) }), /overlay has nothing/);
   refused(file({ tiles: section(0x82, [...tile(PAYLOAD), 0]) }), /too long/);
   refused(file({ tiles: section(0x82, tile(PAYLOAD, 3)) }), /mode 3/);
   refused(file({ tiles: [] }), /missing/);
