@@ -305,9 +305,16 @@ class Encoder:
         if len(exact.payload) <= _AT_ONCE_BYTES:
             # A frame of one colour or two: it looks no worse, whatever photographs look like.
             return min(alone, under.covered_by(exact), key=lambda coded: coded.size)
-        price = self._model.price_at(quality16)
-        seen, bits = [self._seen(source, price, alone)], 8.0 * (under.size + _OVERLAY_BYTES)
-        most = price.most(seen[0].score, seen[0].cost) - bits
+        price, covered = self._model.price_at(quality16), under.covered_by(exact)
+        bits, most = 8.0 * (under.size + _OVERLAY_BYTES), math.inf
+        seen: list[Seen] = []
+        if covered.size > alone.size:
+            seen.append(self._seen(source, price, alone))
+            most = price.most(seen[0].score, seen[0].cost) - bits
+        elif overlay.is_best_exact(price):
+            # It takes fewer bytes than latents alone and looks better: there is nothing to compare.
+            worth = price.of_latents * source.parts.photographic_share * height * width
+            return self._best(source, quality16, [Seen(covered, math.inf, 8.0 * covered.size + worth)])
         with self._watch.time("lossless"):
             stored = overlay.at(price, most, under.samples)
         if stored.cost < most:
@@ -321,7 +328,7 @@ class Encoder:
         not may cost more, the more the larger the difference is.
         """
         price, screen = self._model.price_at(quality16), source.parts.whole
-        alone = max((way.score for way in seen if way.coded.is_latents), default=math.inf)
+        alone = max((way.score for way in seen if way.coded.is_latents), default=-math.inf)
         least = min(price.least_score, alone - _SEAM_POINTS)
         best = min((way for way in seen if way.score >= least), key=lambda way: way.cost)
         most = price.most(best.score, best.cost)

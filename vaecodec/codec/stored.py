@@ -175,8 +175,7 @@ class ScreenPicture:
         if under is not None:
             exact = self._judged(0, self.exact, self._samples, price, under, -math.inf)
             least = min(least, self._verdicts[0, price.lam].score - _POINTS_LOST)
-        # The bits of lettering fall with the logarithm of the distortion, so the cost is least where distortion is worth this.
-        wanted = _BITS_SAVED * bits / (self._samples.shape[0] * self._samples.shape[1]) / price.lam
+        wanted = self._wanted(price)
         if wanted < _LEAST_DISTORTION:
             return exact
         # From there on, towards what costs less.
@@ -198,6 +197,15 @@ class ScreenPicture:
                     break
                 tried[best + step] = in_colours(best + step)
         return min([exact, *tried.values()], key=_rank)
+
+    def is_best_exact(self, price: Price) -> bool:
+        """Whether fewer colours save too little at a price of distortion."""
+        return self._wanted(price) < _LEAST_DISTORTION
+
+    def _wanted(self, price: Price) -> float:
+        """The distortion at which the cost is least: the bits of lettering fall with its logarithm."""
+        pixels = self._samples.shape[0] * self._samples.shape[1]
+        return float(_BITS_SAVED * bits_of(self.exact) / pixels / price.lam)
 
     def _in_colours(self, count: int, price: Price, most: float, under: Samples | None, least: float) -> StoredTile:
         """In so many colours; what takes ``most`` bits or more without its distortion is not looked at."""
