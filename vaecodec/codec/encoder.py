@@ -49,7 +49,7 @@ from vaecodec.codec.stored import (
     read_overlay,
     stored_alpha,
 )
-from vaecodec.errors import UsageError
+from vaecodec.errors import TargetError, UsageError
 from vaecodec.models.decoder_data import quality16_from_percent
 from vaecodec.models.distortion import Price
 from vaecodec.models.settings import STRIDE
@@ -246,11 +246,22 @@ class Encoder:
 
     def _at_target(self, source: Source) -> CodedPicture:
         """At the quality that meets the target most closely, never on its wrong side."""
+        measure, _ = one_target(self._options.target, source.picture.width, source.picture.height)
+        try:
+            return self._searched(source, self._at_quality)
+        except TargetError:
+            if not measure.at_most or not source.parts.screen:
+                raise
+            # Letters in latents take fewer bytes than it ever gives them of itself.
+            return self._searched(source, self._in_latents)
+
+    def _searched(self, source: Source, coded_at: Callable[[Source, int], CodedPicture]) -> CodedPicture:
+        """Of what some way of coding gives at each quality, what meets the target most closely."""
         measure, target = one_target(self._options.target, source.picture.width, source.picture.height)
         kept: dict[int, CodedPicture] = {}
 
         def value_at(quality16: int) -> float:
-            coded = self._at_quality(source, quality16)
+            coded = coded_at(source, quality16)
             if measure.of_samples is not None:
                 value = measure.of_samples(source.samples, coded.samples)
             else:
@@ -262,7 +273,12 @@ class Encoder:
             return value
 
         quality16 = search(measure, target, value_at)
-        return kept[quality16] if quality16 in kept else self._at_quality(source, quality16)
+        return kept[quality16] if quality16 in kept else coded_at(source, quality16)
+
+    def _in_latents(self, source: Source, quality16: int) -> CodedPicture:
+        """Nothing but latents, in the usual tiles."""
+        height, width = source.samples.shape[:2]
+        return self._in_tiles(source, quality16, self._options.tiling.exponent_for(width, height), stored=False)
 
     def _at_quality(self, source: Source, quality16: int) -> CodedPicture:
         """What costs least: latents in the usual tiles; small tiles, each in latents or without loss; one tile without loss or in few colours.
@@ -298,7 +314,7 @@ class Encoder:
         """What costs least: latents alone; what lies beside photographs over their latents; one tile without loss."""
         height, width = source.samples.shape[:2]
         usual = self._options.tiling.exponent_for(width, height)
-        alone = self._in_tiles(source, quality16, usual, stored=False)
+        alone = self._in_latents(source, quality16)
         under = self._in_tiles(source, quality16, usual, stored=False, under_overlay=True)
         with self._watch.time("lossless"):
             exact = overlay.exact
