@@ -68,6 +68,12 @@ _MUCH = 0.25
 """So much screen content makes a look at two tiles worth while."""
 _CLEARLY = 1.2
 """Two tiles stand for all if they cost less without loss by this factor."""
+_OUT_OF_SIGHT = 3
+"""What takes so many times as much without loss is not compared with latents of the usual error."""
+_MOST_ERROR = 12
+"""Times the usual squared error: photographs of Kodak have up to 9 times as much, noise 25 to 450 times."""
+_POOR_POINTS = 20.0
+"""So far below what photographs score latents are of no use, and few colours may be better."""
 _SEAM_POINTS = 3.0
 """So far a mixture may score below latents alone. A seam that shows costs 20 points and more."""
 
@@ -316,26 +322,34 @@ class Encoder:
         usual = self._options.tiling.exponent_for(width, height)
         alone = self._in_latents(source, quality16)
         under = self._in_tiles(source, quality16, usual, stored=False, under_overlay=True)
+        price, whole = self._model.price_at(quality16), source.parts.whole
         with self._watch.time("lossless"):
-            exact = overlay.exact
-        if len(exact.payload) <= _AT_ONCE_BYTES:
-            # A frame of one colour or two: it looks no worse, whatever photographs look like.
-            return min(alone, under.covered_by(exact), key=lambda coded: coded.size)
-        price, covered = self._model.price_at(quality16), under.covered_by(exact)
+            covered = under.covered_by(overlay.exact)
+            stored = None if whole is None else StoredTile(whole.exact, bits_of(whole.exact))
+        smaller = min(alone, covered, key=lambda coded: coded.size)
+        if stored is not None and stored.cost <= 8 * smaller.size:
+            return self._as_one(source, quality16, stored)
+        is_frame = len(overlay.exact.payload) <= _AT_ONCE_BYTES
+        settled = is_frame or (smaller is covered and overlay.is_best_exact(price))
+        out_of_sight = stored is None or stored.cost > _OUT_OF_SIGHT * 8 * smaller.size
+        if settled and out_of_sight and self._is_usual(source, price, smaller):
+            # The overlay without loss takes fewer bytes and looks better, or is a frame that hardly differs: nothing to compare.
+            return smaller
         bits, most = 8.0 * (under.size + _OVERLAY_BYTES), math.inf
         seen: list[Seen] = []
-        if covered.size > alone.size:
+        if covered is not smaller:
             seen.append(self._seen(source, price, alone))
             most = price.most(seen[0].score, seen[0].cost) - bits
-        elif overlay.is_best_exact(price):
-            # It takes fewer bytes than latents alone and looks better: there is nothing to compare.
-            worth = price.of_latents * source.parts.photographic_share * height * width
-            return self._best(source, quality16, [Seen(covered, math.inf, 8.0 * covered.size + worth)])
         with self._watch.time("lossless"):
-            stored = overlay.at(price, most, under.samples)
-        if stored.cost < most:
-            seen.append(Seen(under.covered_by(stored.tile), stored.score, stored.cost + bits))
+            over = overlay.at(price, most, under.samples)
+        if over.cost < most:
+            seen.append(Seen(under.covered_by(over.tile), over.score, over.cost + bits))
         return self._best(source, quality16, seen)
+
+    def _is_usual(self, source: Source, price: Price, coded: CodedPicture) -> bool:
+        """Whether the error of its photographs is one that photographs have: noise, of which latents keep little, has more."""
+        error = float(np.square(source.samples.astype(np.int32) - coded.samples).mean())
+        return error <= _MOST_ERROR * price.usual_error * source.parts.photographic_share
 
     def _best(self, source: Source, quality16: int, seen: list[Seen]) -> CodedPicture:
         """What costs least as it looks when decoded: one of some ways, or one stored tile.
@@ -355,13 +369,11 @@ class Encoder:
         if screen is None:
             return best.coded
         with self._watch.time("lossless"):
-            if not source.parts.has_large_photographs:
-                stored = screen.at(price, most)
-            elif most < source.parts.photographic_share * source.samples.size / source.samples.shape[2]:
-                # Photographs without loss take more than a bit a pixel.
-                return best.coded
-            else:
+            if source.parts.has_large_photographs and best.score >= price.least_score - _POOR_POINTS:
+                # Few colours spoil them.
                 stored = StoredTile(screen.exact, bits_of(screen.exact))
+            else:
+                stored = screen.at(price, most)
         return best.coded if stored.cost >= most else self._as_one(source, quality16, stored)
 
     def _seen(self, source: Source, price: Price, coded: CodedPicture) -> Seen:

@@ -140,9 +140,9 @@ class ScreenPicture:
     Smaller tiles are exact only: each with colours of its own they look well, and seams between them do not.
     """
 
-    def __init__(self, reference: Reference, drawn: Mask | None = None, hidden: Mask | None = None) -> None:
-        """Takes a picture of 8 bits, for an overlay which of its pixels are in it, and which pixels nobody sees, both [H, W]."""
-        self._reference, self._drawn, self._hidden = reference, drawn, hidden
+    def __init__(self, reference: Reference, drawn: Mask | None = None) -> None:
+        """Takes a picture of 8 bits, and for an overlay which of its pixels are in it, [H, W]."""
+        self._reference, self._drawn = reference, drawn
         samples = np.ascontiguousarray(reference.samples)
         self._pixels = samples.shape[0] * samples.shape[1]
         self._samples = samples if drawn is None else samples[drawn][np.newaxis]
@@ -226,8 +226,6 @@ class ScreenPicture:
             if under is not None:
                 seen = under.copy()
                 seen[self._drawn] = samples[0]
-                if self._hidden is not None:
-                    seen[self._hidden] = self._reference.samples[self._hidden]
             self._verdicts[count, price.lam] = price.judge(self._reference, seen)
         verdict = self._verdicts[count, price.lam]
         cost = bits_of(tile) + price.worth(verdict.distortion, self._pixels)
@@ -342,13 +340,8 @@ class StoredParts:
 
     @cached_property
     def _drawn_pixels(self) -> Mask:
-        """[H, W]: what lies beside photographs and is seen."""
+        """[H, W]: what lies beside photographs and is seen. What nobody sees is in latents, smooth as it is."""
         return ~self._photographs if self._hidden is None else ~(self._photographs | self._hidden)
-
-    @property
-    def _in_latents(self) -> Mask:
-        """[H, W]: what lies in photographs and is seen."""
-        return self._photographs if self._hidden is None else self._photographs & ~self._hidden
 
     @cached_property
     def overlay(self) -> ScreenPicture | None:
@@ -356,17 +349,17 @@ class StoredParts:
         both = bool(self.screen) and self._fits_one_tile and 0 < self.photographic_share < 1
         if not both or not self._drawn_pixels.any():
             return None
-        return ScreenPicture(self.reference, self._drawn_pixels, self._hidden)
+        return ScreenPicture(self.reference, self._drawn_pixels)
 
     @cached_property
     def under_overlay(self) -> Samples:
         """uint8 [H, W, C]: the photographs, and what goes on smoothly from them where the overlay lies."""
-        return fill_hidden(self._samples, ~self._in_latents)
+        return fill_hidden(self._samples, self._drawn_pixels)
 
     @cached_property
     def unseen_cells(self) -> Mask:
-        """[⌈H/16⌉, ⌈W/16⌉]: cells of latents that touch no photograph, so that it hardly matters what they are."""
-        return ~any_of_nine(np.any(in_blocks(self._in_latents), (1, 3)))
+        """[⌈H/16⌉, ⌈W/16⌉]: cells of latents that lie under the overlay with all around them, so that it hardly matters what they are."""
+        return ~any_of_nine(np.any(in_blocks(~self._drawn_pixels), (1, 3)))
 
     @cached_property
     def tiles(self) -> Mapping[int, Tile]:

@@ -73,7 +73,12 @@ class Price:
     @property
     def of_latents(self) -> float:
         """Bits per pixel that the distortion of latents is worth, as photographs have it at this λ."""
-        return float(self.lam * (1 + self.weights.contrast) * typical_mse(self.lam))
+        return self.lam * (1 + self.weights.contrast) * self.usual_error
+
+    @property
+    def usual_error(self) -> float:
+        """The squared error of photographs at this λ."""
+        return float(typical_mse(self.lam))
 
     def worth(self, distortion: float, pixels: int) -> float:
         """Bits that a distortion of so many pixels is worth."""

@@ -35,6 +35,8 @@ _MODES: dict[tuple[Kind, bool], frozenset[str]] = {
     ("PNG", False): frozenset({"1", "L", "P", "RGB"}), ("PNG", True): frozenset({"LA", "RGBA"}),
     ("WEBP", False): frozenset({"RGB"}), ("WEBP", True): frozenset({"RGB", "RGBA"}),
 }  # fmt: skip
+# Where a PNG says how many bits its samples have.
+_PNG_DEPTH = 24
 _MODES_16_BIT = frozenset({"I;16", "I;16B"})
 _JXL_BOXES = b"\0\0\0\x0cJXL \r\n\x87\n"
 # The step between samples, and how many bits say which it is: black and white, and 4 or 16 evenly spaced greys.
@@ -194,17 +196,34 @@ def _wrong(what: str, is_wrong: str) -> DamagedFileError:
 
 
 def _decode_8_bit(planes: LosslessPlanes, width: int, height: int, channels: int, what: str, _: int) -> Samples:
+    # Pillow rounds 16 bits, and of a lossy WebP gives what its decoder makes of it, which no other need give.
+    if planes.kind == "PNG" and planes.data[_PNG_DEPTH] > 8:
+        raise _wrong(what, f"has {planes.data[_PNG_DEPTH]} bits per sample")
+    if planes.kind == "WEBP" and not _is_lossless_webp(planes.data):
+        raise _wrong(what, "is no single picture without loss")
     with Image.open(io.BytesIO(planes.data), formats=[planes.kind]) as image:
         if image.size != (width, height):
             raise _wrong(what, "has the wrong size")
         if image.mode not in _MODES[planes.kind, channels in (2, 4)]:
             raise _wrong(what, f"has samples of the kind {image.mode}")
+        if planes.kind == "PNG" and image.mode in ("LA", "RGBA") and len(image.mode) != channels:
+            raise _wrong(what, f"has {len(image.mode)} channels")
         if channels == 2:
             return np.array(image) if image.mode == "LA" else np.array(image.convert("RGBA"))[:, :, [1, 3]]
         if channels > 2:
             return np.array(image.convert("RGB" if channels == 3 else "RGBA"))
         grey = np.array(image)[:, :, 1] if image.mode == "RGB" else np.array(image.convert("L"))
         return grey[:, :, np.newaxis]
+
+
+def _is_lossless_webp(data: bytes) -> bool:
+    """Whether all that it has of pixels is one chunk VP8L."""
+    kinds, at = [], 12
+    while at + 8 <= len(data):
+        kinds.append(data[at : at + 4])
+        at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+        at += at % 2
+    return kinds.count(b"VP8L") == 1 and not {b"VP8 ", b"ANMF", b"ALPH"} & set(kinds)
 
 
 def _decode_png_16_bit(planes: LosslessPlanes, width: int, height: int, channels: int, what: str, _: int) -> Samples:
