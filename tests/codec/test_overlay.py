@@ -265,7 +265,13 @@ def test_photographs_are_cut_out_to_the_pixel_where_the_ground_beside_them_has_o
         expected = np.zeros((500, 600), bool)
         expected[top : top + 300, left : left + 451] = True
         assert np.array_equal(photographic_pixels(framed), expected)
-    # Beside text there may be letters in the same block: it is left whole.
+    # Letters in the photograph's last blocks, below a line of ground.
+    caption = np.full((420, 600, 3), 246, np.uint8)
+    caption[16:316, 64:515] = photo
+    caption[318:330, 80:500] = letters(20, 420)[4:16]
+    found = photographic_pixels(caption)
+    assert found[16:316, 64:515].all() and not found[317:].any()
+    # Where no line of ground is between, blocks are left whole.
     beside = letters(300, 902)
     beside[:, :451] = photo
     found = photographic_pixels(beside)

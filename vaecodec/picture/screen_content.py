@@ -25,12 +25,13 @@ _FEW_COLOURS = 16
 _CELL = 8
 _BAND = 16 * BLOCK
 # Of neighbours in photographs few are equal, and of the others most differ by up to _STEP; by these shares a photograph is found between
-# text, and where it ends.
+# text, and where it ends. Letters at its edge have equal neighbours, the last share at least.
 _FEW_EQUAL = 0.35
 _SOME_EQUAL = 0.75
 _MOSTLY_GENTLE = 0.75
 _MOST_EQUAL = 0.9
 _PARTLY_GENTLE = 0.35
+_LEAST_EQUAL = 0.5
 
 
 def looks_like_screen_content(samples: Samples) -> bool:
@@ -67,7 +68,7 @@ def photographic_pixels(samples: Samples) -> Mask:
         samples: uint8 [H, W, C].
 
     Returns:
-        bool [H, W]: `photographic_blocks`, without straight strips in them that have the colours of the ground beside them.
+        bool [H, W]: `photographic_blocks`, without what in them lies on the far side of a straight line in the colour of the ground beside.
     """
     height, width = samples.shape[:2]
     others = ~photographic_blocks(samples)
@@ -76,13 +77,12 @@ def photographic_pixels(samples: Samples) -> Mask:
     same[0, 1:] = (samples[1:] == samples[:-1]).all(2)
     same[1, :, 1:] = (samples[:, 1:] == samples[:, :-1]).all(2)
     reached = in_blocks(_along_rows(same[1], ground) | _along_rows(same[0].T, ground.T).T)
-    # From the edge of a block, for as long as all of a column or a row is reached: [h, w, 16].
-    columns, rows = np.all(reached, 1), np.all(reached, 3).swapaxes(1, 2)
-    beside = np.pad(others, 1)[:, :, np.newaxis]
-    columns = _first(columns) & beside[1:-1, :-2] | _first(columns[:, :, ::-1])[:, :, ::-1] & beside[1:-1, 2:]
-    rows = _first(rows) & beside[:-2, 1:-1] | _first(rows[:, :, ::-1])[:, :, ::-1] & beside[2:, 1:-1]
-    strips = columns[:, np.newaxis] | rows.swapaxes(1, 2)[:, :, :, np.newaxis]
-    photographic: Mask = ~(ground | strips.reshape(len(others) * BLOCK, -1)[:height, :width])
+    equal = (in_blocks(same[0]).astype(np.float32) + in_blocks(same[1])) / 2
+    beside = np.pad(others, 1)
+    columns = _outside(np.all(reached, 1), equal.mean(1), beside[1:-1, :-2], beside[1:-1, 2:])
+    rows = _outside(np.all(reached, 3), equal.mean(3), beside[:-2, 1:-1], beside[2:, 1:-1], axis=1)
+    outside = columns[:, np.newaxis] | rows[:, :, :, np.newaxis]
+    photographic: Mask = ~(ground | outside.reshape(len(others) * BLOCK, -1)[:height, :width])
     return photographic
 
 
@@ -95,9 +95,28 @@ def _along_rows(same: Mask, ground: Mask) -> Mask:
     return reached
 
 
-def _first(strips: Mask) -> Mask:
-    """Those before the first that is false, along the last axis."""
-    return np.asarray(np.logical_and.accumulate(strips, axis=2), bool)
+def _outside(lines: Mask, equal: npt.NDArray[np.float32], before: Mask, after: Mask, axis: int = 2) -> Mask:
+    """Which columns, or rows, of blocks lie outside of photographs.
+
+    Args:
+        lines: those that are ground throughout, 16 along an axis.
+        equal: the share of equal neighbours in each.
+        before: blocks with ground beside their first one.
+        after: the same beside their last one.
+        axis: of the 16.
+    """
+    lines, equal = np.moveaxis(lines, axis, 2), np.moveaxis(equal, axis, 2)
+    outside = _up_to_the_last(lines, equal) & before[:, :, np.newaxis]
+    outside |= _up_to_the_last(lines[:, :, ::-1], equal[:, :, ::-1])[:, :, ::-1] & after[:, :, np.newaxis]
+    return np.moveaxis(outside, 2, axis)
+
+
+def _up_to_the_last(lines: Mask, equal: npt.NDArray[np.float32]) -> Mask:
+    """[h, w, 16]: all up to the last line of ground, letters among them, if they do not look like a photograph."""
+    last: Mask = np.logical_or.accumulate(lines[:, :, ::-1], axis=2)[:, :, ::-1]
+    share = (equal * last).sum(2) / np.maximum(last.sum(2), 1)
+    up_to_it: Mask = last & (share >= _LEAST_EQUAL)[:, :, np.newaxis]
+    return up_to_it
 
 
 def photographic_blocks(samples: Samples) -> Mask:
