@@ -73,6 +73,8 @@ def photographic_pixels(samples: Samples) -> Mask:
     height, width = samples.shape[:2]
     others = ~photographic_blocks(samples)
     ground = pixels_of(others, height, width)
+    if others.all() or not others.any():
+        return ~ground
     same = np.zeros((2, height, width), bool)
     same[0, 1:] = (samples[1:] == samples[:-1]).all(2)
     same[1, :, 1:] = (samples[:, 1:] == samples[:, :-1]).all(2)
