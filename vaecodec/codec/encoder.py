@@ -329,11 +329,13 @@ class Encoder:
         smaller = min(alone, covered, key=lambda coded: coded.size)
         if stored is not None and stored.cost <= 8 * smaller.size:
             return self._as_one(source, quality16, stored)
-        is_frame = len(overlay.exact.payload) <= _AT_ONCE_BYTES
-        settled = is_frame or (smaller is covered and overlay.is_best_exact(price))
-        out_of_sight = stored is None or stored.cost > _OUT_OF_SIGHT * 8 * smaller.size
-        if settled and out_of_sight and self._is_usual(source, price, smaller):
-            # The overlay without loss takes fewer bytes and looks better, or is a frame that hardly differs: nothing to compare.
+        errors = {coded: _squared_error(source, coded) for coded in (alone, covered)}
+        saved = price.worth(errors[alone] - errors[covered], height * width)
+        settled = overlay.is_best_exact(price) if smaller is covered else 8.0 * (covered.size - alone.size) > saved
+        settled |= overlay.is_plain
+        # Noise, of which latents keep little, has a larger error than photographs have.
+        is_usual = errors[smaller] <= _MOST_ERROR * price.usual_error * source.parts.photographic_share
+        if settled and is_usual and (stored is None or stored.cost > _OUT_OF_SIGHT * 8 * smaller.size):
             return smaller
         bits, most = 8.0 * (under.size + _OVERLAY_BYTES), math.inf
         seen: list[Seen] = []
@@ -345,11 +347,6 @@ class Encoder:
         if over.cost < most:
             seen.append(Seen(under.covered_by(over.tile), over.score, over.cost + bits))
         return self._best(source, quality16, seen)
-
-    def _is_usual(self, source: Source, price: Price, coded: CodedPicture) -> bool:
-        """Whether the error of its photographs is one that photographs have: noise, of which latents keep little, has more."""
-        error = float(np.square(source.samples.astype(np.int32) - coded.samples).mean())
-        return error <= _MOST_ERROR * price.usual_error * source.parts.photographic_share
 
     def _best(self, source: Source, quality16: int, seen: list[Seen]) -> CodedPicture:
         """What costs least as it looks when decoded: one of some ways, or one stored tile.
@@ -484,6 +481,11 @@ class Encoder:
             return Band(x, first, stored)
 
         return band_of
+
+
+def _squared_error(source: Source, coded: CodedPicture) -> float:
+    """The mean over the picture as it is decoded."""
+    return float(np.square(source.samples.astype(np.int32) - coded.samples).mean())
 
 
 def network_input(samples: Samples) -> Samples:

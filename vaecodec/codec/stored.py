@@ -57,6 +57,8 @@ _OUT_OF_REACH = 5
 """What takes so many times as much as it may when it is exact will not do in few colours: pages, charts and maps did up to 4.8 times."""
 _POINTS_LOST = 3.0
 """So far an overlay in fewer colours may score below the exact one where that scores less than photographs do."""
+_DRAWN_SHARE = 0.01
+"""Of the picture's tiles with more than one colour: where fewer are drawn, only plain ground is looked at beside photographs."""
 _SMALL_PHOTOGRAPHS = 1 / 32
 """Of a picture: so much of it may be in fewer colours, as false alarms are. Larger photographs look poor so."""
 _COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128)
@@ -153,6 +155,13 @@ class ScreenPicture:
     def exact(self) -> Tile:
         """Without loss."""
         return self._tile(self._samples)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether it has one colour or two: a frame, or bars."""
+        pixels = self._samples.reshape(-1, self._samples.shape[2])
+        others = pixels[(pixels != pixels[0]).any(1)]
+        return len(others) == 0 or bool((others == others[0]).all())
 
     @cached_property
     def _palettes(self) -> Palettes:
@@ -349,7 +358,9 @@ class StoredParts:
         both = bool(self.screen) and self._fits_one_tile and 0 < self.photographic_share < 1
         if not both or not self._drawn_pixels.any():
             return None
-        return ScreenPicture(self.reference, self._drawn_pixels)
+        overlay = ScreenPicture(self.reference, self._drawn_pixels)
+        # Skies and white grounds of photographs are flat too, and ragged.
+        return overlay if self.share >= _DRAWN_SHARE or overlay.is_plain else None
 
     @cached_property
     def under_overlay(self) -> Samples:
