@@ -305,6 +305,7 @@ class StoredParts:
             number for number, r in enumerate(self._grid) if eight and looks_like_screen_content(self._part(r))
         ]  # fmt: skip
         flat = {number for number in self.screen if _is_flat(self._part(self._grid[number]))}
+        self._grounds = {self._part(self._grid[number])[0, 0].tobytes() for number in flat}
         others = [number for number in range(self.count) if number not in flat] or self.screen
         self.drawn = [number for number in others if number in set(self.screen)]
         self.share = self._pixels(self.drawn) / self._pixels(others)
@@ -355,12 +356,13 @@ class StoredParts:
     @cached_property
     def overlay(self) -> ScreenPicture | None:
         """What lies beside photographs, where there are both."""
-        both = bool(self.screen) and self._fits_one_tile and 0 < self.photographic_share < 1
-        if not both or not self._drawn_pixels.any():
+        # Skies and white grounds of photographs are flat too, and ragged.
+        drawn, plain = self.share >= _DRAWN_SHARE, len(self._grounds) in (1, 2)
+        worth_it = bool(self.screen) and self._fits_one_tile and (drawn or plain) and 0 < self.photographic_share < 1
+        if not worth_it or not self._drawn_pixels.any():
             return None
         overlay = ScreenPicture(self.reference, self._drawn_pixels)
-        # Skies and white grounds of photographs are flat too, and ragged.
-        return overlay if self.share >= _DRAWN_SHARE or overlay.is_plain else None
+        return overlay if drawn or overlay.is_plain else None
 
     @cached_property
     def under_overlay(self) -> Samples:

@@ -90,7 +90,7 @@ def photographic_pixels(samples: Samples) -> Mask:
 
 def _along_rows(same: Mask, ground: Mask) -> Mask:
     """What runs of pixels that are the same as the one before reach from the ground, along rows."""
-    runs = np.cumsum(~same) - 1
+    runs = np.cumsum(~same, dtype=np.int32) - 1
     touch = np.zeros(int(runs[-1]) + 1, bool)
     touch[runs[ground.ravel()]] = True
     reached: Mask = touch[runs].reshape(same.shape)
